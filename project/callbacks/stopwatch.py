@@ -1,0 +1,62 @@
+"""The clocks of a run: training alone, and the whole fit."""
+
+import time
+from typing import Any
+
+import torch
+from lightning.pytorch import Callback, LightningModule, Trainer
+
+
+class Stopwatch(Callback):
+    """Measures, over all parts of a resumed run, the seconds of training alone and of the whole fit.
+
+    Training is steps with the fetching of their batches, without validation, checkpoints and start-up. Logs
+    images_per_second, the mean of each epoch over training alone, all processes together.
+    """
+
+    def __init__(self) -> None:
+        self.train_seconds = 0.0
+        self.epoch_seconds = 0.0
+        self._fit_before = 0.0
+        self._fit_started = self._lap_started = time.perf_counter()
+        self._images = 0
+
+    @property
+    def fit_seconds(self) -> float:
+        return self._fit_before + time.perf_counter() - self._fit_started
+
+    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._images = 0
+        self.epoch_seconds = 0.0
+        self._lap_started = time.perf_counter()
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        self._images += len(batch[1])
+
+    def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._stop(trainer)
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._lap_started = time.perf_counter()
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._stop(trainer)
+        if self._images:
+            pl_module.log("images_per_second", trainer.world_size * self._images / self.epoch_seconds)
+
+    def state_dict(self) -> dict[str, float]:
+        return {"train_seconds": self.train_seconds, "fit_seconds": self.fit_seconds}
+
+    def load_state_dict(self, state_dict: dict[str, float]) -> None:
+        self.train_seconds = state_dict["train_seconds"]
+        self._fit_before = state_dict["fit_seconds"]
+
+    def _stop(self, trainer: Trainer) -> None:
+        if trainer.strategy.root_device.type == "cuda":
+            torch.cuda.synchronize()
+        now = time.perf_counter()
+        self.epoch_seconds += now - self._lap_started
+        self.train_seconds += now - self._lap_started
+        self._lap_started = now

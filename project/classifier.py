@@ -1,0 +1,103 @@
+"""The system around a network: loss, optimizer, learning-rate schedule and metrics."""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from lightning.pytorch import LightningModule
+from lightning.pytorch.cli import OptimizerCallable
+from lightning.pytorch.utilities.types import OptimizerLRScheduler
+from torch import Tensor, nn
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
+from torchmetrics import MeanMetric, MetricCollection
+from torchmetrics.classification import MulticlassAccuracy
+
+from project.data.batches import Batch
+
+Schedule = Callable[[Optimizer, int], LRScheduler]
+
+
+class Classifier(LightningModule):
+    """Trains any network from images [N, C, H, W] to logits [N, num_classes]."""
+
+    def __init__(
+        self,
+        network: nn.Module,
+        num_classes: int,
+        loss: nn.Module,
+        optimizer: OptimizerCallable = torch.optim.Adam,
+        lr_scheduler: Schedule | None = None,
+        compile: bool = False,
+    ) -> None:
+        """Put the parts together.
+
+        Args:
+            network: From images [N, C, H, W] to logits [N, num_classes].
+            num_classes: Number of classes; linked from the data.
+            loss: From logits [N, num_classes] and labels [N] to one number; the same for train, val and test.
+            optimizer: Makes the optimizer of the network's parameters.
+            lr_scheduler: Makes the schedule of the optimizer and the run's total steps; it steps every batch. None
+                keeps the optimizer's rate.
+            compile: Compile the network with torch.compile; checkpoints stay the same.
+        """
+        super().__init__()
+        # Channels last, as the batches are: a step of ConvNet in bfloat16 takes half the time on a CPU.
+        self.network = network.to(memory_format=torch.channels_last)
+        self.loss = loss
+        self.optimizer = optimizer
+        self.lr_scheduler = lr_scheduler
+        if compile:
+            self.network.compile()
+        metrics = MetricCollection(
+            {
+                "loss": MeanMetric(nan_strategy="disable"),
+                "accuracy": MulticlassAccuracy(num_classes, average="micro", validate_args=False),
+            },
+            compute_groups=False,
+        )
+        self.train_metrics = metrics.clone("train/")
+        self.val_metrics = metrics.clone("val/")
+        self.test_metrics = metrics.clone("test/")
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Images [N, C, H, W] to logits [N, num_classes]."""
+        logits: Tensor = self.network(images)
+        return logits
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        loss = self._step(batch, self.train_metrics)
+        self.log("train/loss_step", loss)
+        self.log("lr", self.trainer.optimizers[0].param_groups[0]["lr"])
+        return loss
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:
+        self._step(batch, self.val_metrics)
+
+    def test_step(self, batch: Batch, batch_idx: int) -> None:
+        self._step(batch, self.test_metrics)
+
+    def predict_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        """Probabilities [N, num_classes]."""
+        logits: Tensor = self(batch[0])
+        return logits.float().softmax(1)
+
+    def configure_optimizers(self) -> OptimizerLRScheduler:
+        optimizer, scheduler = self.make_optimizer(int(self.trainer.estimated_stepping_batches))
+        if scheduler is None:
+            return optimizer
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
+
+    def make_optimizer(self, total_steps: int) -> tuple[Optimizer, LRScheduler | None]:
+        """The optimizer, and the schedule for a run of so many steps. Raises ValueError for options out of range."""
+        optimizer = self.optimizer(self.network.parameters())
+        return optimizer, self.lr_scheduler and self.lr_scheduler(optimizer, total_steps)
+
+    def _step(self, batch: Batch, metrics: MetricCollection) -> Tensor:
+        images, labels = batch
+        logits = self(images)
+        loss: Tensor = self.loss(logits, labels)
+        measured: dict[str, Any] = {"preds": logits.detach(), "target": labels, "value": loss.detach()}
+        metrics.update(**measured, weight=len(labels))
+        self.log_dict(metrics, on_step=False, on_epoch=True, prog_bar=True)
+        return loss

@@ -1,0 +1,195 @@
+"""The command line: Lightning's, with this project's defaults, links, checks and messages."""
+
+import json
+import logging
+import sys
+import warnings
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any, NoReturn
+
+from lightning.fabric.utilities.exceptions import MisconfigurationException
+from lightning.pytorch import Callback, Trainer
+from lightning.pytorch.callbacks import ModelCheckpoint, RichProgressBar
+from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
+
+from project import results, runs
+from project.callbacks import EpochLines, Predictions, RunDirectory, Stopwatch
+from project.classifier import Classifier
+from project.data import ImageDataModule
+from project.errors import UserError
+from project.messages import explain
+from project.trainer import ExperimentTrainer
+
+
+def main(args: Sequence[str] | None = None) -> None:
+    """Run one command, as the shell gives it. A user's mistake ends in one `error:` line and exit code 2.
+
+    Args:
+        args: The words after the program's name; None takes them from the shell.
+    """
+    _quieten()
+    try:
+        ExperimentCLI(args=None if args is None else list(args))
+    except UserError as error:
+        _fail(str(error))
+
+
+class Parser(LightningArgumentParser):
+    """Says what is wrong in one line, and knows no abbreviations: a misspelt option is never taken for another."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options, allow_abbrev=False)
+
+    def error(self, message: str, ex: Exception | None = None) -> NoReturn:
+        parser = getattr(ex, "subcommand_parser", None) or self
+        _fail(explain(message, [action.dest for action in parser._actions]))
+
+
+class ExperimentCLI(LightningCLI):
+    """fit, validate, test and predict for a Classifier on an ImageDataModule."""
+
+    def __init__(self, args: list[str] | None) -> None:
+        super().__init__(
+            Classifier,
+            ImageDataModule,
+            save_config_callback=None,  # RunDirectory saves it, also for a resumed run
+            trainer_class=ExperimentTrainer,
+            seed_everything_default=0,
+            parser_class=Parser,
+            subclass_mode_data=True,
+            args=args,
+            auto_configure_optimizers=False,  # Classifier's own steps a schedule every batch
+            load_from_checkpoint_support=False,
+        )
+
+    @staticmethod
+    def subcommands() -> dict[str, set[str]]:
+        # Checkpoints are always read without running code from them, so weights_only is no option.
+        hidden = {"weights_only", "verbose", "return_predictions"}
+        return {command: skip | hidden for command, skip in LightningCLI.subcommands().items()}
+
+    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        parser.set_defaults(
+            {
+                "data": {"class_path": "project.data.CIFAR10"},
+                "model.loss": {"class_path": "torch.nn.CrossEntropyLoss"},
+                "trainer.max_epochs": 10,
+                "trainer.num_sanity_val_steps": 0,  # costs more than it tells: the tests run every config
+                "trainer.enable_model_summary": False,
+            }
+        )
+        parser.link_arguments("seed_everything", "data.init_args.seed", compute_fn=int)
+        parser.link_arguments("data.num_classes", "model.num_classes", apply_on="instantiate")
+        parser.link_arguments("data.num_classes", "model.network.init_args.num_classes", apply_on="instantiate")
+        parser.link_arguments("data.image_shape", "model.network.init_args.image_shape", apply_on="instantiate")
+
+    def before_instantiate_classes(self) -> None:
+        """Find the checkpoint and see that the run can be written, before anything is built."""
+        self.options = self.config[self.subcommand]
+        self.experiment = runs.experiment_name([Path(str(path)) for path in self.options.config or ()])
+        self.root = Path(self.options.trainer.default_root_dir or ".") / runs.ROOT
+        self.resumes = self.subcommand == "fit" and self.options.ckpt_path == "last"
+        self.checkpoint = self._read_checkpoint()
+        if self.subcommand == "fit" and not self.options.trainer.fast_dev_run:
+            runs.check_writable(self.root)
+
+    def _read_checkpoint(self) -> dict[str, Any] | None:
+        path = self.options.ckpt_path
+        if path is None:
+            if self.subcommand != "fit":
+                raise UserError(f"{self.subcommand} needs trained weights: give --ckpt_path best, last or a file")
+            return None
+        if path in runs.SPECIAL:
+            path = self.options.ckpt_path = str(runs.find_checkpoint(self.root, self.experiment, path))
+        if self.resumes and 0 < (self.options.trainer.max_epochs or 0) <= results.epochs_done(Path(path).parents[1]):
+            raise UserError(
+                f"--ckpt_path last: {Path(path).parents[1]} has finished its {self.options.trainer.max_epochs} epochs; "
+                "ask for more with --trainer.max_epochs, or start a new run without --ckpt_path"
+            )
+        return runs.read_checkpoint(Path(path))
+
+    def instantiate_classes(self) -> None:
+        try:
+            super().instantiate_classes()
+            self.model.make_optimizer(total_steps=100)  # only to hear now what is out of range
+        except (ValueError, MisconfigurationException) as error:
+            raise UserError(_root_cause(error)) from error
+        if self.checkpoint is not None:
+            runs.check_fits(Path(self.options.ckpt_path), self.checkpoint["state_dict"], self.model.state_dict())
+
+    def instantiate_trainer(self, **options: Any) -> Trainer:
+        """Add what every run does; a run's directory brings the loggers, unless others are asked for."""
+        given = self._get(self.config_init, "trainer")
+        if given["fast_dev_run"] or given["barebones"]:
+            return super().instantiate_trainer(**options)
+        bar = given["enable_progress_bar"] is not False and sys.stdout.isatty()
+        default_loggers = given["logger"] in (None, True)
+        logger = False if default_loggers else given["logger"]
+        callbacks = [*(given["callbacks"] or ()), *self._own_callbacks(default_loggers)]
+        callbacks += [RichProgressBar()] if bar else []
+        return super().instantiate_trainer(**options, callbacks=callbacks, logger=logger, enable_progress_bar=bar)
+
+    def _own_callbacks(self, default_loggers: bool) -> list[Callback]:
+        if self.subcommand == "predict":
+            return [Predictions(Path(self.options.ckpt_path).with_suffix(".predictions.csv"))]
+        if self.subcommand != "fit":
+            return []
+        self.stopwatch = Stopwatch()
+        settings = self._parser("fit").dump(self.options, skip_none=False)
+        self.run_directory = RunDirectory(self.root, self.experiment, settings, default_loggers)
+        if self.resumes:
+            assert self.checkpoint is not None
+            self.run_directory.resume(Path(self.options.ckpt_path).parents[1], self.checkpoint["global_step"])
+        # Two, since save_last links to the newest best, not to the newest. Both save when a training epoch ends: what
+        # is saved when a validation ends would run that epoch's end again on resume.
+        saved = partial(ModelCheckpoint, save_on_train_epoch_end=True, enable_version_counter=False)
+        self.best = saved(filename="best", monitor="val/accuracy", mode="max")
+        return [self.stopwatch, EpochLines(self.stopwatch), self.run_directory, self.best, saved(filename="last")]
+
+    def after_fit(self) -> None:
+        """Test the best checkpoint once; write and print the results."""
+        if not hasattr(self, "best") or self.best.best_model_score is None:
+            return
+        fit_seconds = self.stopwatch.fit_seconds
+        best, run = Path(self.best.best_model_path), self.run_directory.opened
+        (measured,) = self.trainer.test(self.model, datamodule=self.datamodule, ckpt_path=best, verbose=False)
+        figures = {
+            **measured,
+            "val/accuracy": self.best.best_model_score.item(),
+            "checkpoint": str(best.relative_to(run)),
+            "epochs": self.trainer.current_epoch,
+            "steps": self.trainer.global_step,
+            "train_seconds": self.stopwatch.train_seconds,
+            "fit_seconds": fit_seconds,
+        }
+        if self.trainer.is_global_zero:
+            settings = json.loads(self._parser("fit").dump(self.options, format="json"))
+            results.record(run, figures, settings, self.trainer)
+
+
+def _root_cause(error: BaseException) -> str:
+    """What was raised first: the parser wraps what a class says of its options."""
+    while error.__context__ is not None:
+        error = error.__context__
+    return str(error)
+
+
+def _quieten() -> None:
+    """Turn off what Lightning says of itself; what a run's reader needs, the project prints."""
+    for name in ("lightning.pytorch", "lightning.fabric"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    for message in (
+        "LightningCLI's args parameter",  # a program that calls main([...]) has arguments of its own
+        "Checkpoint directory .* exists and is not empty",  # it is the resumed run's
+        "You're resuming from a checkpoint that ended before the epoch ended",  # TrainingBatches goes on exactly
+        r"The number of training batches .* is smaller than the logging interval",  # each epoch is logged as well
+        r"`isinstance\(treespec, LeafSpec\)` is deprecated",  # in Lightning's own code
+    ):
+        warnings.filterwarnings("ignore", f".*{message}")
+
+
+def _fail(message: str) -> NoReturn:
+    print(f"error: {message}", file=sys.stderr)
+    sys.exit(2)

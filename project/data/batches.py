@@ -1,0 +1,104 @@
+"""Batches from memory: no worker processes, no per-image Python.
+
+Shape letters: M images of a set, N of a batch, C channels, H rows, W columns.
+"""
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from project.data.augmentation import Augmentation
+
+Batch = tuple[Tensor, Tensor]
+
+
+@dataclass(frozen=True)
+class Images:
+    """A set held in memory: pixels [M, H, W, C] uint8, labels [M] int64."""
+
+    pixels: Tensor
+    labels: Tensor
+
+    def to(self, device: torch.device) -> "Images":
+        return Images(self.pixels.to(device), self.labels.to(device))
+
+    def __getitem__(self, places: Tensor) -> "Images":
+        return Images(self.pixels[places], self.labels[places])
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+
+class Normalisation:
+    """uint8 [N, H, W, C] to float32 (x / 255 - mean) / std, channel by channel."""
+
+    def __init__(self, mean: Sequence[float], std: Sequence[float], device: torch.device) -> None:
+        self.mean = 255 * torch.tensor(mean, device=device)
+        self.std = 255 * torch.tensor(std, device=device)
+
+    def __call__(self, pixels: Tensor) -> Tensor:
+        return pixels.float().sub_(self.mean).div_(self.std)
+
+
+class EvaluationBatches:
+    """Each image once, in order; with several processes each takes its own part, none twice and none left out."""
+
+    def __init__(
+        self, images: Images, normalise: Normalisation, batch_size: int, rank: int = 0, processes: int = 1
+    ) -> None:
+        self.images, self.normalise, self.batch_size = images, normalise, batch_size
+        self.chosen = torch.arange(rank, len(images), processes, device=images.labels.device)
+
+    def __len__(self) -> int:
+        return math.ceil(len(self.chosen) / self.batch_size)
+
+    def __iter__(self) -> Iterator[Batch]:
+        for chosen in torch.split(self.chosen, self.batch_size):
+            batch = self.images[chosen]
+            yield self.normalise(batch.pixels).permute(0, 3, 1, 2), batch.labels
+
+
+class TrainingBatches:
+    """Shuffled, augmented batches of equal size; what is left over at an epoch's end is left out of that epoch.
+
+    Order and augmentation are drawn for a whole epoch at once from (seed, epoch) and belong to the images, so batch i
+    of epoch e holds the same numbers whenever and wherever it is read. `position` tells the epoch and the batch to
+    begin with; it is asked when an iteration begins, so a resumed run goes on where it was.
+    """
+
+    def __init__(
+        self,
+        images: Images,
+        normalise: Normalisation,
+        batch_size: int,
+        augmentation: Augmentation,
+        seed: int,
+        position: Callable[[], tuple[int, int]],
+        rank: int = 0,
+        processes: int = 1,
+    ) -> None:
+        self.images, self.normalise, self.batch_size = images, normalise, batch_size
+        self.augmentation, self.seed, self.position = augmentation, seed, position
+        self.rank, self.processes = rank, processes
+
+    def __len__(self) -> int:
+        return len(self.images) // self.processes // self.batch_size
+
+    def __iter__(self) -> Iterator[Batch]:
+        epoch, first = self.position()
+        generator = torch.Generator().manual_seed(key(self.seed, epoch))
+        order = torch.randperm(len(self.images), generator=generator).to(self.images.labels.device)
+        views = self.augmentation.draw(self.images.pixels, generator)
+        parts = torch.split(order[self.rank :: self.processes], self.batch_size)
+        for chosen in parts[first : len(self)]:
+            pixels = self.normalise(views.take(self.images.pixels, chosen))
+            yield views.cut(pixels, chosen).permute(0, 3, 1, 2), self.images.labels[chosen]
+
+
+def key(*numbers: int) -> int:
+    """One 64-bit seed from several whole numbers of at least 0, well mixed, the same on every machine."""
+    return int(np.random.SeedSequence(numbers).generate_state(1, np.uint64)[0])

@@ -1,0 +1,141 @@
+"""What every image data set of the project has in common."""
+
+import hashlib
+from abc import ABC, abstractmethod
+from typing import Any, ClassVar
+
+import torch
+from lightning.pytorch import LightningDataModule, Trainer
+
+from project.data.augmentation import Augmentation
+from project.data.batches import EvaluationBatches, Images, Normalisation, TrainingBatches
+from project.errors import UserError
+
+# The split is the same for every seed: a checkpoint is then never validated on images that it was trained on.
+SPLIT_SEED = 0
+
+
+class ImageDataModule(LightningDataModule, ABC):
+    """An image data set held in memory, with a validation set cut from the training images.
+
+    A subclass names its constants and implements `load`.
+    """
+
+    class_names: ClassVar[tuple[str, ...]]
+    image_shape: ClassVar[tuple[int, int, int]]
+    """(C, H, W)"""
+    mean: ClassVar[tuple[float, ...]]
+    """Of each channel over the training images, in [0, 1]."""
+    std: ClassVar[tuple[float, ...]]
+    training_images: ClassVar[int]
+    """How many images `load` gives for training and validation together."""
+
+    def __init__(
+        self,
+        batch_size: int = 250,
+        val_size: int = 5000,
+        flip: bool = False,
+        shift: int = 0,
+        cutout: int = 0,
+        seed: int = 0,
+    ) -> None:
+        """Check the options; nothing is read yet.
+
+        Args:
+            batch_size: Images in a batch of each process; 1 to the number of training images.
+            val_size: Images taken out of the training images for validation by a fixed seeded permutation; at least 1.
+            flip: Mirror training images left to right with probability 1/2.
+            shift: Move training images by up to this many pixels in each direction, the border reflected; 0 for none.
+            cutout: Side in pixels of a square in each training image set to the mean colour; 0 for none.
+            seed: Seed of order and augmentation; linked from seed_everything.
+        """
+        super().__init__()
+        side = min(self.image_shape[1:])
+        _within("val_size", val_size, 1, self.training_images - 1)
+        _within("batch_size", batch_size, 1, self.training_images - val_size)
+        _within("shift", shift, 0, side - 1)
+        _within("cutout", cutout, 0, side)
+        self.batch_size, self.val_size, self.seed = batch_size, val_size, seed
+        self.augmentation = Augmentation(flip, shift, cutout)
+
+    @property
+    def num_classes(self) -> int:
+        return len(self.class_names)
+
+    @abstractmethod
+    def load(self) -> tuple[Images, Images]:
+        """The images for training and validation, and those of the test set."""
+
+    def setup(self, stage: str) -> None:
+        if hasattr(self, "test"):
+            return
+        images, self.test = self.load()
+        order = torch.randperm(len(images), generator=torch.Generator().manual_seed(SPLIT_SEED))
+        self.val, self.train = images[order[: self.val_size]], images[order[self.val_size :]]
+
+    def train_dataloader(self) -> TrainingBatches:
+        trainer = self._trainer
+        images, normalise = self._on_device(self.train)
+        shard = (trainer.global_rank, trainer.world_size)
+        batches = TrainingBatches(
+            images, normalise, self.batch_size, self.augmentation, self.seed, self._position, *shard
+        )
+        if not len(batches):
+            share = len(images) // trainer.world_size
+            raise UserError(
+                f"--data.batch_size {self.batch_size}: each process has {share} training images; give at most that"
+            )
+        return batches
+
+    def val_dataloader(self) -> EvaluationBatches:
+        return self._evaluation(self.val)
+
+    def test_dataloader(self) -> EvaluationBatches:
+        return self._evaluation(self.test)
+
+    def predict_dataloader(self) -> EvaluationBatches:
+        return self._evaluation(self.test)
+
+    def state_dict(self) -> dict[str, Any]:
+        """What a checkpoint needs to be used without this class."""
+        return {
+            "class_names": list(self.class_names),
+            "image_shape": list(self.image_shape),
+            "mean": list(self.mean),
+            "std": list(self.std),
+        }
+
+    def fingerprint(self) -> str:
+        """SHA-256 over pixels and labels of the training, validation and test images, in that order."""
+        digest = hashlib.sha256()
+        for images in (self.train, self.val, self.test):
+            digest.update(images.pixels.numpy().tobytes())
+            digest.update(images.labels.numpy().tobytes())
+        return digest.hexdigest()
+
+    @property
+    def _trainer(self) -> Trainer:
+        assert self.trainer is not None
+        return self.trainer
+
+    def _position(self) -> tuple[int, int]:
+        """Epoch and next batch, both of which Lightning restores from a checkpoint before it asks for batches."""
+        return self._trainer.current_epoch, self._trainer.fit_loop.epoch_loop.batch_progress.current.ready
+
+    def _on_device(self, images: Images) -> tuple[Images, Normalisation]:
+        device = self._trainer.strategy.root_device
+        return images.to(device), Normalisation(self.mean, self.std, device)
+
+    def _evaluation(self, images: Images) -> EvaluationBatches:
+        trainer = self._trainer
+        return EvaluationBatches(
+            *self._on_device(images), max(self.batch_size, EVALUATION_BATCH), trainer.global_rank, trainer.world_size
+        )
+
+
+EVALUATION_BATCH = 500  # images; without gradients a batch this size needs less memory than a training batch of 250
+
+
+def _within(name: str, value: int, low: int, high: int) -> None:
+    if not low <= value <= high:
+        raise ValueError(f"--data.{name} {value}: give a whole number from {low} to {high}")

@@ -1,0 +1,40 @@
+"""The article's multi-layer perceptron."""
+
+from collections.abc import Sequence
+from itertools import pairwise
+from math import prod
+
+from torch import Tensor, nn
+
+
+class MLP(nn.Sequential):
+    """Fully connected layers with ReLU between them.
+
+    The article also puts a ReLU on the output layer, which cuts negative logits; this network does not.
+    """
+
+    def __init__(
+        self,
+        num_classes: int,
+        image_shape: tuple[int, int, int] = (3, 32, 32),
+        hidden: Sequence[int] = (128, 64),
+    ) -> None:
+        """Build the layers.
+
+        Args:
+            num_classes: Number of logits; linked from the data.
+            image_shape: (C, H, W) of an image, flattened to C*H*W inputs; linked from the data.
+            hidden: Units of each hidden layer, each at least 1; empty for one linear layer.
+        """
+        if any(units < 1 for units in hidden):
+            raise ValueError(f"MLP's hidden layers {list(hidden)} must have at least 1 unit each")
+        layers: list[nn.Module] = [nn.Flatten()]
+        for before, after in pairwise((prod(image_shape), *hidden)):
+            layers += [nn.Linear(before, after), nn.ReLU()]
+        layers.append(nn.Linear((prod(image_shape), *hidden)[-1], num_classes))
+        super().__init__(*layers)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Images [N, C, H, W] to logits [N, num_classes]."""
+        logits: Tensor = super().forward(images)  # type: ignore[no-untyped-call]
+        return logits

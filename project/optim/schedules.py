@@ -1,0 +1,59 @@
+"""Learning-rate schedules that step every batch, with lengths given as fractions of the run.
+
+Each is made as schedule(optimizer, total_steps) and scales the optimizer's own rate, which is the highest it reaches.
+"""
+
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LambdaLR, OneCycleLR
+
+
+class OneCycle(OneCycleLR):
+    """Up from a fraction of the rate and down to nearly nothing, in two half cosines (Smith, arXiv 1708.07120).
+
+    While the rate rises, momentum (or Adam's first beta) falls from 0.95 to 0.85, and back.
+    """
+
+    def __init__(
+        self, optimizer: Optimizer, total_steps: int, warmup: float = 0.3, start: float = 0.04, end: float = 4e-6
+    ) -> None:
+        """Set the rates of the first step.
+
+        Args:
+            optimizer: Its rates are the peak.
+            total_steps: Steps of the run, from the trainer.
+            warmup: Fraction of the run in which the rate rises; at least 0, below 1.
+            start: First rate as a fraction of the peak; above 0, at most 1.
+            end: Last rate as a fraction of the peak; above 0, at most `start`.
+        """
+        _check_warmup(warmup)
+        if not 0 < end <= start <= 1:
+            raise ValueError(f"OneCycle's start {start} and end {end} must have 0 < end <= start <= 1")
+        peaks = [group["lr"] for group in optimizer.param_groups]
+        super().__init__(
+            optimizer, peaks, total_steps, pct_start=warmup, div_factor=1 / start, final_div_factor=start / end
+        )
+
+
+class WarmupLinear(LambdaLR):
+    """A straight line up to the rate, then a straight line down towards 0.
+
+    Step t of T, with W = warmup * T, uses min((t + 1) / (W + 1), (T - t) / (T - W)) of the rate.
+    """
+
+    def __init__(self, optimizer: Optimizer, total_steps: int, warmup: float = 0.1) -> None:
+        """Set the rates of the first step.
+
+        Args:
+            optimizer: Its rates are the peak.
+            total_steps: Steps of the run, from the trainer.
+            warmup: Fraction of the run in which the rate rises; at least 0, below 1.
+        """
+        _check_warmup(warmup)
+        rising = warmup * total_steps
+        falling = total_steps - rising
+        super().__init__(optimizer, lambda step: min((step + 1) / (rising + 1), (total_steps - step) / falling))
+
+
+def _check_warmup(warmup: float) -> None:
+    if not 0 <= warmup < 1:
+        raise ValueError(f"the schedule's warmup {warmup} must be at least 0 and below 1")

@@ -1,0 +1,43 @@
+"""The results of a finished run: results.json, the last lines printed, and TensorBoard's HPARAMS tab."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from lightning.pytorch import Trainer
+from lightning.pytorch.loggers import TensorBoardLogger
+from torch.utils.tensorboard.summary import hparams
+
+FILE = "results.json"
+
+
+def record(run: Path, results: dict[str, Any], settings: dict[str, Any], trainer: Trainer) -> None:
+    """Write `results` into `run`, print them, and enter `settings` with the test accuracy into the HPARAMS tab."""
+    (run / FILE).write_text(json.dumps(results, indent=2) + "\n")
+    metrics = {"test/accuracy": results["test/accuracy"]}
+    for logger in trainer.loggers:
+        if isinstance(logger, TensorBoardLogger):
+            # Not by log_hyperparams(metrics=...), which would log the accuracy again that the test has logged.
+            for summary in hparams(flatten(settings), metrics):  # type: ignore[no-untyped-call]
+                logger.experiment._get_file_writer().add_summary(summary)
+            logger.experiment.flush()
+    for name, value in results.items():
+        print(f"{name}: {value}")
+    print(f"results: {run / FILE}", flush=True)
+
+
+def epochs_done(run: Path) -> int:
+    """Epochs of a finished run; 0 for one that has no results."""
+    file = run / FILE
+    return int(json.loads(file.read_text())["epochs"]) if file.exists() else 0
+
+
+def flatten(settings: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested settings as one dotted level of numbers, truth values and text; what is None is left out."""
+    flat: dict[str, Any] = {}
+    for name, value in settings.items():
+        if isinstance(value, dict):
+            flat |= flatten(value, f"{prefix}{name}.")
+        elif value is not None:
+            flat[prefix + name] = value if isinstance(value, (bool, int, float)) else str(value)
+    return flat

@@ -1,0 +1,34 @@
+"""Lightning's Trainer with one precision more: `auto`."""
+
+from typing import Any, Literal
+
+import torch
+from lightning.pytorch import Trainer
+
+Precision = Literal[
+    "auto", "32-true", "bf16-mixed", "16-mixed", "bf16-true", "16-true", "64-true", "transformer-engine"
+]
+
+
+class ExperimentTrainer(Trainer):
+    """Lightning's Trainer with one precision more: `auto`."""
+
+    def __init__(self, precision: Precision = "auto", **options: Any) -> None:
+        """Choose the precision.
+
+        Args:
+            precision: Of the computation. auto: bf16-mixed where the hardware computes bfloat16 natively (a CPU with
+                AVX512-BF16 or AMX, CUDA 8.0 and newer), else 32-true.
+        """
+        if precision == "auto":
+            precision = "bf16-mixed" if computes_bfloat16(options.get("accelerator", "auto")) else "32-true"
+        super().__init__(precision=precision, **options)
+
+
+def computes_bfloat16(accelerator: Any) -> bool:
+    """Whether the hardware behind Lightning's `accelerator` computes bfloat16 natively."""
+    if accelerator in ("auto", "gpu", "cuda") and torch.cuda.is_available():
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    if accelerator == "cpu" or (accelerator == "auto" and not torch.backends.mps.is_available()):
+        return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
+    return False
