@@ -2,6 +2,7 @@
 
 import json
 import logging
+import re
 import sys
 import warnings
 from collections.abc import Sequence
@@ -19,8 +20,11 @@ from project.callbacks import EpochLines, Predictions, RunDirectory, Stopwatch
 from project.classifier import Classifier
 from project.data import ImageDataModule
 from project.errors import UserError
-from project.messages import explain
+from project.messages import check_config_files, explain
 from project.trainer import ExperimentTrainer
+
+RESUME_HELP = """last goes on with the experiment's newest run, in its own directory. A file, or best, starts a new run
+from that state. None starts from the beginning."""
 
 
 def main(args: Sequence[str] | None = None) -> None:
@@ -31,6 +35,7 @@ def main(args: Sequence[str] | None = None) -> None:
     """
     _quieten()
     try:
+        check_config_files(sys.argv[1:] if args is None else args)
         ExperimentCLI(args=None if args is None else list(args))
     except UserError as error:
         _fail(str(error))
@@ -42,7 +47,13 @@ class Parser(LightningArgumentParser):
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options, allow_abbrev=False)
 
+    def format_help(self, *args: Any) -> str:
+        """Without the hundreds of classes that torch knows as modules."""
+        return re.sub(r",\s+known\s+subclasses:[^()]{1500,}\)", ")", super().format_help(*args))
+
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
+        if not self.exit_on_error:  # a class's own parser, whose message becomes part of a longer one
+            super().error(message, ex)
         parser = getattr(ex, "subcommand_parser", None) or self
         _fail(explain(message, [action.dest for action in parser._actions]))
 
@@ -70,6 +81,12 @@ class ExperimentCLI(LightningCLI):
         hidden = {"weights_only", "verbose", "return_predictions"}
         return {command: skip | hidden for command, skip in LightningCLI.subcommands().items()}
 
+    def setup_parser(self, *args: Any) -> None:
+        super().setup_parser(*args)
+        for command, parser in self._subcommand_parsers.items():
+            (option,) = (action for action in parser._actions if action.dest == "ckpt_path")
+            option.help = RESUME_HELP if command == "fit" else "A checkpoint's file, or best or last: the newest run's."
+
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         parser.set_defaults(
             {
@@ -84,6 +101,9 @@ class ExperimentCLI(LightningCLI):
         parser.link_arguments("data.num_classes", "model.num_classes", apply_on="instantiate")
         parser.link_arguments("data.num_classes", "model.network.init_args.num_classes", apply_on="instantiate")
         parser.link_arguments("data.image_shape", "model.network.init_args.image_shape", apply_on="instantiate")
+
+    def _parse_ckpt_path(self) -> None:
+        """Nothing: Lightning's own lets what is saved in a checkpoint win over the command line."""
 
     def before_instantiate_classes(self) -> None:
         """Find the checkpoint and see that the run can be written, before anything is built."""
@@ -113,11 +133,22 @@ class ExperimentCLI(LightningCLI):
     def instantiate_classes(self) -> None:
         try:
             super().instantiate_classes()
-            self.model.make_optimizer(total_steps=100)  # only to hear now what is out of range
-        except (ValueError, MisconfigurationException) as error:
+        except MisconfigurationException as error:
+            asked = f"--trainer.accelerator {self.options.trainer.accelerator}"
+            raise UserError(f"{asked}: {error} Change the trainer's options to what this machine has") from error
+        except ValueError as error:
             raise UserError(_root_cause(error)) from error
+        self._try_optimizer()
         if self.checkpoint is not None:
             runs.check_fits(Path(self.options.ckpt_path), self.checkpoint["state_dict"], self.model.state_dict())
+
+    def _try_optimizer(self) -> None:
+        """Make an optimizer and a schedule, only to hear now, not after the data is read, what is out of range."""
+        try:
+            self.model.make_optimizer(total_steps=100)
+        except ValueError as error:
+            name = self.options.model.optimizer.class_path
+            raise UserError(f"--model.optimizer {name}: {error}; give a value in its range") from error
 
     def instantiate_trainer(self, **options: Any) -> Trainer:
         """Add what every run does; a run's directory brings the loggers, unless others are asked for."""
@@ -137,7 +168,7 @@ class ExperimentCLI(LightningCLI):
         if self.subcommand != "fit":
             return []
         self.stopwatch = Stopwatch()
-        settings = self._parser("fit").dump(self.options, skip_none=False)
+        settings = self._parser("fit").dump(self.options, skip_unset=False)
         self.run_directory = RunDirectory(self.root, self.experiment, settings, default_loggers)
         if self.resumes:
             assert self.checkpoint is not None
@@ -171,8 +202,8 @@ class ExperimentCLI(LightningCLI):
 
 def _root_cause(error: BaseException) -> str:
     """What was raised first: the parser wraps what a class says of its options."""
-    while error.__context__ is not None:
-        error = error.__context__
+    while cause := error.__cause__ or error.__context__:
+        error = cause
     return str(error)
 
 

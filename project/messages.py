@@ -2,16 +2,38 @@
 
 import importlib
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
+from itertools import pairwise
+from pathlib import Path
 
 import torch
+import yaml
 from jsonargparse import ArgumentParser
 
 from project import data, networks, optim
+from project.errors import UserError
 
 # Where the short class names that the command line knows live.
 CLASSES = (networks, data, optim, torch.optim, torch.optim.lr_scheduler, torch.nn)
+COMMAND_FIRST = "the command comes first, then its options: main.py fit|validate|test|predict --config ..."
+
+
+def check_config_files(args: Sequence[str]) -> None:
+    """Raises UserError with the name of the first file after --config that is missing or holds no settings in YAML."""
+    given = [after for before, after in pairwise(args) if before in ("--config", "-c")]
+    given += [word.partition("=")[2] for word in args if word.startswith("--config=")]
+    for path in given:
+        try:
+            settings = yaml.safe_load(Path(path).read_text())
+        except OSError as error:
+            raise UserError(f"--config {path}: {error.strerror}; give a file such as configs/convnet.yaml") from None
+        except (yaml.YAMLError, UnicodeDecodeError) as error:
+            raise UserError(f"--config {path}: not YAML ({_one_line(str(error))})") from None
+        if not isinstance(settings, dict):
+            raise UserError(
+                f"--config {path}: holds no settings; see configs/convnet.yaml for what it should look like"
+            )
 
 
 def explain(message: str, options: Iterable[str]) -> str:
@@ -22,48 +44,44 @@ def explain(message: str, options: Iterable[str]) -> str:
         options: Every option of the command, dotted and without dashes.
     """
     key = ".".join(re.findall(r'Parser key "(.+?)"', message))
-    if match := re.search(r"(?:[Oo]ption '|unrecognized arguments: --)([\w.]+)'?.*?( before subcommand)?", message):
-        if "before subcommand" in message:
-            return "the command comes first, then its options: main.py fit --config ..."
-        return _unknown_option(message, key, match[1], options)
-    if match := re.search(r"module '(.+)' has no attribute '(.+?)'", message):
-        return _unknown_class(key, match[2], dir(importlib.import_module(match[1])))
-    if match := re.search(r"(?:Expected a dot import path string|No module named|No subclass).*?([\w.]+)", message):
-        return _unknown_class(key, match[1].rsplit(".", 1)[-1], (name for module in CLASSES for name in dir(module)))
+    if "before subcommand" in message or 'expected "subcommand"' in message:
+        return COMMAND_FIRST
     if match := re.search(r"invalid choice: '(.+?)' \(choose from (.+)\)", message):
         commands = re.findall(r"\w+", match[2])
         return f"{match[1]}: no such command; {_nearest(match[1], commands)}"
+    if match := re.search(r"[Oo]ption '(.+?)'|unrecognized arguments: --([\w.]+)", message):
+        return _unknown_option(message, key, match[1] or match[2], options)
+    if match := re.search(r"module '(.+)' has no attribute '(.+?)'", message):
+        return _unknown_class(key, match[2], dir(importlib.import_module(match[1])))
+    if match := re.search(r"(?:Expected a dot import path string: |No module named ')([\w.]+)", message):
+        name = match[1].rpartition(".")[2]
+        return _unknown_class(key, name, (name for module in CLASSES for name in dir(module)))
     if match := re.search(r"arguments are required: (?:\w+\.)?(.+)", message):
         return f"--{match[1]} is missing; give it, or a file such as --config configs/convnet.yaml"
     if match := re.search(r"Expected an? (.+?)\. Got value: (.+)", message):
         return f"--{key} {match[2]}: expected {_plain_type(match[1])}"
-    if match := re.search(r"File does not exist: '(.+?)'", message):
-        return f"--config {match[1]}: there is no such file"
     return (f"--{key}: " if key else "") + _one_line(message)
 
 
 def _unknown_option(message: str, key: str, name: str, options: Iterable[str]) -> str:
-    owner = re.search(r"class_path '(.+?)'|class_path='(.+?)'", message)
+    owner = re.search(r"class_path[ =]'(.+?)'", message)
     if owner is None:
-        return f"--{name}: no such option; {_nearest(name, options)}"
-    path = owner[1] or owner[2]
-    module, _, class_name = path.rpartition(".")
+        name = re.sub(r"\.(class_path|init_args).*", "", name)
+        known = [option for option in options if not option.endswith(".help")]
+        return f"--{name}: no such option; {_nearest(name, known, '--')}"
+    module, _, class_name = owner[1].rpartition(".")
     parser = ArgumentParser()
     parser.add_class_arguments(getattr(importlib.import_module(module), class_name), fail_untyped=False)
     return f"--{key}.{name}: {class_name} has no such option; {_nearest(name, parser.get_defaults().keys())}"
 
 
 def _unknown_class(key: str, name: str, names: Iterable[str]) -> str:
-    classes = [name for name in names if name[0].isupper()]
-    return f"--{key} {name}: no such class; {_nearest(name, classes)}"
+    return f"--{key} {name}: no such class; {_nearest(name, [name for name in names if name[0].isupper()])}"
 
 
-def _nearest(name: str, names: Iterable[str]) -> str:
-    names = sorted(set(names))
-    close = get_close_matches(name, names, n=1)
-    return (
-        f"did you mean {close[0]}?" if close else f"there are {', '.join(names)}" if len(names) < 12 else "see --help"
-    )
+def _nearest(name: str, names: Iterable[str], dashes: str = "") -> str:
+    close = get_close_matches(name, sorted(set(names)), n=1)
+    return f"did you mean {dashes}{close[0]}?" if close else "--help shows what there is"
 
 
 def _plain_type(name: str) -> str:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from lightning.fabric.loggers.logger import rank_zero_experiment
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
@@ -53,8 +54,9 @@ class RunDirectory(Callback):
 
     def _make_loggers(self, path: Path) -> list[Any]:
         where: dict[str, Any] = {"save_dir": path.parents[1], "name": path.parent.name, "version": path.name}
-        purge_step = self.first_step or None
-        tensorboard = TensorBoardLogger(**where, default_hp_metric=False, purge_step=purge_step)
+        tensorboard = TensorBoardLogger(**where, default_hp_metric=False, purge_step=self.first_step or None)
+        _ = tensorboard.experiment  # opens the first file, which purges; the files opened later, by the test, must not
+        tensorboard._kwargs.pop("purge_step")
         return [tensorboard, ContinuedCSVLogger(self.first_step, **where)]
 
     def _write(self, path: Path, trainer: Trainer) -> None:
@@ -73,10 +75,11 @@ class ContinuedCSVLogger(CSVLogger):
         self.first_step = first_step
 
     @property
+    @rank_zero_experiment
     def experiment(self) -> Any:
         if self._experiment is None:
             self._experiment = _ContinuedWriter(self.log_dir, self.first_step)
-        return super().experiment
+        return self._experiment
 
     def after_save_checkpoint(self, checkpoint_callback: ModelCheckpoint) -> None:
         """A checkpoint's step is never ahead of the rows on disk."""

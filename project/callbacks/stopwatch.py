@@ -44,7 +44,7 @@ class Stopwatch(Callback):
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._stop(trainer)
         if self._images:
-            pl_module.log("images_per_second", trainer.world_size * self._images / self.epoch_seconds)
+            pl_module.log("images_per_second", self._images / self.epoch_seconds, reduce_fx="sum", sync_dist=True)
 
     def state_dict(self) -> dict[str, float]:
         return {"train_seconds": self.train_seconds, "fit_seconds": self.fit_seconds}

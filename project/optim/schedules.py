@@ -3,6 +3,8 @@
 Each is made as schedule(optimizer, total_steps) and scales the optimizer's own rate, which is the highest it reaches.
 """
 
+from typing import Any
+
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR, OneCycleLR
 
@@ -32,6 +34,11 @@ class OneCycle(OneCycleLR):
         super().__init__(
             optimizer, peaks, total_steps, pct_start=warmup, div_factor=1 / start, final_div_factor=start / end
         )
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on at the saved step, on the curve of this run's length: a resumed run may be given more epochs."""
+        own = {name: self.__dict__[name] for name in ("total_steps", "_schedule_phases")}
+        super().load_state_dict({**state_dict, **own})
 
 
 class WarmupLinear(LambdaLR):

@@ -1,0 +1,159 @@
+"""Each mistake of the user ends in one line, with exit code 2, and nothing is left behind."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+
+from project.cli import main
+
+CONFIGS = Path(__file__).parents[1] / "configs"
+DIGITS = ["--config", str(CONFIGS / "mlp.yaml"), "--config", str(CONFIGS / "data/digits.yaml")]
+QUICK = [*DIGITS, "--trainer.max_epochs", "1"]
+
+
+@pytest.fixture
+def error(capsys: pytest.CaptureFixture[str]) -> Callable[..., str]:
+    """The one line that a command ends with."""
+
+    def line_of(*args: str) -> str:
+        with pytest.raises(SystemExit) as stopped:
+            main(args)
+        assert stopped.value.code == 2
+        printed = capsys.readouterr().err.strip()
+        assert printed.startswith("error: ")
+        assert "\n" not in printed
+        return printed.removeprefix("error: ")
+
+    return line_of
+
+
+CASES = [
+    (["--trainer.max_epoch", "3"], "--trainer.max_epoch: no such option; did you mean --trainer.max_epochs?"),
+    (["--model.network.hiden", "[3]"], "--model.network.hiden: MLP has no such option; did you mean hidden?"),
+    (["--data.batch_sizee", "3"], "--data.batch_sizee: Digits has no such option; did you mean batch_size?"),
+    (["--model.network", "ConvNt"], "--model.network ConvNt: no such class; did you mean ConvNet?"),
+    (["--model.network", "project.networks.ConvNt"], "--model.network ConvNt: no such class; did you mean ConvNet?"),
+    (["--data", "Digit"], "--data Digit: no such class; did you mean Digits?"),
+    (["--model.optimizer", "torch.optim.SDG"], "--model.optimizer SDG: no such class; did you mean SGD?"),
+    (["--model.optimizer", "SGD", "--model.optimizer.lrr", "1"], "--model.optimizer.lrr: SGD has no such option"),
+    (["--data.batch_size", "3.5"], "--data.batch_size 3.5: expected a whole number"),
+    (["--data.flip", "maybe"], "--data.flip maybe: expected true or false"),
+    (["--data.batch_size", "0"], "--data.batch_size 0: give a whole number from 1 to 1257"),
+    (["--data.val_size", "1437"], "--data.val_size 1437: give a whole number from 1 to 1436"),
+    (["--data.val_size", "-1"], "--data.val_size -1: give a whole number from 1 to 1436"),
+    (["--data.shift", "32"], "--data.shift 32: give a whole number from 0 to 31"),
+    (["--model.optimizer.lr", "-0.1"], "--model.optimizer torch.optim.AdamW: Invalid learning rate: -0.1"),
+    (["--model.lr_scheduler.warmup", "2"], "the schedule's warmup 2.0 must be at least 0 and below 1"),
+    (["--model.network.hidden", "[0]"], "MLP's hidden layers [0] must have at least 1 unit each"),
+    (["--trainer.precision", "bf17"], "--trainer.precision bf17: expected one of 'auto', '32-true'"),
+    (["--trainer.max_epochs", "few"], "--trainer.max_epochs few: expected a whole number"),
+]
+
+
+@pytest.mark.parametrize(("options", "expected"), CASES, ids=[" ".join(options) for options, _ in CASES])
+def test_option(error: Callable[..., str], options: list[str], expected: str) -> None:
+    assert expected in error("fit", *QUICK, *options)
+    assert not list(Path().glob("lightning_logs/*/*"))
+
+
+def test_no_gpu(error: Callable[..., str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
+    assert "--trainer.accelerator gpu" in error("fit", *QUICK, "--trainer.accelerator", "gpu")
+    assert not list(Path().glob("lightning_logs/*/*"))
+
+
+def test_unknown_command(error: Callable[..., str]) -> None:
+    assert error("fti", *QUICK) == "fti: no such command; did you mean fit?"
+
+
+@pytest.mark.parametrize("args", [[], [*DIGITS, "fit"]])
+def test_command_comes_first(error: Callable[..., str], args: list[str]) -> None:
+    assert "the command comes first" in error(*args)
+
+
+def test_no_network_named(error: Callable[..., str]) -> None:
+    assert "--model.network is missing" in error("fit")
+
+
+BROKEN = [
+    ("model: [1,2\n a: b", "not YAML"),
+    ("just words", "holds no settings"),
+    ("trainer: {max_epoch: 3}", "--trainer.max_epoch: no such option; did you mean --trainer.max_epochs?"),
+    ("model: {netwrk: {class_path: MLP}}", "--model.netwrk: no such option; did you mean --model.network?"),
+    ("data: {init_args: {batch: 3}}", "--data.batch: Digits has no such option; did you mean batch_size?"),
+]
+
+
+@pytest.mark.parametrize(("text", "expected"), BROKEN)
+def test_config_file(error: Callable[..., str], text: str, expected: str) -> None:
+    Path("broken.yaml").write_text(text)
+    assert expected in error("fit", *QUICK, "--config", "broken.yaml")
+
+
+@pytest.mark.parametrize("words", [["--config", "none.yaml"], ["-c", "none.yaml"], ["--config=none.yaml"]])
+def test_missing_config_file(error: Callable[..., str], words: list[str]) -> None:
+    assert "--config none.yaml: No such file" in error("fit", *words)
+
+
+def test_log_directory_that_cannot_be_written(error: Callable[..., str]) -> None:
+    Path("taken").write_text("a file")
+    assert "taken/lightning_logs cannot be written" in error("fit", *QUICK, "--trainer.default_root_dir", "taken")
+
+
+def test_data_directory_that_cannot_be_written(error: Callable[..., str]) -> None:
+    Path("taken").write_text("a file")
+    line = error("fit", "--config", str(CONFIGS / "mlp.yaml"), "--data.data_dir", "taken/data")
+    assert "--data.data_dir taken/data: cannot be written" in line
+    assert not list(Path().glob("lightning_logs/*/*"))
+
+
+@pytest.mark.parametrize("command", ["test", "validate", "predict"])
+def test_random_weights_are_never_scored(error: Callable[..., str], command: str) -> None:
+    assert f"{command} needs trained weights: give --ckpt_path" in error(command, *DIGITS)
+
+
+@pytest.mark.parametrize("name", ["last", "best"])
+def test_nothing_to_resume(error: Callable[..., str], name: str) -> None:
+    assert "no run in lightning_logs/mlp has a checkpoint" in error("fit", *QUICK, "--ckpt_path", name)
+    assert not list(Path().glob("lightning_logs/*/*"))
+
+
+def test_missing_checkpoint(error: Callable[..., str]) -> None:
+    assert "there is no such file" in error("fit", *QUICK, "--ckpt_path", "none.ckpt")
+
+
+def test_finished_run(error: Callable[..., str]) -> None:
+    main(["fit", *QUICK])
+    assert "has finished its 1 epochs" in error("fit", *QUICK, "--ckpt_path", "last")
+
+
+def test_broken_checkpoints(error: Callable[..., str]) -> None:
+    main(["fit", *QUICK])
+    whole = Path("lightning_logs/mlp/version_0/checkpoints/last.ckpt").read_bytes()
+    for broken in (whole[: len(whole) // 2], b"", b"not a checkpoint"):
+        Path("broken.ckpt").write_bytes(broken)
+        assert "--ckpt_path broken.ckpt: not a whole checkpoint" in error("test", *QUICK, "--ckpt_path", "broken.ckpt")
+    torch.save({"weights": 1}, "other.ckpt")
+    assert "not a whole checkpoint" in error("fit", *QUICK, "--ckpt_path", "other.ckpt")
+
+
+def test_checkpoint_of_another_network(error: Callable[..., str]) -> None:
+    main(["fit", *QUICK])
+    wider = error("test", *QUICK, "--model.network.hidden", "[9]", "--ckpt_path", "best")
+    assert "a checkpoint of another network (the network has no network.5.weight)" in wider
+    other = error("test", *QUICK, "--model.network.hidden", "[9,9]", "--ckpt_path", "best")
+    assert "network.1.weight is [128, 3072] in it and [9, 3072] in the network" in other
+
+
+class Malicious:
+    def __reduce__(self) -> tuple[Callable[..., object], tuple[str]]:
+        return Path.touch, (Path("harm"),)  # type: ignore[return-value]
+
+
+def test_malicious_checkpoint_runs_nothing(error: Callable[..., str]) -> None:
+    torch.save({"state_dict": {}, "global_step": 1, "harm": Malicious()}, "harm.ckpt")
+    assert "not a whole checkpoint" in error("test", *QUICK, "--ckpt_path", "harm.ckpt")
+    assert not Path("harm").exists()
