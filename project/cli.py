@@ -134,7 +134,8 @@ class ExperimentCLI(LightningCLI):
         try:
             super().instantiate_classes()
         except MisconfigurationException as error:
-            asked = f"--trainer.accelerator {self.options.trainer.accelerator}"
+            accelerator = self.options.trainer.accelerator
+            asked = "--trainer" if accelerator == "auto" else f"--trainer.accelerator {accelerator}"
             raise UserError(f"{asked}: {error} Change the trainer's options to what this machine has") from error
         except ValueError as error:
             raise UserError(_root_cause(error)) from error
@@ -176,20 +177,24 @@ class ExperimentCLI(LightningCLI):
         # Two, since save_last links to the newest best, not to the newest. Both save when a training epoch ends: what
         # is saved when a validation ends would run that epoch's end again on resume.
         saved = partial(ModelCheckpoint, save_on_train_epoch_end=True, enable_version_counter=False)
-        self.best = saved(filename="best", monitor="val/accuracy", mode="max")
-        return [self.stopwatch, EpochLines(self.stopwatch), self.run_directory, self.best, saved(filename="last")]
+        self.checkpoints = [saved(filename="best", monitor="val/accuracy", mode="max"), saved(filename="last")]
+        if self.options.trainer.enable_checkpointing is False:
+            self.checkpoints = []
+        return [self.stopwatch, EpochLines(self.stopwatch), self.run_directory, *self.checkpoints]
 
     def after_fit(self) -> None:
-        """Test the best checkpoint once; write and print the results."""
-        if not hasattr(self, "best") or self.best.best_model_score is None:
+        """Test the best checkpoint once, or the last where nothing was validated; write and print the results."""
+        chosen = next((one for one in getattr(self, "checkpoints", ()) if one.best_model_path), None)
+        if chosen is None:
             return
         fit_seconds = self.stopwatch.fit_seconds
-        best, run = Path(self.best.best_model_path), self.run_directory.opened
-        (measured,) = self.trainer.test(self.model, datamodule=self.datamodule, ckpt_path=best, verbose=False)
+        path, run = Path(chosen.best_model_path), self.run_directory.opened
+        (measured,) = self.trainer.test(self.model, datamodule=self.datamodule, ckpt_path=path, verbose=False)
+        score = chosen.best_model_score if chosen.monitor else None
         figures = {
             **measured,
-            "val/accuracy": self.best.best_model_score.item(),
-            "checkpoint": str(best.relative_to(run)),
+            "val/accuracy": None if score is None else score.item(),
+            "checkpoint": str(path.relative_to(run)),
             "epochs": self.trainer.current_epoch,
             "steps": self.trainer.global_step,
             "train_seconds": self.stopwatch.train_seconds,
@@ -215,6 +220,7 @@ def _quieten() -> None:
         "LightningCLI's args parameter",  # a program that calls main([...]) has arguments of its own
         "Checkpoint directory .* exists and is not empty",  # it is the resumed run's
         "You're resuming from a checkpoint that ended before the epoch ended",  # TrainingBatches goes on exactly
+        r"`ModelCheckpoint\(monitor='val/accuracy'\)` could not find",  # nothing was validated: the last one is tested
         r"The number of training batches .* is smaller than the logging interval",  # each epoch is logged as well
         r"`isinstance\(treespec, LeafSpec\)` is deprecated",  # in Lightning's own code
     ):

@@ -31,8 +31,9 @@ class OneCycle(OneCycleLR):
         if not 0 < end <= start <= 1:
             raise ValueError(f"OneCycle's start {start} and end {end} must have 0 < end <= start <= 1")
         peaks = [group["lr"] for group in optimizer.param_groups]
+        rise = 0.0 if warmup * total_steps == 1 else warmup  # torch divides by the rise's steps less one
         super().__init__(
-            optimizer, peaks, total_steps, pct_start=warmup, div_factor=1 / start, final_div_factor=start / end
+            optimizer, peaks, total_steps, pct_start=rise, div_factor=1 / start, final_div_factor=start / end
         )
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
