@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn
 
+import torch
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import Callback, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint, RichProgressBar
@@ -97,7 +98,7 @@ class ExperimentCLI(LightningCLI):
                 "trainer.enable_model_summary": False,
             }
         )
-        parser.link_arguments("seed_everything", "data.init_args.seed", compute_fn=int)
+        parser.link_arguments("seed_everything", "data.init_args.seed", compute_fn=_checked_seed)
         parser.link_arguments("data.num_classes", "model.num_classes", apply_on="instantiate")
         parser.link_arguments("data.num_classes", "model.network.init_args.num_classes", apply_on="instantiate")
         parser.link_arguments("data.image_shape", "model.network.init_args.image_shape", apply_on="instantiate")
@@ -139,17 +140,21 @@ class ExperimentCLI(LightningCLI):
             raise UserError(f"{asked}: {error} Change the trainer's options to what this machine has") from error
         except ValueError as error:
             raise UserError(_root_cause(error)) from error
-        self._try_optimizer()
+        self._try_parts()
         if self.checkpoint is not None:
-            runs.check_fits(Path(self.options.ckpt_path), self.checkpoint["state_dict"], self.model.state_dict())
+            data = type(self.datamodule).__qualname__
+            runs.check_fits(Path(self.options.ckpt_path), self.checkpoint, self.model.state_dict(), data)
 
-    def _try_optimizer(self) -> None:
-        """Make an optimizer and a schedule, only to hear now, not after the data is read, what is out of range."""
+    def _try_parts(self) -> None:
+        """Use optimizer, schedule and loss once, to hear now, not after the data is read, what is out of range."""
+        option = "optimizer"
         try:
             self.model.make_optimizer(total_steps=100)
-        except ValueError as error:
-            name = self.options.model.optimizer.class_path
-            raise UserError(f"--model.optimizer {name}: {error}; give a value in its range") from error
+            option = "loss"
+            self.model.loss(torch.zeros(1, self.datamodule.num_classes), torch.zeros(1, dtype=torch.long))
+        except (ValueError, RuntimeError) as error:
+            name = self.options.model[option].class_path
+            raise UserError(f"--model.{option} {name}: {error}; give a value in its range") from error
 
     def instantiate_trainer(self, **options: Any) -> Trainer:
         """Add what every run does; a run's directory brings the loggers, unless others are asked for."""
@@ -203,6 +208,12 @@ class ExperimentCLI(LightningCLI):
         if self.trainer.is_global_zero:
             settings = json.loads(self._parser("fit").dump(self.options, format="json"))
             results.record(run, figures, settings, self.trainer)
+
+
+def _checked_seed(seed: bool | int) -> int:
+    if not 0 <= seed < 2**32:
+        raise ValueError(f"--seed_everything {seed}: give a whole number from 0 to {2**32 - 1}")
+    return int(seed)
 
 
 def _root_cause(error: BaseException) -> str:

@@ -56,10 +56,15 @@ def explain(message: str, options: Iterable[str]) -> str:
     if match := re.search(r"(?:Expected a dot import path string: |No module named ')([\w.]+)", message):
         name = match[1].rpartition(".")[2]
         return _unknown_class(key, name, (name for module in CLASSES for name in dir(module)))
+    if match := re.search(r"Multiple subclasses with name (\w+)\. (.+)", message):
+        return f"--{key} {match[1]}: {match[2]}"
+    if match := re.search(r"(--seed_everything .+)", message):
+        return match[1]
     if match := re.search(r"arguments are required: (?:\w+\.)?(.+)", message):
         return f"--{match[1]} is missing; give it, or a file such as --config configs/convnet.yaml"
-    if match := re.search(r"Expected an? (.+?)\. Got value: (.+)", message):
-        return f"--{key} {match[2]}: expected {_plain_type(match[1])}"
+    if match := re.search(r"(?:Got|Given) value: (.+)", message):
+        kinds = [_plain_type(kind) for kind in re.findall(r"Expected an? (.+?)(?:\. Got value|\n|$)", message)]
+        return f"--{key} {match[1]}: expected {' or '.join(kind for kind in kinds if kind != 'NoneType')}"
     return (f"--{key}: " if key else "") + _one_line(message)
 
 

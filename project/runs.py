@@ -73,9 +73,12 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     return checkpoint
 
 
-def check_fits(path: Path, saved: dict[str, torch.Tensor], own: dict[str, torch.Tensor]) -> None:
-    """Raises UserError where the weights `saved` in `path` are not those of a network with the weights `own`."""
-    if lacking := [name for name in own if name not in saved]:
+def check_fits(path: Path, checkpoint: dict[str, Any], own: dict[str, torch.Tensor], data: str) -> None:
+    """Raises UserError where the checkpoint of `path` is not of a network with weights `own` on the class `data`."""
+    saved = checkpoint["state_dict"]
+    if data not in checkpoint:
+        difference = f"it is not of {data}"
+    elif lacking := [name for name in own if name not in saved]:
         difference = f"it has no {lacking[0]}"
     elif extra := [name for name in saved if name not in own]:
         difference = f"the network has no {extra[0]}"
@@ -85,7 +88,7 @@ def check_fits(path: Path, saved: dict[str, torch.Tensor], own: dict[str, torch.
     else:
         return
     raise UserError(
-        f"--ckpt_path {path}: a checkpoint of another network ({difference}); "
+        f"--ckpt_path {path}: a checkpoint of another network or other data ({difference}); "
         f"give the run's own settings, --config {path.absolute().parents[1] / 'config.yaml'}"
     )
 

@@ -47,6 +47,9 @@ CASES = [
     (["--model.optimizer.lr", "-0.1"], "--model.optimizer torch.optim.AdamW: Invalid learning rate: -0.1"),
     (["--model.lr_scheduler.warmup", "2"], "the schedule's warmup 2.0 must be at least 0 and below 1"),
     (["--model.network.hidden", "[0]"], "MLP's hidden layers [0] must have at least 1 unit each"),
+    (["--model.loss.label_smoothing", "2"], "--model.loss torch.nn.CrossEntropyLoss: label_smoothing must be between"),
+    (["--seed_everything", "-3"], "--seed_everything -3: give a whole number from 0 to 4294967295"),
+    (["--model.network", "MLP"], "--model.network MLP: Give the full class path"),
     (["--trainer.precision", "bf17"], "--trainer.precision bf17: expected one of 'auto', '32-true'"),
     (["--trainer.max_epochs", "few"], "--trainer.max_epochs few: expected a whole number"),
 ]
@@ -143,9 +146,14 @@ def test_broken_checkpoints(error: Callable[..., str]) -> None:
 def test_checkpoint_of_another_network(error: Callable[..., str]) -> None:
     main(["fit", *QUICK])
     wider = error("test", *QUICK, "--model.network.hidden", "[9]", "--ckpt_path", "best")
-    assert "a checkpoint of another network (the network has no network.5.weight)" in wider
+    assert "a checkpoint of another network or other data (the network has no network.5.weight)" in wider
     other = error("test", *QUICK, "--model.network.hidden", "[9,9]", "--ckpt_path", "best")
     assert "network.1.weight is [128, 3072] in it and [9, 3072] in the network" in other
+
+
+def test_checkpoint_of_other_data(error: Callable[..., str]) -> None:
+    main(["fit", *QUICK])
+    assert "it is not of CIFAR10" in error("test", *QUICK, "--data", "project.data.CIFAR10", "--ckpt_path", "best")
 
 
 class Malicious:

@@ -5,7 +5,7 @@ import tarfile
 import tempfile
 import time
 from collections.abc import Mapping
-from concurrent.futures import Future, TimeoutError
+from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Thread
@@ -86,8 +86,8 @@ class Archive:
                 return
             except (OSError, UserError) as error:
                 problem = error
-                if not isinstance(error, UserError) and not path.exists():
-                    break  # it never answered: there is no network, and waiting does not make one
+                if attempt == TRIES or (isinstance(error, TimeoutError) and not path.exists()):
+                    break  # a server that does not answer at all is not waited for again
                 time.sleep(attempt)
         raise UserError(
             f"--data.data_dir {data_dir}: {self.folder} is not there and {self.url} cannot be fetched ({problem}); "
@@ -115,4 +115,4 @@ def _open(url: str) -> IO[bytes]:
     try:
         return future.result(ANSWER_SECONDS)
     except TimeoutError:
-        raise OSError(f"no answer within {ANSWER_SECONDS} s") from None
+        raise TimeoutError(f"no answer within {ANSWER_SECONDS} s") from None
