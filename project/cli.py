@@ -166,7 +166,10 @@ class ExperimentCLI(LightningCLI):
         logger = False if default_loggers else given["logger"]
         callbacks = [*(given["callbacks"] or ()), *self._own_callbacks(default_loggers)]
         callbacks += [RichProgressBar()] if bar else []
-        return super().instantiate_trainer(**options, callbacks=callbacks, logger=logger, enable_progress_bar=bar)
+        options |= {"callbacks": callbacks, "logger": logger, "enable_progress_bar": bar}
+        if self.subcommand != "fit":
+            options["enable_checkpointing"] = False
+        return super().instantiate_trainer(**options)
 
     def _own_callbacks(self, default_loggers: bool) -> list[Callback]:
         if self.subcommand == "predict":
@@ -230,6 +233,9 @@ def _quieten() -> None:
     for message in (
         "LightningCLI's args parameter",  # a program that calls main([...]) has arguments of its own
         "Checkpoint directory .* exists and is not empty",  # it is the resumed run's
+        "Be aware that when using `ckpt_path`, callbacks used",  # a checkpoint serves test and predict without them
+        "The dirpath has changed",  # a run that starts from another's checkpoint has a best of its own
+        "Couldn't infer the batch indices",  # Predictions knows them
         "You're resuming from a checkpoint that ended before the epoch ended",  # TrainingBatches goes on exactly
         r"`ModelCheckpoint\(monitor='val/accuracy'\)` could not find",  # nothing was validated: the last one is tested
         r"The number of training batches .* is smaller than the logging interval",  # each epoch is logged as well

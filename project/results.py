@@ -18,7 +18,7 @@ def record(run: Path, results: dict[str, Any], settings: dict[str, Any], trainer
     for logger in trainer.loggers:
         if isinstance(logger, TensorBoardLogger):
             # Not by log_hyperparams(metrics=...), which would log the accuracy again that the test has logged.
-            for summary in hparams(flatten(settings), metrics):  # type: ignore[no-untyped-call]
+            for summary in hparams(shown(settings), metrics):  # type: ignore[no-untyped-call]
                 logger.experiment._get_file_writer().add_summary(summary)
             logger.experiment.flush()
     for name, value in results.items():
@@ -32,12 +32,22 @@ def epochs_done(run: Path) -> int:
     return int(json.loads(file.read_text())["epochs"]) if file.exists() else 0
 
 
-def flatten(settings: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+def shown(settings: dict[str, Any]) -> dict[str, Any]:
+    """The settings that tell experiments apart, named as on the command line."""
+    trainer = {name: settings["trainer"][name] for name in ("max_epochs", "max_steps", "precision")}
+    flat = _flatten({"trainer": trainer, "model": settings["model"], "data": settings["data"]})
+    return {**flat, "seed_everything": settings["seed_everything"]}
+
+
+def _flatten(settings: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     """Nested settings as one dotted level of numbers, truth values and text; what is None is left out."""
     flat: dict[str, Any] = {}
     for name, value in settings.items():
+        key = prefix + name
         if isinstance(value, dict):
-            flat |= flatten(value, f"{prefix}{name}.")
+            flat |= _flatten(value, prefix if name == "init_args" else f"{key}.")
+        elif name == "class_path":
+            flat[prefix.removesuffix(".")] = value.rpartition(".")[2]
         elif value is not None:
-            flat[prefix + name] = value if isinstance(value, (bool, int, float)) else str(value)
+            flat[key] = value if isinstance(value, (bool, int, float)) else str(value)
     return flat

@@ -46,7 +46,7 @@ class RunDirectory(Callback):
         assert self.path is not None
         for checkpoint in trainer.checkpoint_callbacks:
             assert isinstance(checkpoint, ModelCheckpoint)
-            checkpoint.dirpath = str(self.path / "checkpoints")
+            checkpoint.dirpath = checkpoint.dirpath or str(self.path / "checkpoints")
         if self.loggers:
             trainer.loggers = self._make_loggers(self.path)
         if trainer.is_global_zero:

@@ -1,0 +1,60 @@
+"""Views of images against NumPy's own reflection."""
+
+import numpy as np
+import pytest
+import torch
+
+from project.data.augmentation import Augmentation, Views
+
+GENERATOR = torch.Generator()
+
+
+@pytest.fixture
+def pixels() -> torch.Tensor:
+    return torch.arange(3 * 6 * 5 * 2, dtype=torch.uint8).view(3, 6, 5, 2)
+
+
+def views(mirrored: int, down: int, right: int, row: int = 0, column: int = 0, cutout: int = 0) -> Views:
+    """The same view of each of three images."""
+    places = (torch.full((3,), place) for place in (down, right, row, column))
+    return Views(torch.full((3,), bool(mirrored)), *places, cutout)
+
+
+@pytest.mark.parametrize("mirrored", [0, 1])
+@pytest.mark.parametrize(("down", "right"), [(0, 0), (2, 0), (-2, 1), (4, -4), (-4, 3)])
+def test_take(pixels: torch.Tensor, mirrored: int, down: int, right: int) -> None:
+    padded = np.pad(pixels.numpy(), ((0, 0), (4, 4), (4, 4), (0, 0)), mode="reflect")
+    if mirrored:
+        padded, right_in_mirror = padded[:, :, ::-1], -right
+    else:
+        right_in_mirror = right
+    expected = padded[:, 4 + down : 10 + down, 4 + right_in_mirror : 9 + right_in_mirror]
+    taken = views(mirrored, down, right).take(pixels, torch.tensor([2, 0]))
+    assert np.array_equal(taken.numpy(), expected[[2, 0]])
+
+
+def test_cut() -> None:
+    images = torch.ones(3, 6, 5, 2)
+    cut = views(0, 0, 0, row=1, column=4, cutout=4).cut(images, torch.tensor([0, 1, 2]))
+    expected = torch.ones(3, 6, 5, 2)
+    expected[:, 0:3, 2:5] = 0  # rows -1 to 2 and columns 2 to 5, as far as there are any
+    assert torch.equal(cut, expected)
+
+
+def test_nothing_asked_for_changes_nothing(pixels: torch.Tensor) -> None:
+    chosen = torch.tensor([0, 1, 2])
+    drawn = Augmentation().draw(pixels, GENERATOR)
+    assert torch.equal(drawn.take(pixels, chosen), pixels)
+    images = torch.ones(3, 6, 5, 2)
+    assert torch.equal(drawn.cut(images, chosen), torch.ones(3, 6, 5, 2))
+
+
+def test_draws_are_uniform() -> None:
+    many = torch.zeros(9000, 32, 32, 1, dtype=torch.uint8)
+    drawn = Augmentation(flip=True, shift=4, cutout=8).draw(many, GENERATOR.manual_seed(0))
+    assert drawn.mirrored.float().mean().item() == pytest.approx(0.5, abs=0.02)
+    for shift in (drawn.down, drawn.right):
+        counts = torch.bincount(shift + 4, minlength=9)
+        assert counts.tolist() == pytest.approx([1000] * 9, abs=150)
+    assert (drawn.centre_row.min(), drawn.centre_row.max()) == (0, 31)
+    assert not torch.equal(drawn.down, drawn.right)

@@ -1,0 +1,92 @@
+"""Every image where it belongs: whatever the epoch, the place to begin with, and the number of processes."""
+
+from itertools import pairwise
+
+import pytest
+import torch
+
+from project.data.augmentation import Augmentation
+from project.data.batches import EvaluationBatches, Images, Normalisation, TrainingBatches, key
+
+MEAN, STD = (0.5, 0.25, 0.0), (0.5, 0.25, 1.0)
+NORMALISE = Normalisation(MEAN, STD, torch.device("cpu"))
+AUGMENTED = Augmentation(flip=True, shift=2, cutout=3)
+
+
+@pytest.fixture
+def images() -> Images:
+    """Each label is its image's place."""
+    generator = torch.Generator().manual_seed(0)
+    pixels = torch.randint(0, 256, (47, 8, 8, 3), dtype=torch.uint8, generator=generator)
+    return Images(pixels, torch.arange(47))
+
+
+def training(images: Images, epoch: int = 0, first: int = 0, seed: int = 0, rank: int = 0, processes: int = 1):
+    position = lambda: (epoch, first)  # noqa: E731
+    return TrainingBatches(images, NORMALISE, 5, AUGMENTED, seed, position, rank, processes)
+
+
+def labels(batches) -> list[int]:
+    return [label for _, chosen in batches for label in chosen.tolist()]
+
+
+def test_normalisation() -> None:
+    pixels = torch.tensor([[[[255, 255, 255], [0, 51, 51]]]], dtype=torch.uint8)
+    expected = torch.tensor([[[[1.0, 3.0, 1.0], [-1.0, -0.2, 0.2]]]])
+    torch.testing.assert_close(NORMALISE(pixels), expected)
+
+
+def test_shape_and_memory_format(images: Images) -> None:
+    for batches in (training(images), EvaluationBatches(images, NORMALISE, 5)):
+        pixels, chosen = next(iter(batches))
+        assert pixels.shape == (5, 3, 8, 8)
+        assert pixels.dtype == torch.float32
+        assert pixels.is_contiguous(memory_format=torch.channels_last)
+        assert chosen.dtype == torch.int64
+
+
+def test_evaluation_is_exact_over_processes(images: Images) -> None:
+    parts = [EvaluationBatches(images, NORMALISE, 5, rank, 3) for rank in range(3)]
+    assert [len(list(part)) for part in parts] == [len(part) for part in parts]
+    assert sorted(label for part in parts for label in labels(part)) == list(range(47))
+    pixels, chosen = next(iter(parts[1]))
+    assert torch.equal(pixels, NORMALISE(images.pixels[chosen]).permute(0, 3, 1, 2))
+
+
+def test_an_epoch_sees_no_image_twice(images: Images) -> None:
+    seen = labels(training(images))
+    assert len(seen) == len(set(seen)) == 45
+    assert len(training(images)) == 9
+    assert seen != sorted(seen)
+
+
+def test_processes_share_an_epoch(images: Images) -> None:
+    parts = [labels(training(images, rank=rank, processes=2)) for rank in range(2)]
+    assert [len(part) for part in parts] == [20, 20]
+    assert len({*parts[0], *parts[1]}) == 40
+
+
+@pytest.mark.parametrize("first", [1, 4, 8])
+def test_beginning_in_the_middle_gives_the_same_batches(images: Images, first: int) -> None:
+    whole, rest = list(training(images, epoch=3)), list(training(images, epoch=3, first=first))
+    assert len(rest) == 9 - first
+    for (pixels, chosen), (same_pixels, same_chosen) in zip(whole[first:], rest, strict=True):
+        assert torch.equal(pixels, same_pixels)
+        assert torch.equal(chosen, same_chosen)
+
+
+def test_epochs_and_seeds_differ(images: Images) -> None:
+    orders = [labels(training(images, epoch, seed=seed)) for epoch, seed in ((0, 0), (1, 0), (0, 1), (1, 1))]
+    assert all(one != other for one, other in pairwise(orders))
+    assert labels(training(images, 1, seed=1)) == orders[-1]
+
+
+def test_the_global_random_state_is_not_touched(images: Images) -> None:
+    before = torch.get_rng_state()
+    list(training(images))
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_key() -> None:
+    assert key(1, 2) == key(1, 2)
+    assert len({key(seed, epoch) for seed in range(30) for epoch in range(30)}) == 900

@@ -1,0 +1,56 @@
+"""Shapes, sizes and gradients of the networks."""
+
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+from project.networks import MLP, ConvNet
+
+
+@pytest.mark.parametrize(
+    ("network", "parameters"),
+    [
+        (ConvNet(10), 299_434),
+        # A bias less and two numbers more for each of 64 + 128 + 128 + 64 channels.
+        (ConvNet(10, batch_norm=True), 299_434 + 384),
+        (ConvNet(100, pooling="average"), 299_434 + 90 * 33),
+        (MLP(10), 3072 * 128 + 128 + 128 * 64 + 64 + 64 * 10 + 10),
+        (MLP(10, hidden=[]), 3072 * 10 + 10),
+    ],
+)
+def test_output_size_and_gradients(network: nn.Module, parameters: int) -> None:
+    torch.manual_seed(0)
+    logits = network(torch.randn(64, 3, 32, 32))
+    assert logits.shape == (64, 100 if parameters == 299_434 + 90 * 33 else 10)
+    assert sum(weights.numel() for weights in network.parameters()) == parameters
+    logits.square().sum().backward()
+    for weights in network.parameters():
+        assert weights.grad is not None
+        assert weights.grad.abs().sum() > 0
+
+
+def test_logits_can_be_negative() -> None:
+    torch.manual_seed(0)
+    for network in (ConvNet(10), MLP(10)):
+        assert (network(torch.randn(8, 3, 32, 32)) < 0).any()
+
+
+def test_other_images() -> None:
+    assert ConvNet(10, image_shape=(1, 64, 48))(torch.randn(2, 1, 64, 48)).shape == (2, 10)
+    assert MLP(5, image_shape=(1, 8, 8))(torch.randn(2, 1, 8, 8)).shape == (2, 5)
+
+
+@pytest.mark.parametrize(
+    ("network", "options", "message"),
+    [
+        (ConvNet, {"image_shape": (3, 28, 28)}, "at least 30x30"),
+        (ConvNet, {"widths": (64, 0, 1, 1)}, "at least 1"),
+        (ConvNet, {"hidden": 0}, "at least 1"),
+        (MLP, {"hidden": [8, 0]}, "at least 1 unit"),
+    ],
+)
+def test_options_out_of_range(network: type, options: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        network(10, **options)

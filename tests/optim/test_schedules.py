@@ -1,0 +1,79 @@
+"""Learning rates, step by step, against numbers worked out by hand."""
+
+import math
+
+import pytest
+import torch
+from torch.optim.lr_scheduler import LRScheduler
+
+from project.optim import OneCycle, WarmupLinear
+
+
+def optimizer() -> torch.optim.SGD:
+    return torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=2.0, momentum=0.9)
+
+
+def rates(schedule: LRScheduler, steps: int) -> list[float]:
+    seen = []
+    for _ in range(steps):
+        seen.append(schedule.optimizer.param_groups[0]["lr"])
+        schedule.optimizer.step()
+        schedule.step()
+    return seen
+
+
+def test_warmup_linear() -> None:
+    # W = 4 of T = 10: (t + 1) / 5 up to step 4, then (10 - t) / 6.
+    expected = [0.2, 0.4, 0.6, 0.8, 1, 5 / 6, 4 / 6, 3 / 6, 2 / 6, 1 / 6]
+    assert rates(WarmupLinear(optimizer(), 10, warmup=0.4), 10) == pytest.approx([2 * share for share in expected])
+
+
+def test_linear_without_warmup() -> None:
+    assert rates(WarmupLinear(optimizer(), 4, warmup=0), 4) == pytest.approx([2, 1.5, 1, 0.5])
+
+
+def test_one_cycle() -> None:
+    # Rise over steps 0 to 1 and fall over steps 1 to 9, each half a cosine.
+    seen = rates(OneCycle(optimizer(), 10, warmup=0.2, start=0.1, end=0.01), 10)
+    fall = [0.02 + (2 - 0.02) * (1 + math.cos(math.pi * step / 8)) / 2 for step in range(9)]
+    assert seen == pytest.approx([0.2, *fall])
+
+
+@pytest.mark.parametrize("steps", [1, 2, 5, 10])
+def test_one_cycle_of_any_length(steps: int) -> None:
+    assert all(0 < rate <= 2 for rate in rates(OneCycle(optimizer(), steps, warmup=0.2), steps))
+
+
+@pytest.mark.parametrize("kind", [OneCycle, WarmupLinear])
+def test_resumed_schedule(kind: type[OneCycle] | type[WarmupLinear]) -> None:
+    whole = rates(kind(optimizer(), 10), 10)
+    first = kind(optimizer(), 10)
+    rates(first, 4)
+    resumed = optimizer()
+    second = kind(resumed, 10)
+    resumed.load_state_dict(first.optimizer.state_dict())
+    second.load_state_dict(first.state_dict())
+    assert rates(second, 6) == pytest.approx(whole[4:])
+
+
+def test_one_cycle_resumed_into_a_longer_run() -> None:
+    first = OneCycle(optimizer(), 4)
+    rates(first, 4)
+    second = OneCycle(optimizer(), 8)
+    second.load_state_dict(first.state_dict())
+    assert rates(second, 4)[1:] == pytest.approx(rates(OneCycle(optimizer(), 8), 8)[5:])
+
+
+@pytest.mark.parametrize(
+    ("kind", "options"),
+    [
+        (OneCycle, {"warmup": 1}),
+        (OneCycle, {"warmup": -0.1}),
+        (OneCycle, {"start": 0}),
+        (OneCycle, {"end": 0.5}),
+        (WarmupLinear, {"warmup": 1}),
+    ],
+)
+def test_options_out_of_range(kind: type, options: dict[str, float]) -> None:
+    with pytest.raises(ValueError, match=r"must (be at least 0|have 0 <)"):
+        kind(optimizer(), 10, **options)

@@ -1,0 +1,154 @@
+"""A run, from the command to its files."""
+
+import csv
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from project.cli import main
+from tests.conftest import CONFIGS
+
+RUN = Path("lightning_logs/mlp/version_0")
+
+
+@pytest.fixture
+def learned(cifar10_dir: Path) -> list[str]:
+    """The words of a fit that has been run on tiny CIFAR-10."""
+    words = ["--config", str(CONFIGS / "mlp.yaml"), "--data.data_dir", str(cifar10_dir), "--data.val_size", "20"]
+    words += ["--data.batch_size", "20", "--trainer.max_epochs", "8", "--trainer.accelerator", "cpu"]
+    main(["fit", *words])
+    return words
+
+
+def test_files_of_a_run(capsys: pytest.CaptureFixture[str], learned: list[str]) -> None:
+    names = {path.name.split(".tfevents")[0] for path in RUN.iterdir()}
+    assert names >= {"config.yaml", "environment.yaml", "metrics.csv", "results.json", "checkpoints", "events.out"}
+    assert {path.name for path in (RUN / "checkpoints").iterdir()} == {"best.ckpt", "last.ckpt"}
+    results = json.loads((RUN / "results.json").read_text())
+    assert results["test/accuracy"] > 0.9
+    assert results["checkpoint"] == "checkpoints/best.ckpt"
+    assert (results["epochs"], results["steps"]) == (8, 8 * 9)
+    assert 0 < results["train_seconds"] < results["fit_seconds"]
+    printed = capsys.readouterr().out.splitlines()
+    assert printed[-1] == f"results: {RUN / 'results.json'}"
+    assert printed[-1 - len(results) : -1] == [f"{name}: {value}" for name, value in results.items()]
+    assert [line.split()[1] for line in printed if line.startswith("epoch ")] == [f"{epoch}/8" for epoch in range(1, 9)]
+
+
+def test_metrics(learned: list[str]) -> None:
+    with (RUN / "metrics.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    for name in ("train/loss", "train/accuracy", "val/loss", "val/accuracy", "images_per_second"):
+        assert len([row for row in rows if row[name]]) == 8
+    assert len([row for row in rows if row["test/accuracy"]]) == 1
+    assert len([row for row in rows if row["lr"]]) == 1  # one in fifty steps
+    assert float(rows[-3]["train/loss"] or rows[-2]["train/loss"]) < float(rows[1]["train/loss"])
+
+
+def test_tensorboard(learned: list[str]) -> None:
+    events = EventAccumulator(str(RUN)).Reload()
+    results = json.loads((RUN / "results.json").read_text())
+    (accuracy,) = events.Scalars("test/accuracy")
+    assert accuracy.value == pytest.approx(results["test/accuracy"])
+    for name in ("train/loss", "train/accuracy", "val/loss", "val/accuracy", "images_per_second"):
+        assert [event.step for event in events.Scalars(name)] == [9 * epoch - 1 for epoch in range(1, 9)]
+    assert {"lr", "train/loss_step", "test/loss"} <= set(events.Tags()["scalars"])
+    shown = events.summary_metadata
+    assert shown["_hparams_/experiment"].plugin_data.plugin_name == "hparams"
+    assert b"test/accuracy" in shown["_hparams_/experiment"].plugin_data.content
+    assert b"model.optimizer.lr" in shown["_hparams_/session_start_info"].plugin_data.content
+
+
+def test_environment(learned: list[str]) -> None:
+    environment = yaml.safe_load((RUN / "environment.yaml").read_text())
+    assert environment["packages"]["torch"] == torch.__version__.split("+")[0]
+    assert environment["threads"] == torch.get_num_threads()
+    assert environment["precision"] == "32-true"
+    assert environment["data"]["class"] == "CIFAR10"
+    assert len(environment["data"]["sha256"]) == 64
+    assert set(environment["git"]) == {"commit", "dirty"}
+
+
+def test_checkpoint_serves_alone(learned: list[str]) -> None:
+    checkpoint = torch.load(RUN / "checkpoints/best.ckpt", weights_only=True)
+    assert checkpoint["CIFAR10"]["class_names"][3] == "cat"
+    assert checkpoint["CIFAR10"]["image_shape"] == [3, 32, 32]
+    assert checkpoint["CIFAR10"]["mean"] == [0.49140, 0.48216, 0.44653]
+
+
+@pytest.mark.parametrize("precise", ["best", str(RUN / "checkpoints/best.ckpt")])
+def test_test_repeats_the_result(learned: list[str], capsys: pytest.CaptureFixture[str], precise: str) -> None:
+    accuracy = json.loads((RUN / "results.json").read_text())["test/accuracy"]
+    capsys.readouterr()
+    main(["test", *learned, "--ckpt_path", precise])
+    assert f"{accuracy}"[:8] in capsys.readouterr().out
+    main(["validate", *learned, "--ckpt_path", precise])
+    assert "val/accuracy" in capsys.readouterr().out
+    assert [path.name for path in RUN.parent.iterdir()] == ["version_0"]
+
+
+def test_predict(learned: list[str]) -> None:
+    main(["predict", *learned, "--ckpt_path", "best"])
+    with (RUN / "checkpoints/best.predictions.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    results = json.loads((RUN / "results.json").read_text())
+    assert len(rows) == 40
+    right = sum(row["label"] == row["predicted"] for row in rows) / 40
+    assert right == pytest.approx(results["test/accuracy"])
+
+
+def test_runs_do_not_overwrite_each_other(digits: Callable[..., list[str]]) -> None:
+    main(["fit", *digits()])
+    first = (RUN / "metrics.csv").read_bytes()
+    main(["fit", *digits()])
+    assert sorted(path.name for path in RUN.parent.iterdir()) == ["version_0", "version_1"]
+    assert (RUN / "metrics.csv").read_bytes() == first
+
+
+def test_options_reach_the_run(digits: Callable[..., list[str]]) -> None:
+    Path("mine.yaml").write_text("data: {init_args: {batch_size: 100}}\ntrainer: {max_epochs: 2}\n")
+    optimizer = ["--model.optimizer", "torch.optim.SGD", "--model.optimizer.lr", "0.1"]
+    main(["fit", *digits(), "--config", "mine.yaml", *optimizer, "--model.lr_scheduler", "null"])
+    settings = yaml.safe_load((RUN / "config.yaml").read_text())
+    assert settings["model"]["optimizer"]["class_path"] == "torch.optim.SGD"
+    assert settings["model"]["optimizer"]["init_args"]["lr"] == 0.1
+    assert json.loads((RUN / "results.json").read_text())["steps"] == 2 * (1257 // 100)
+
+
+def test_a_runs_own_config_repeats_it(digits: Callable[..., list[str]]) -> None:
+    main(["fit", *digits()])
+    main(["fit", "--config", str(RUN / "config.yaml")])
+    first, second = (json.loads((run / "results.json").read_text()) for run in sorted(RUN.parent.iterdir()))
+    assert first["test/loss"] == second["test/loss"]
+
+
+def test_print_config(digits: Callable[..., list[str]], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        main(["fit", *digits(), "--print_config"])
+    assert stopped.value.code == 0
+    assert yaml.safe_load(capsys.readouterr().out)["data"]["class_path"] == "project.data.Digits"
+
+
+def test_help_is_short_enough_to_read(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        main(["fit", "--help"])
+    printed = capsys.readouterr().out
+    assert stopped.value.code == 0
+    assert "From images [N, C, H, W] to logits" in printed
+    assert len(printed.splitlines()) < 600
+
+
+def test_without_validation_the_last_checkpoint_is_tested(digits: Callable[..., list[str]]) -> None:
+    main(["fit", *digits(), "--trainer.max_steps", "5"])
+    results = json.loads((RUN / "results.json").read_text())
+    assert (results["checkpoint"], results["steps"], results["val/accuracy"]) == ("checkpoints/last.ckpt", 5, None)
+
+
+def test_fast_dev_run_leaves_nothing(digits: Callable[..., list[str]]) -> None:
+    main(["fit", *digits(), "--trainer.fast_dev_run", "true"])
+    assert not list(Path("lightning_logs").glob("*/*"))

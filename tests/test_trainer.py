@@ -1,0 +1,41 @@
+"""What precision `auto` becomes."""
+
+import pytest
+import torch
+
+from project.trainer import ExperimentTrainer, computes_bfloat16
+
+
+@pytest.fixture
+def hardware(monkeypatch: pytest.MonkeyPatch) -> dict[str, bool]:
+    has = {"cuda": False, "mps": False, "cuda_bfloat16": False, "avx512_bf16": False, "amx": False}
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: has["cuda"])
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: has["cuda_bfloat16"])
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: has["mps"])
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: has["avx512_bf16"])
+    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: has["amx"])
+    return has
+
+
+@pytest.mark.parametrize(
+    ("accelerator", "parts", "expected"),
+    [
+        ("auto", [], False),
+        ("auto", ["avx512_bf16"], True),
+        ("cpu", ["amx"], True),
+        ("cpu", ["cuda", "cuda_bfloat16"], False),
+        ("auto", ["cuda", "cuda_bfloat16"], True),
+        ("gpu", ["cuda", "avx512_bf16"], False),
+        ("auto", ["mps", "avx512_bf16"], False),
+    ],
+)
+def test_bfloat16(hardware: dict[str, bool], accelerator: str, parts: list[str], expected: bool) -> None:
+    hardware.update(dict.fromkeys(parts, True))
+    assert computes_bfloat16(accelerator) is expected
+
+
+def test_precision_of_a_trainer(hardware: dict[str, bool]) -> None:
+    assert ExperimentTrainer(accelerator="cpu", logger=False).precision == "32-true"
+    hardware["avx512_bf16"] = True
+    assert ExperimentTrainer(accelerator="cpu", logger=False).precision == "bf16-mixed"
+    assert ExperimentTrainer(accelerator="cpu", logger=False, precision="32-true").precision == "32-true"
