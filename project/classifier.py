@@ -99,5 +99,5 @@ class Classifier(LightningModule):
         loss: Tensor = self.loss(logits, labels)
         measured: dict[str, Any] = {"preds": logits.detach(), "target": labels, "value": loss.detach()}
         metrics.update(**measured, weight=len(labels))
-        self.log_dict(metrics, on_step=False, on_epoch=True, prog_bar=True)
+        self.log_dict(metrics, on_step=False, on_epoch=True)
         return loss

@@ -12,6 +12,7 @@ from typing import Any, NoReturn
 
 import torch
 from lightning.fabric.utilities.exceptions import MisconfigurationException
+from lightning.fabric.utilities.rank_zero import rank_zero_only
 from lightning.pytorch import Callback, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint, RichProgressBar
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
@@ -245,5 +246,6 @@ def _quieten() -> None:
 
 
 def _fail(message: str) -> NoReturn:
-    print(f"error: {message}", file=sys.stderr)
+    if rank_zero_only.rank == 0:  # type: ignore[attr-defined]
+        print(f"error: {message}", file=sys.stderr)
     sys.exit(2)

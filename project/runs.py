@@ -1,8 +1,10 @@
 """Run directories: lightning_logs/<experiment>/version_<n>, their names, and finding the newest."""
 
+import itertools
 import os
 import re
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -38,23 +40,22 @@ def create(root: Path, experiment: str) -> Path:
     """Make the experiment's next run directory, which nobody else gets."""
     parent = root / experiment
     parent.mkdir(parents=True, exist_ok=True)
-    number = 1 + max((_number(path) for path in parent.iterdir()), default=-1)
-    while True:
-        run = parent / f"version_{number}"
-        try:
+    first = 1 + max((number(path) for path in parent.iterdir()), default=-1)
+    for n in itertools.count(first):
+        run = parent / f"version_{n}"
+        with suppress(FileExistsError):
             run.mkdir()
             return run
-        except FileExistsError:
-            number += 1
+    raise AssertionError
 
 
 def find_checkpoint(root: Path, experiment: str, name: str) -> Path:
     """The checkpoint `best` or `last` of the experiment's newest run that has one. Raises UserError if none has."""
     parent = root / experiment
-    found = [path for path in parent.glob(f"version_*/checkpoints/{name}.ckpt") if _number(path.parents[1]) >= 0]
+    found = [path for path in parent.glob(f"version_*/checkpoints/{name}.ckpt") if number(path.parents[1]) >= 0]
     if not found:
         raise UserError(f"--ckpt_path {name}: no run in {parent} has a checkpoint; start one without --ckpt_path")
-    return max(found, key=lambda path: _number(path.parents[1]))
+    return max(found, key=lambda path: number(path.parents[1]))
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:
@@ -93,6 +94,7 @@ def check_fits(path: Path, checkpoint: dict[str, Any], own: dict[str, torch.Tens
     )
 
 
-def _number(path: Path) -> int:
+def number(path: Path) -> int:
+    """The n of a directory version_n; -1 for any other."""
     match = re.fullmatch(r"version_(\d+)", path.name)
     return int(match[1]) if match else -1

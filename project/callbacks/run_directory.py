@@ -53,7 +53,7 @@ class RunDirectory(Callback):
             self._write(self.path, trainer)
 
     def _make_loggers(self, path: Path) -> list[Any]:
-        where: dict[str, Any] = {"save_dir": path.parents[1], "name": path.parent.name, "version": path.name}
+        where: dict[str, Any] = {"save_dir": path.parents[1], "name": path.parent.name, "version": runs.number(path)}
         tensorboard = TensorBoardLogger(**where, default_hp_metric=False, purge_step=self.first_step or None)
         _ = tensorboard.experiment  # opens the first file, which purges; the files opened later, by the test, must not
         tensorboard._kwargs.pop("purge_step")

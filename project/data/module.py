@@ -72,20 +72,15 @@ class ImageDataModule(LightningDataModule, ABC):
         images, self.test = self.load()
         order = torch.randperm(len(images), generator=torch.Generator().manual_seed(SPLIT_SEED))
         self.val, self.train = images[order[: self.val_size]], images[order[self.val_size :]]
+        share = len(self.train) // (self.trainer.world_size if self.trainer else 1)
+        if share < self.batch_size:
+            raise UserError(f"--data.batch_size {self.batch_size}: a process has {share} images; give at most that")
 
     def train_dataloader(self) -> TrainingBatches:
         trainer = self._trainer
         images, normalise = self._on_device(self.train)
         shard = (trainer.global_rank, trainer.world_size)
-        batches = TrainingBatches(
-            images, normalise, self.batch_size, self.augmentation, self.seed, self._position, *shard
-        )
-        if not len(batches):
-            share = len(images) // trainer.world_size
-            raise UserError(
-                f"--data.batch_size {self.batch_size}: each process has {share} training images; give at most that"
-            )
-        return batches
+        return TrainingBatches(images, normalise, self.batch_size, self.augmentation, self.seed, self._position, *shard)
 
     def val_dataloader(self) -> EvaluationBatches:
         return self._evaluation(self.val)
