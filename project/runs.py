@@ -1,6 +1,5 @@
 """Run directories: lightning_logs/<experiment>/version_<n>, their names, and finding the newest."""
 
-import itertools
 import os
 import re
 from collections.abc import Sequence
@@ -40,13 +39,13 @@ def create(root: Path, experiment: str) -> Path:
     """Make the experiment's next run directory, which nobody else gets."""
     parent = root / experiment
     parent.mkdir(parents=True, exist_ok=True)
-    first = 1 + max((number(path) for path in parent.iterdir()), default=-1)
-    for n in itertools.count(first):
+    n = 1 + max((number(path) for path in parent.iterdir()), default=-1)
+    while True:
         run = parent / f"version_{n}"
         with suppress(FileExistsError):
             run.mkdir()
             return run
-    raise AssertionError
+        n += 1
 
 
 def find_checkpoint(root: Path, experiment: str, name: str) -> Path:
@@ -65,9 +64,8 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     try:
         checkpoint = torch.load(path, map_location="cpu", weights_only=True)
         checkpoint["state_dict"], checkpoint["global_step"]
-    except (
-        Exception
-    ) as error:  # torch.load has no exception of its own: what it raises depends on where a file is broken
+    # torch.load has no exception of its own: what it raises depends on where a file is broken.
+    except Exception as error:
         reason = str(error).split("\n")[0][:120]
         raise UserError(f"--ckpt_path {path}: not a whole checkpoint ({reason}); give another, such as best") from None
     assert isinstance(checkpoint, dict)
