@@ -196,22 +196,21 @@ class ExperimentCLI(LightningCLI):
         chosen = next((one for one in getattr(self, "checkpoints", ()) if one.best_model_path), None)
         if chosen is None:
             return
-        fit_seconds = self.stopwatch.fit_seconds
         path, run = Path(chosen.best_model_path), self.run_directory.opened
-        (measured,) = self.trainer.test(self.model, datamodule=self.datamodule, ckpt_path=path, verbose=False)
         score = chosen.best_model_score if chosen.monitor else None
+        # Gathered before the test, which brings every callback back to where it was when the checkpoint was written.
         figures = {
-            **measured,
             "val/accuracy": None if score is None else score.item(),
             "checkpoint": str(path.relative_to(run)),
             "epochs": self.trainer.current_epoch,
             "steps": self.trainer.global_step,
             "train_seconds": self.stopwatch.train_seconds,
-            "fit_seconds": fit_seconds,
+            "fit_seconds": self.stopwatch.fit_seconds,
         }
+        (measured,) = self.trainer.test(self.model, datamodule=self.datamodule, ckpt_path=path, verbose=False)
         if self.trainer.is_global_zero:
             settings = json.loads(self._parser("fit").dump(self.options, format="json"))
-            results.record(run, figures, settings, self.trainer)
+            results.record(run, {**measured, **figures}, settings, self.trainer)
 
 
 def _checked_seed(seed: bool | int) -> int:

@@ -37,7 +37,10 @@ def test_files_of_a_run(capsys: pytest.CaptureFixture[str], learned: list[str]) 
     printed = capsys.readouterr().out.splitlines()
     assert printed[-1] == f"results: {RUN / 'results.json'}"
     assert printed[-1 - len(results) : -1] == [f"{name}: {value}" for name, value in results.items()]
-    assert [line.split()[1] for line in printed if line.startswith("epoch ")] == [f"{epoch}/8" for epoch in range(1, 9)]
+    epochs = [line.split() for line in printed if line.startswith("epoch ")]
+    assert [words[1] for words in epochs] == [f"{epoch}/8" for epoch in range(1, 9)]
+    # Over all epochs, not only up to the best one. Each is printed to a tenth of a second.
+    assert results["train_seconds"] == pytest.approx(sum(float(words[-2]) for words in epochs), abs=8 * 0.05)
 
 
 def test_metrics(learned: list[str]) -> None:
