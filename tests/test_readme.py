@@ -1,0 +1,39 @@
+"""The README's commands are run as they stand there, on tiny data."""
+
+import shlex
+from pathlib import Path
+
+import pytest
+
+from project.cli import main
+from tests.conftest import REPOSITORY
+from tests.test_configs import SMALL
+
+README = (REPOSITORY / "README.md").read_text()
+
+
+def commands() -> list[list[str]]:
+    """The words after `main.py` of each command in the README, in its order."""
+    lines = README.replace("\\\n", " ").splitlines()
+    words = [shlex.split(line, comments=True) for line in lines if "python scripts/main.py" in line]
+    return [line[line.index("scripts/main.py") + 1 :] for line in words]
+
+
+def test_commands(cifar10_dir: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    Path("configs").symlink_to(REPOSITORY / "configs")
+    assert len(commands()) >= 10
+    for words in commands():
+        epochs = "2" if "last" in words else "1"
+        data = [] if "configs/data/digits.yaml" in words else ["--data.data_dir", str(cifar10_dir)]
+        small = [*SMALL, "--trainer.max_epochs", epochs]
+        if any(word == "--help" or word.endswith(".help") for word in words):
+            data = small = []
+        try:
+            main([*words, *data, *small])
+        except SystemExit as stopped:
+            assert stopped.code == 0, (words, capsys.readouterr().err)
+
+
+def test_figures_have_their_commands() -> None:
+    for command in ("scripts/benchmark.py article", "scripts/benchmark.py seeds --config configs/mlp.yaml"):
+        assert command in README
