@@ -20,11 +20,12 @@ IMAGES_PER_FILE = 40
 @pytest.fixture(autouse=True, scope="session")
 def repository_stays_clean() -> Iterator[None]:
     def listing() -> set[Path]:
-        return {*REPOSITORY.glob("*"), *(REPOSITORY / "lightning_logs").rglob("*")} - {REPOSITORY / ".pytest_cache"}
+        found = {*REPOSITORY.glob("*"), *(REPOSITORY / "lightning_logs").rglob("*")}
+        return {path for path in found if not path.name.endswith("cache") and path.name != "__pycache__"}
 
     before = listing()
     yield
-    assert listing() == before
+    assert listing() - before == set()
 
 
 @pytest.fixture(autouse=True)

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,8 +10,10 @@ import pytest
 import torch
 import yaml
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from torchvision import datasets
 
 from project.cli import main
+from project.networks import MLP
 from tests.conftest import CONFIGS
 
 RUN = Path("lightning_logs/mlp/version_0")
@@ -49,8 +52,13 @@ def test_metrics(learned: list[str]) -> None:
     for name in ("train/loss", "train/accuracy", "val/loss", "val/accuracy", "images_per_second"):
         assert len([row for row in rows if row[name]]) == 8
     assert len([row for row in rows if row["test/accuracy"]]) == 1
-    assert len([row for row in rows if row["lr"]]) == 1  # one in fifty steps
-    assert float(rows[-3]["train/loss"] or rows[-2]["train/loss"]) < float(rows[1]["train/loss"])
+    assert [row["step"] for row in rows if row["lr"]] == ["49"]  # one in fifty steps
+    curve = [float(row["train/loss"]) for row in rows if row["train/loss"]]
+    assert curve[0] > 1
+    assert curve[-1] < 0.1
+    results = json.loads((RUN / "results.json").read_text())
+    assert max(float(row["val/accuracy"]) for row in rows if row["val/accuracy"]) == results["val/accuracy"]
+    assert [float(row["test/accuracy"]) for row in rows if row["test/accuracy"]] == [results["test/accuracy"]]
 
 
 def test_tensorboard(learned: list[str]) -> None:
@@ -79,19 +87,41 @@ def test_environment(learned: list[str]) -> None:
 
 def test_checkpoint_serves_alone(learned: list[str]) -> None:
     checkpoint = torch.load(RUN / "checkpoints/best.ckpt", weights_only=True)
-    assert checkpoint["CIFAR10"]["class_names"][3] == "cat"
-    assert checkpoint["CIFAR10"]["image_shape"] == [3, 32, 32]
-    assert checkpoint["CIFAR10"]["mean"] == [0.49140, 0.48216, 0.44653]
+    data = checkpoint["CIFAR10"]
+    assert data["class_names"] == [
+        "airplane",
+        "automobile",
+        "bird",
+        "cat",
+        "deer",
+        "dog",
+        "frog",
+        "horse",
+        "ship",
+        "truck",
+    ]
+    assert data["image_shape"] == [3, 32, 32]
+    assert data["mean"] == [0.49140, 0.48216, 0.44653]
+    assert data["std"] == [0.24703, 0.24349, 0.26159]
+    network = MLP(10)
+    weights = {name.removeprefix("network."): value for name, value in checkpoint["state_dict"].items()}
+    network.load_state_dict(weights)
+    mean, std = (torch.tensor(data[name])[:, None, None] for name in ("mean", "std"))
+    test = datasets.CIFAR10(learned[learned.index("--data.data_dir") + 1], train=False)
+    predicted = network((torch.from_numpy(test.data).permute(0, 3, 1, 2) / 255 - mean) / std).argmax(1)
+    accuracy = (predicted == torch.tensor(test.targets)).double().mean().item()
+    assert accuracy == pytest.approx(json.loads((RUN / "results.json").read_text())["test/accuracy"])
 
 
 @pytest.mark.parametrize("precise", ["best", str(RUN / "checkpoints/best.ckpt")])
 def test_test_repeats_the_result(learned: list[str], capsys: pytest.CaptureFixture[str], precise: str) -> None:
-    accuracy = json.loads((RUN / "results.json").read_text())["test/accuracy"]
+    results = json.loads((RUN / "results.json").read_text())
     capsys.readouterr()
-    main(["test", *learned, "--ckpt_path", precise])
-    assert f"{accuracy}"[:8] in capsys.readouterr().out
-    main(["validate", *learned, "--ckpt_path", precise])
-    assert "val/accuracy" in capsys.readouterr().out
+    for command, names in (("test", ("test/accuracy", "test/loss")), ("validate", ("val/accuracy",))):
+        main([command, *learned, "--ckpt_path", precise])
+        printed = dict(re.findall(r"(\S+/\S+)\W+(\d\S*)", capsys.readouterr().out))
+        for name in names:
+            assert float(printed[name]) == pytest.approx(results[name])
     assert [path.name for path in RUN.parent.iterdir()] == ["version_0"]
 
 
@@ -120,6 +150,9 @@ def test_options_reach_the_run(digits: Callable[..., list[str]]) -> None:
     settings = yaml.safe_load((RUN / "config.yaml").read_text())
     assert settings["model"]["optimizer"]["class_path"] == "torch.optim.SGD"
     assert settings["model"]["optimizer"]["init_args"]["lr"] == 0.1
+    assert settings["data"]["init_args"]["batch_size"] == 100
+    assert settings["data"]["init_args"]["val_size"] == 180  # not named in the later file, so the earlier one's stays
+    assert settings["trainer"]["max_epochs"] == 2  # the file comes after the option of the same name
     assert json.loads((RUN / "results.json").read_text())["steps"] == 2 * (1257 // 100)
 
 

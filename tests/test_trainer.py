@@ -26,7 +26,12 @@ def hardware(monkeypatch: pytest.MonkeyPatch) -> dict[str, bool]:
         ("cpu", ["cuda", "cuda_bfloat16"], False),
         ("auto", ["cuda", "cuda_bfloat16"], True),
         ("gpu", ["cuda", "avx512_bf16"], False),
+        ("cuda", ["cuda", "cuda_bfloat16"], True),
+        ("gpu", ["cuda_bfloat16", "avx512_bf16"], False),
         ("auto", ["mps", "avx512_bf16"], False),
+        ("mps", ["mps", "avx512_bf16"], False),
+        ("cpu", ["mps", "avx512_bf16"], True),
+        ("cpu", [], False),
     ],
 )
 def test_bfloat16(hardware: dict[str, bool], accelerator: str, parts: list[str], expected: bool) -> None:

@@ -13,10 +13,12 @@ from pathlib import Path
 import pytest
 from torchvision import datasets
 
+from project.cli import main
 from project.data import CIFAR10
 from project.data import archive as module
 from project.data.archive import Archive
 from project.errors import UserError
+from tests.conftest import CONFIGS
 
 
 @pytest.fixture(autouse=True)
@@ -76,6 +78,14 @@ def test_gives_up_and_leaves_nothing(server: type[Server]) -> None:
     assert list(Path("data").iterdir()) == []
 
 
+def test_another_file_at_the_address_is_refused(server: type[Server], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(datasets.CIFAR10, "tgz_md5", "0" * 32)
+    with pytest.raises(UserError, match=r"cannot be fetched .*MD5 sum differs"):
+        fetch()
+    assert server.requests == module.TRIES
+    assert list(Path("data").iterdir()) == []
+
+
 def test_no_server(archive: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(datasets.CIFAR10, "url", f"http://127.0.0.1:9/{archive.name}")
     with pytest.raises(UserError) as error:
@@ -115,10 +125,13 @@ class Malicious:
         return open, ("harm", "w")
 
 
-def test_a_damaged_file_is_named_and_never_read(cifar10_dir: Path) -> None:
+def test_a_damaged_file_is_named_and_never_read(cifar10_dir: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (cifar10_dir / "cifar-10-batches-py/data_batch_3").write_bytes(pickle.dumps(Malicious()))
-    with pytest.raises(UserError, match=r"data_batch_3 is damaged \(its MD5 sum differs\); delete the folder"):
-        fetch(str(cifar10_dir))
+    words = ["--data.data_dir", str(cifar10_dir), "--data.batch_size", "10", "--trainer.accelerator", "cpu"]
+    with pytest.raises(SystemExit) as stopped:
+        main(["fit", "--config", str(CONFIGS / "mlp.yaml"), *words])
+    assert stopped.value.code == 2
+    assert "data_batch_3 is damaged (its MD5 sum differs); delete the folder" in capsys.readouterr().err
     assert not Path("harm").exists()
 
 

@@ -1,12 +1,13 @@
 """Every image where it belongs: whatever the epoch, the place to begin with, and the number of processes."""
 
+from collections.abc import Iterable
 from itertools import pairwise
 
 import pytest
 import torch
 
 from project.data.augmentation import Augmentation
-from project.data.batches import EvaluationBatches, Images, Normalisation, TrainingBatches, key
+from project.data.batches import Batch, EvaluationBatches, Images, Normalisation, TrainingBatches, key
 
 MEAN, STD = (0.5, 0.25, 0.0), (0.5, 0.25, 1.0)
 NORMALISE = Normalisation(MEAN, STD, torch.device("cpu"))
@@ -21,12 +22,13 @@ def images() -> Images:
     return Images(pixels, torch.arange(47))
 
 
-def training(images: Images, epoch: int = 0, first: int = 0, seed: int = 0, rank: int = 0, processes: int = 1):
-    position = lambda: (epoch, first)  # noqa: E731
-    return TrainingBatches(images, NORMALISE, 5, AUGMENTED, seed, position, rank, processes)
+def training(
+    images: Images, epoch: int = 0, first: int = 0, seed: int = 0, rank: int = 0, processes: int = 1
+) -> TrainingBatches:
+    return TrainingBatches(images, NORMALISE, 5, AUGMENTED, seed, lambda: (epoch, first), rank, processes)
 
 
-def labels(batches) -> list[int]:
+def labels(batches: Iterable[Batch]) -> list[int]:
     return [label for _, chosen in batches for label in chosen.tolist()]
 
 
@@ -64,6 +66,16 @@ def test_processes_share_an_epoch(images: Images) -> None:
     parts = [labels(training(images, rank=rank, processes=2)) for rank in range(2)]
     assert [len(part) for part in parts] == [20, 20]
     assert len({*parts[0], *parts[1]}) == 40
+
+
+def test_processes_see_what_one_process_sees(images: Images) -> None:
+    def views(batches: Iterable[Batch]) -> dict[int, torch.Tensor]:
+        return {label: view for pixels, chosen in batches for label, view in zip(chosen.tolist(), pixels, strict=True)}
+
+    alone, second = views(training(images)), views(training(images, rank=1, processes=2))
+    common = alone.keys() & second.keys()
+    assert len(common) >= 18
+    assert all(torch.equal(alone[label], second[label]) for label in common)
 
 
 @pytest.mark.parametrize("first", [1, 4, 8])

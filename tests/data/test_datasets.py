@@ -3,10 +3,13 @@
 import os
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from sklearn.datasets import load_digits
 
 from project.data import CIFAR10, Digits, ImageDataModule
+from project.data.batches import Images
 
 
 def check_constants(data: ImageDataModule) -> None:
@@ -40,9 +43,29 @@ def test_split() -> None:
     assert (len(first.train), len(first.val), len(first.test)) == (1257, 180, 360)
     assert torch.equal(first.val.pixels, second.val.pixels)  # a seed never moves an image into validation
     assert first.fingerprint() == second.fingerprint()
-    whole, _ = first.load()
-    parts = torch.cat([first.val.pixels, first.train.pixels]).flatten(1)
-    assert torch.equal(parts.double().sum(1).sort().values, whole.pixels.flatten(1).double().sum(1).sort().values)
+    assert not torch.equal(first.val.labels, first.train.labels[:180])
+
+
+def test_every_image_is_in_one_part(monkeypatch: pytest.MonkeyPatch) -> None:
+    data = Digits(val_size=180)
+    images, test = data.load()
+    numbered = Images(images.pixels, torch.arange(1437))
+    monkeypatch.setattr(data, "load", lambda: (numbered, test))
+    data.setup("fit")
+    assert sorted([*data.train.labels.tolist(), *data.val.labels.tolist()]) == list(range(1437))
+    assert data.val.labels.tolist() != list(range(180))
+    for part in (data.train, data.val):
+        assert torch.equal(part.pixels, images.pixels[part.labels])
+    assert torch.equal(data.test.pixels, test.pixels)
+
+
+def test_digits_test_images_are_not_for_training() -> None:
+    images, test = Digits(val_size=180).load()
+    official = load_digits()
+    grey = torch.cat([images.pixels, test.pixels])[:, ::4, ::4, 0].flatten(1).double() * 16 / 255
+    drawn = {tuple(row) for row in grey.round().int().tolist()}
+    assert drawn == {tuple(row) for row in official.data.astype(int).tolist()}
+    assert torch.bincount(torch.cat([images.labels, test.labels])).tolist() == np.bincount(official.target).tolist()
 
 
 def test_tiny_cifar10_is_read_as_it_was_written(cifar10_dir: Path) -> None:

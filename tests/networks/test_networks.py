@@ -10,25 +10,39 @@ from project.networks import MLP, ConvNet
 
 
 @pytest.mark.parametrize(
-    ("network", "parameters"),
+    ("network", "classes", "parameters"),
     [
-        (ConvNet(10), 299_434),
+        (ConvNet(10), 10, 299_434),
         # A bias less and two numbers more for each of 64 + 128 + 128 + 64 channels.
-        (ConvNet(10, batch_norm=True), 299_434 + 384),
-        (ConvNet(100, pooling="average"), 299_434 + 90 * 33),
-        (MLP(10), 3072 * 128 + 128 + 128 * 64 + 64 + 64 * 10 + 10),
-        (MLP(10, hidden=[]), 3072 * 10 + 10),
+        (ConvNet(10, batch_norm=True), 10, 299_434 + 384),
+        (ConvNet(100, pooling="average"), 100, 299_434 + 90 * 33),
+        (MLP(10), 10, 3072 * 128 + 128 + 128 * 64 + 64 + 64 * 10 + 10),
+        (MLP(10, hidden=[]), 10, 3072 * 10 + 10),
     ],
 )
-def test_output_size_and_gradients(network: nn.Module, parameters: int) -> None:
+def test_output_size_and_gradients(network: nn.Module, classes: int, parameters: int) -> None:
     torch.manual_seed(0)
     logits = network(torch.randn(64, 3, 32, 32))
-    assert logits.shape == (64, 100 if parameters == 299_434 + 90 * 33 else 10)
+    assert logits.shape == (64, classes)
     assert sum(weights.numel() for weights in network.parameters()) == parameters
     logits.square().sum().backward()
     for weights in network.parameters():
         assert weights.grad is not None
         assert weights.grad.abs().sum() > 0
+
+
+@pytest.mark.parametrize(
+    ("options", "kind", "count"),
+    [
+        ({}, nn.MaxPool2d, 3),
+        ({}, nn.BatchNorm2d, 0),
+        ({"pooling": "average"}, nn.AvgPool2d, 3),
+        ({"pooling": "average"}, nn.MaxPool2d, 0),
+        ({"batch_norm": True}, nn.BatchNorm2d, 4),
+    ],
+)
+def test_options_of_convnet(options: dict[str, Any], kind: type, count: int) -> None:
+    assert sum(isinstance(layer, kind) for layer in ConvNet(10, **options).features) == count
 
 
 def test_logits_can_be_negative() -> None:
