@@ -14,7 +14,9 @@ from torchmetrics import MeanMetric, MetricCollection
 from torchmetrics.classification import MulticlassAccuracy
 
 from project.data.batches import Batch
+from project.test_time_augmentation import Views, views_logits
 
+INITIAL_IMAGES = 5000  # as many as airbench's whitening sees
 Schedule = Callable[[Optimizer, int], LRScheduler]
 
 
@@ -29,6 +31,7 @@ class Classifier(LightningModule):
         optimizer: OptimizerCallable = torch.optim.Adam,
         lr_scheduler: Schedule | None = None,
         compile: bool = False,
+        test_views: Views = "plain",
     ) -> None:
         """Put the parts together.
 
@@ -40,6 +43,8 @@ class Classifier(LightningModule):
             lr_scheduler: Makes the schedule of the optimizer and the run's total steps; it steps every batch. None
                 keeps the optimizer's rate.
             compile: Compile the network with torch.compile; checkpoints stay the same.
+            test_views: What the test averages logits over, reported as test/accuracy_<views> beside the plain accuracy.
+                mirror: the image and its mirror image; mirror_shift: these, and both moved by a pixel in two ways.
         """
         super().__init__()
         # Channels last, as the batches are: a step of ConvNet in bfloat16 takes half the time on a CPU.
@@ -59,11 +64,19 @@ class Classifier(LightningModule):
         self.train_metrics = metrics.clone("train/")
         self.val_metrics = metrics.clone("val/")
         self.test_metrics = metrics.clone("test/")
+        self.test_views = test_views
+        self.views_accuracy = MulticlassAccuracy(num_classes, average="micro", validate_args=False)
 
     def forward(self, images: Tensor) -> Tensor:
         """Images [N, C, H, W] to logits [N, num_classes]."""
         logits: Tensor = self.network(images)
         return logits
+
+    def on_train_start(self) -> None:
+        """Let a network that is made from the data see it, once: a checkpoint brings what was made."""
+        initialize = getattr(self.network, "initialize", None)
+        if initialize is not None and self.trainer.ckpt_path is None:
+            initialize(self.trainer.datamodule.sample(INITIAL_IMAGES))  # type: ignore[attr-defined]
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         loss = self._step(batch, self.train_metrics)
@@ -76,6 +89,10 @@ class Classifier(LightningModule):
 
     def test_step(self, batch: Batch, batch_idx: int) -> None:
         self._step(batch, self.test_metrics)
+        if self.test_views != "plain":
+            images, labels = batch
+            self.views_accuracy.update(views_logits(self.network, images, self.test_views), labels)
+            self.log(f"test/accuracy_{self.test_views}", self.views_accuracy)
 
     def predict_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Probabilities [N, num_classes]."""

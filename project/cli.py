@@ -22,6 +22,7 @@ from project.callbacks import EpochLines, Predictions, RunDirectory, Stopwatch
 from project.classifier import Classifier
 from project.data import ImageDataModule
 from project.errors import UserError
+from project.memory import keep_freed_memory
 from project.messages import check_config_files, explain
 from project.trainer import ExperimentTrainer
 
@@ -36,6 +37,7 @@ def main(args: Sequence[str] | None = None) -> None:
         args: The words after the program's name; None takes them from the shell.
     """
     _quieten()
+    keep_freed_memory()
     try:
         check_config_files(sys.argv[1:] if args is None else args)
         ExperimentCLI(args=None if args is None else list(args))
@@ -165,7 +167,8 @@ class ExperimentCLI(LightningCLI):
         bar = given["enable_progress_bar"] is not False and sys.stdout.isatty()
         default_loggers = given["logger"] in (None, True)
         logger = False if default_loggers else given["logger"]
-        callbacks = [*(given["callbacks"] or ()), *self._own_callbacks(default_loggers)]
+        asked = [given["callbacks"]] if isinstance(given["callbacks"], Callback) else given["callbacks"] or ()
+        callbacks = [*asked, *self._own_callbacks(default_loggers)]
         callbacks += [RichProgressBar()] if bar else []
         options |= {"callbacks": callbacks, "logger": logger, "enable_progress_bar": bar}
         if self.subcommand != "fit":

@@ -10,25 +10,30 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 class Stopwatch(Callback):
     """Measures, over all parts of a resumed run, the seconds of training alone and of the whole fit.
 
-    Training is steps with the fetching of their batches, without validation, checkpoints and start-up. Logs
-    images_per_second, the mean of each epoch over training alone, all processes together.
+    Training is what a network makes of the data before its first step, and the steps with the fetching of their
+    batches; it is without validation, checkpoints and start-up. Logs images_per_second, the mean of each epoch over
+    training alone, all processes together.
     """
 
     def __init__(self) -> None:
         self.train_seconds = 0.0
         self.epoch_seconds = 0.0
         self._fit_before = 0.0
-        self._fit_started = self._lap_started = time.perf_counter()
+        self._fit_started = time.perf_counter()
+        self._lap_started: float | None = None
         self._images = 0
 
     @property
     def fit_seconds(self) -> float:
         return self._fit_before + time.perf_counter() - self._fit_started
 
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._lap_started = time.perf_counter()
+
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._images = 0
         self.epoch_seconds = 0.0
-        self._lap_started = time.perf_counter()
+        self._lap_started = self._lap_started or time.perf_counter()
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
@@ -56,7 +61,8 @@ class Stopwatch(Callback):
     def _stop(self, trainer: Trainer) -> None:
         if trainer.strategy.root_device.type == "cuda":
             torch.cuda.synchronize()
-        now = time.perf_counter()
-        self.epoch_seconds += now - self._lap_started
-        self.train_seconds += now - self._lap_started
-        self._lap_started = now
+        if self._lap_started is not None:
+            lap = time.perf_counter() - self._lap_started
+            self.epoch_seconds += lap
+            self.train_seconds += lap
+        self._lap_started = None

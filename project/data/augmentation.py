@@ -3,37 +3,60 @@
 Shape letters: M images of a set, N of a batch, C channels, H rows, W columns.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
 
+import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+
+# What random numbers are for, so that no two purposes share them: keys are (seed, epoch, purpose).
+ORDER, VIEWS, FIRST_FLIP = range(3)
+
+Flip = Literal["none", "random", "alternating"]
 
 
 @dataclass(frozen=True)
 class Augmentation:
     """What may be done to a training image.
 
-    flip: mirror left to right with probability 1/2.
+    flip: mirror left to right; random: with probability 1/2; alternating: each image in every other epoch, half of them
+        in the first (Jordan, arXiv 2404.00498, section 3.6).
     shift: move by up to this many pixels in each direction, the border reflected; below H and W.
     cutout: side in pixels of a square set to the mean colour, centred anywhere in the image
         (DeVries and Taylor, arXiv 1708.04552); 0 for none.
+    curriculum: sides in pixels that images are shrunk to, each with the fraction of the run at which it ends; after the
+        last of them images have their own size.
     """
 
-    flip: bool = False
+    flip: Flip = "none"
     shift: int = 0
     cutout: int = 0
+    curriculum: Mapping[int, float] = field(default_factory=dict)
 
-    def draw(self, pixels: Tensor, generator: torch.Generator) -> "Views":
-        """The random choices for each image of `pixels` [M, H, W, C], the same on every device."""
+    def draw(self, pixels: Tensor, seed: int, epoch: int) -> "Views":
+        """The random choices for each image of `pixels` [M, H, W, C] in an epoch, the same on every device."""
         count, height, width, _ = pixels.shape
+        generator = torch.Generator().manual_seed(key(seed, epoch, VIEWS))
 
         def integers(low: int, high: int) -> Tensor:
             return torch.randint(low, high + 1, (count,), generator=generator).to(pixels.device)
 
-        mirrored = integers(0, int(self.flip)).bool()
+        mirrored = integers(0, int(self.flip == "random")).bool()
+        if self.flip == "alternating":
+            first = torch.Generator().manual_seed(key(seed, 0, FIRST_FLIP))
+            mirrored = torch.randint(0, 2, (count,), generator=first).to(pixels.device) == epoch % 2
         down, right = integers(-self.shift, self.shift), integers(-self.shift, self.shift)
         centre_row, centre_column = integers(0, height - 1), integers(0, width - 1)
         return Views(mirrored, down, right, centre_row, centre_column, self.cutout)
+
+    def shrink(self, images: Tensor, progress: float) -> Tensor:
+        """`images` [N, C, H, W] in the size for a batch at `progress`, from 0 to 1, through the run."""
+        side = min((side for side, end in self.curriculum.items() if progress < end), default=images.shape[-1])
+        if side >= images.shape[-1]:
+            return images
+        return nn.functional.interpolate(images, (side, side), mode="bilinear", antialias=True)
 
 
 @dataclass(frozen=True)
@@ -64,6 +87,11 @@ class Views:
         inside_rows = _near(self.centre_row[chosen], images.shape[1], self.cutout)
         inside_columns = _near(self.centre_column[chosen], images.shape[2], self.cutout)
         return images.masked_fill_((inside_rows[:, :, None] & inside_columns[:, None, :])[..., None], 0.0)
+
+
+def key(*numbers: int) -> int:
+    """One 64-bit seed from several whole numbers of at least 0, well mixed, the same on every machine."""
+    return int(np.random.SeedSequence(numbers).generate_state(1, np.uint64)[0])
 
 
 def _reflect(places: Tensor, size: int) -> Tensor:

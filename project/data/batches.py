@@ -7,11 +7,10 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from project.data.augmentation import Augmentation
+from project.data.augmentation import ORDER, Augmentation, key
 
 Batch = tuple[Tensor, Tensor]
 
@@ -66,8 +65,9 @@ class TrainingBatches:
     """Shuffled, augmented batches of equal size; what is left over at an epoch's end is left out of that epoch.
 
     Order and augmentation are drawn for a whole epoch at once from (seed, epoch) and belong to the images, so batch i
-    of epoch e holds the same numbers whenever and wherever it is read. `position` tells the epoch and the batch to
-    begin with; it is asked when an iteration begins, so a resumed run goes on where it was.
+    of epoch e holds the same numbers whenever and wherever it is read. `position` tells the epoch, the batch to
+    begin with and how many batches the whole run has; it is asked when an iteration begins, so a resumed run goes on
+    where it was.
     """
 
     def __init__(
@@ -77,7 +77,7 @@ class TrainingBatches:
         batch_size: int,
         augmentation: Augmentation,
         seed: int,
-        position: Callable[[], tuple[int, int]],
+        position: Callable[[], tuple[int, int, float]],
         rank: int = 0,
         processes: int = 1,
     ) -> None:
@@ -89,16 +89,12 @@ class TrainingBatches:
         return len(self.images) // self.processes // self.batch_size
 
     def __iter__(self) -> Iterator[Batch]:
-        epoch, first = self.position()
-        generator = torch.Generator().manual_seed(key(self.seed, epoch))
+        epoch, first, total = self.position()
+        generator = torch.Generator().manual_seed(key(self.seed, epoch, ORDER))
         order = torch.randperm(len(self.images), generator=generator).to(self.images.labels.device)
-        views = self.augmentation.draw(self.images.pixels, generator)
+        views = self.augmentation.draw(self.images.pixels, self.seed, epoch)
         parts = torch.split(order[self.rank :: self.processes], self.batch_size)
-        for chosen in parts[first : len(self)]:
+        for number, chosen in enumerate(parts[first : len(self)], epoch * len(self) + first):
             pixels = self.normalise(views.take(self.images.pixels, chosen))
-            yield views.cut(pixels, chosen).permute(0, 3, 1, 2), self.images.labels[chosen]
-
-
-def key(*numbers: int) -> int:
-    """One 64-bit seed from several whole numbers of at least 0, well mixed, the same on every machine."""
-    return int(np.random.SeedSequence(numbers).generate_state(1, np.uint64)[0])
+            images = views.cut(pixels, chosen).permute(0, 3, 1, 2)
+            yield self.augmentation.shrink(images, number / total), self.images.labels[chosen]

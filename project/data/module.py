@@ -6,8 +6,9 @@ from typing import Any, ClassVar
 
 import torch
 from lightning.pytorch import LightningDataModule, Trainer
+from torch import Tensor
 
-from project.data.augmentation import Augmentation
+from project.data.augmentation import Augmentation, Flip
 from project.data.batches import EvaluationBatches, Images, Normalisation, TrainingBatches
 from project.errors import UserError
 
@@ -34,31 +35,35 @@ class ImageDataModule(LightningDataModule, ABC):
         self,
         batch_size: int = 250,
         val_size: int | None = None,
-        flip: bool = False,
+        flip: Flip = "none",
         shift: int = 0,
         cutout: int = 0,
+        curriculum: dict[int, float] | None = None,
         seed: int = 0,
     ) -> None:
         """Check the options; nothing is read yet.
 
         Args:
             batch_size: Images in a batch of each process; 1 to the number of training images.
-            val_size: Images taken out of the training images for validation by a fixed seeded permutation; at least 1.
+            val_size: Images taken out of the training images for validation by a fixed seeded permutation; 0 for none.
                 None takes a tenth, which is 5,000 of CIFAR-10's 50,000.
-            flip: Mirror training images left to right with probability 1/2.
+            flip: Mirror training images left to right: at random with probability 1/2, or alternating, each image in
+                every other epoch.
             shift: Move training images by up to this many pixels in each direction, the border reflected; 0 for none.
             cutout: Side in pixels of a square in each training image set to the mean colour; 0 for none.
+            curriculum: Sides in pixels that training images are shrunk to, each with the fraction of the run at which
+                it ends, as in {24: 0.4, 28: 0.7}; after the last they have their own size.
             seed: Seed of order and augmentation; linked from seed_everything.
         """
         super().__init__()
         val_size = self.training_images // 10 if val_size is None else val_size
         side = min(self.image_shape[1:])
-        _within("val_size", val_size, 1, self.training_images - 1)
+        _within("val_size", val_size, 0, self.training_images - 1)
         _within("batch_size", batch_size, 1, self.training_images - val_size)
         _within("shift", shift, 0, side - 1)
         _within("cutout", cutout, 0, side)
         self.batch_size, self.val_size, self.seed = batch_size, val_size, seed
-        self.augmentation = Augmentation(flip, shift, cutout)
+        self.augmentation = Augmentation(flip, shift, cutout, _checked_curriculum(curriculum or {}, side))
 
     @property
     def num_classes(self) -> int:
@@ -84,14 +89,19 @@ class ImageDataModule(LightningDataModule, ABC):
         shard = (trainer.global_rank, trainer.world_size)
         return TrainingBatches(images, normalise, self.batch_size, self.augmentation, self.seed, self._position, *shard)
 
-    def val_dataloader(self) -> EvaluationBatches:
-        return self._evaluation(self.val)
+    def val_dataloader(self) -> EvaluationBatches | list[EvaluationBatches]:
+        return self._evaluation(self.val) if self.val_size else []  # Lightning warns of a loader without batches
 
     def test_dataloader(self) -> EvaluationBatches:
         return self._evaluation(self.test)
 
     def predict_dataloader(self) -> EvaluationBatches:
         return self._evaluation(self.test)
+
+    def sample(self, count: int) -> Tensor:
+        """The first `count` training images [N, C, H, W], normalised, as a network is made from them."""
+        images, normalise = self._on_device(self.train[torch.arange(min(count, len(self.train)))])
+        return normalise(images.pixels).permute(0, 3, 1, 2)
 
     def state_dict(self) -> dict[str, Any]:
         """What a checkpoint needs to be used without this class."""
@@ -115,9 +125,11 @@ class ImageDataModule(LightningDataModule, ABC):
         assert self.trainer is not None
         return self.trainer
 
-    def _position(self) -> tuple[int, int]:
-        """Epoch and next batch, both of which Lightning restores from a checkpoint before it asks for batches."""
-        return self._trainer.current_epoch, self._trainer.fit_loop.epoch_loop.batch_progress.current.ready
+    def _position(self) -> tuple[int, int, float]:
+        """Epoch and next batch, restored from a checkpoint before batches are asked for, and the run's batches."""
+        trainer = self._trainer
+        total = trainer.estimated_stepping_batches * trainer.accumulate_grad_batches
+        return trainer.current_epoch, trainer.fit_loop.epoch_loop.batch_progress.current.ready, total
 
     def _on_device(self, images: Images) -> tuple[Images, Normalisation]:
         device = self._trainer.strategy.root_device
@@ -136,3 +148,13 @@ EVALUATION_BATCH = 500  # images; without gradients a batch this size needs less
 def _within(name: str, value: int, low: int, high: int) -> None:
     if not low <= value <= high:
         raise ValueError(f"--data.{name} {value}: give a whole number from {low} to {high}")
+
+
+def _checked_curriculum(curriculum: dict[int, float], side: int) -> dict[int, float]:
+    for small, end in curriculum.items():
+        if not (1 <= small < side and 0 < end <= 1):
+            raise ValueError(
+                f"--data.curriculum {curriculum}: give sides of 1 to {side - 1} pixels, each with the fraction of the "
+                "run at which it ends, above 0 to 1"
+            )
+    return curriculum

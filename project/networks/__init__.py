@@ -2,5 +2,6 @@
 
 from project.networks.convnet import ConvNet
 from project.networks.mlp import MLP
+from project.networks.whitened import WhitenedConvNet
 
-__all__ = ["MLP", "ConvNet"]
+__all__ = ["MLP", "ConvNet", "WhitenedConvNet"]

@@ -1,5 +1,6 @@
-"""Learning-rate schedules that torch lacks."""
+"""An optimizer and learning-rate schedules that torch lacks."""
 
+from project.optim.muon import MuonSGD
 from project.optim.schedules import OneCycle, WarmupLinear
 
-__all__ = ["OneCycle", "WarmupLinear"]
+__all__ = ["MuonSGD", "OneCycle", "WarmupLinear"]

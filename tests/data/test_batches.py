@@ -6,12 +6,12 @@ from itertools import pairwise
 import pytest
 import torch
 
-from project.data.augmentation import Augmentation
-from project.data.batches import Batch, EvaluationBatches, Images, Normalisation, TrainingBatches, key
+from project.data.augmentation import Augmentation, key
+from project.data.batches import Batch, EvaluationBatches, Images, Normalisation, TrainingBatches
 
 MEAN, STD = (0.5, 0.25, 0.0), (0.5, 0.25, 1.0)
 NORMALISE = Normalisation(MEAN, STD, torch.device("cpu"))
-AUGMENTED = Augmentation(flip=True, shift=2, cutout=3)
+AUGMENTED = Augmentation("random", shift=2, cutout=3)
 
 
 @pytest.fixture
@@ -25,7 +25,7 @@ def images() -> Images:
 def training(
     images: Images, epoch: int = 0, first: int = 0, seed: int = 0, rank: int = 0, processes: int = 1
 ) -> TrainingBatches:
-    return TrainingBatches(images, NORMALISE, 5, AUGMENTED, seed, lambda: (epoch, first), rank, processes)
+    return TrainingBatches(images, NORMALISE, 5, AUGMENTED, seed, lambda: (epoch, first, 9), rank, processes)
 
 
 def labels(batches: Iterable[Batch]) -> list[int]:
@@ -85,6 +85,16 @@ def test_beginning_in_the_middle_gives_the_same_batches(images: Images, first: i
     for (pixels, chosen), (same_pixels, same_chosen) in zip(whole[first:], rest, strict=True):
         assert torch.equal(pixels, same_pixels)
         assert torch.equal(chosen, same_chosen)
+
+
+def test_a_curriculum_counts_the_batches_of_the_whole_run(images: Images) -> None:
+    def sides(epoch: int, first: int) -> list[int]:
+        shrinking = Augmentation(curriculum={4: 0.25, 6: 0.75})
+        batches = TrainingBatches(images, NORMALISE, 5, shrinking, 0, lambda: (epoch, first, 18))
+        return [pixels.shape[-1] for pixels, _ in batches]
+
+    assert [*sides(0, 0), *sides(1, 0)] == [4] * 5 + [6] * 9 + [8] * 4
+    assert sides(1, 3) == [6, 6, 8, 8, 8, 8]
 
 
 def test_epochs_and_seeds_differ(images: Images) -> None:

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from project.networks import MLP, ConvNet
+from project.networks import MLP, ConvNet, WhitenedConvNet
 
 
 @pytest.mark.parametrize(
@@ -63,6 +63,9 @@ def test_other_images() -> None:
         (ConvNet, {"widths": (64, 0, 1, 1)}, "at least 1"),
         (ConvNet, {"hidden": 0}, "at least 1"),
         (MLP, {"hidden": [8, 0]}, "at least 1 unit"),
+        (WhitenedConvNet, {"image_shape": (3, 15, 32)}, "at least 16x16"),
+        (WhitenedConvNet, {"widths": (64, 0, 256)}, "at least 1"),
+        (WhitenedConvNet, {"patch": 5}, "patch 5 1 to 4"),
     ],
 )
 def test_options_out_of_range(network: type, options: dict[str, Any], message: str) -> None:

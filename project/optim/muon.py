@@ -1,0 +1,122 @@
+"""Muon for matrices and convolutions, stochastic gradient descent for the rest, as one optimizer."""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.optim import Optimizer
+from torch.optim.sgd import sgd
+
+# Of the quintic iteration whose slope at 0 is steepest (Jordan, "Muon", 2024): singular values end between 0.7 and 1.2.
+COEFFICIENTS = (3.4445, -4.7750, 2.0315)
+
+
+class MuonSGD(Optimizer):
+    """Sorts a network's parameters by kind and steps each kind in its own way.
+
+    Hidden matrices and convolutions, all parameters of two or more dimensions but the last of them: Muon (Jordan,
+    2024), a step of Nesterov momentum whose singular values are all made nearly 1. Each is first rescaled to the norm
+    sqrt(rows), which suits weights that a normalisation follows. The last matrix is the head; it and all vectors,
+    biases and normalisation, take SGD with Nesterov momentum at rates of their own. Groups: hidden, vectors, head.
+    """
+
+    def __init__(
+        self,
+        params: Iterable[Tensor],
+        lr: float = 0.24,
+        momentum: float = 0.6,
+        iterations: int = 3,
+        vector_lr: float = 0.1,
+        head_lr: float = 0.1,
+        sgd_momentum: float = 0.85,
+        weight_decay: float = 0.0,
+    ) -> None:
+        """Sort the parameters; those that need no gradient are left alone.
+
+        Args:
+            params: Of the network, the head last.
+            lr: Of hidden matrices and convolutions: how far each singular direction moves in a step; above 0.
+            momentum: Of the same; at least 0, below 1.
+            iterations: Of Newton and Schulz for each step; at least 1.
+            vector_lr: Of biases and normalisation; above 0.
+            head_lr: Of the last matrix; above 0.
+            sgd_momentum: Of vectors and head; at least 0, below 1.
+            weight_decay: Share that vectors and head lose in each step at their full rate; at least 0, below 1.
+        """
+        _check({"lr": lr, "vector_lr": vector_lr, "head_lr": head_lr, "iterations": iterations}, above=0)
+        _check({"momentum": momentum, "sgd_momentum": sgd_momentum, "weight_decay": weight_decay}, below=1)
+        learned = [parameter for parameter in params if parameter.requires_grad]
+        vectors = [parameter for parameter in learned if parameter.ndim < 2]
+        *hidden, head = [parameter for parameter in learned if parameter.ndim >= 2]
+        plain = {"momentum": sgd_momentum, "iterations": 0}
+        groups: list[dict[str, Any]] = [
+            {"params": hidden},
+            {"params": vectors, "lr": vector_lr, "weight_decay": weight_decay / vector_lr, **plain},
+            {"params": [head], "lr": head_lr, "weight_decay": weight_decay / head_lr, **plain},
+        ]
+        defaults = {"lr": lr, "momentum": momentum, "iterations": iterations, "weight_decay": 0.0}
+        super().__init__([group for group in groups if group["params"]], defaults)
+
+    @torch.no_grad()
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:
+        loss = None
+        if closure is not None:
+            with torch.enable_grad():
+                loss = closure()
+        for group in self.param_groups:
+            parameters = [parameter for parameter in group["params"] if parameter.grad is not None]
+            (self._muon if group["iterations"] else self._sgd)(parameters, group)
+        return loss
+
+    def _sgd(self, parameters: list[Tensor], group: dict[str, Any]) -> None:
+        buffers = [self.state[parameter].get("momentum_buffer") for parameter in parameters]
+        settings = {name: group[name] for name in ("lr", "momentum", "weight_decay")}
+        gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
+        sgd(parameters, gradients, buffers, **settings, dampening=0, nesterov=group["momentum"] > 0, maximize=False)
+        for parameter, buffer in zip(parameters, buffers, strict=True):
+            self.state[parameter]["momentum_buffer"] = buffer
+
+    def _muon(self, parameters: list[Tensor], group: dict[str, Any]) -> None:
+        alike = defaultdict(list)
+        for parameter in parameters:
+            alike[parameter.flatten(1).shape].append(parameter)
+        for equals in alike.values():
+            momenta = torch.stack([self._nesterov(one, group).flatten(1) for one in equals])
+            moves = orthogonalize(momenta, group["iterations"])
+            for parameter, move in zip(equals, moves, strict=True):
+                parameter.mul_(len(parameter) ** 0.5 / parameter.norm())
+                parameter.sub_(group["lr"] * move.view(parameter.shape))
+
+    def _nesterov(self, parameter: Tensor, group: dict[str, Any]) -> Tensor:
+        gradient, state = parameter.grad, self.state[parameter]
+        assert gradient is not None
+        if "momentum_buffer" not in state:
+            state["momentum_buffer"] = torch.zeros_like(gradient)
+        buffer = state["momentum_buffer"].mul_(group["momentum"]).add_(gradient)
+        return gradient.add(buffer, alpha=group["momentum"])
+
+
+def orthogonalize(matrices: Tensor, iterations: int) -> Tensor:
+    """Bring the singular values of `matrices` [B, R, C] near 1 and keep their vectors, all matrices at once.
+
+    Newton and Schulz's iteration as an odd polynomial, in bfloat16, which is precise enough for it (Jordan, 2024).
+    """
+    wide = matrices if matrices.shape[1] <= matrices.shape[2] else matrices.mT
+    current = wide.bfloat16()
+    current = current / current.norm(dim=(1, 2), keepdim=True).clamp(min=1e-7)
+    first, third, fifth = COEFFICIENTS
+    for _ in range(iterations):
+        gram = current @ current.mT
+        factor = torch.baddbmm(gram, gram, gram, beta=third, alpha=fifth)
+        current = torch.baddbmm(current, factor, current, beta=first)
+    return (current if wide is matrices else current.mT).to(matrices.dtype)
+
+
+def _check(values: dict[str, float], above: float | None = None, below: float | None = None) -> None:
+    for name, value in values.items():
+        if above is not None and not value > above:
+            raise ValueError(f"MuonSGD's {name} {value} must be above {above}")
+        if below is not None and not 0 <= value < below:
+            raise ValueError(f"MuonSGD's {name} {value} must be at least 0 and below {below}")

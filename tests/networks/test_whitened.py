@@ -1,0 +1,40 @@
+"""The whitened network: its sizes, its first layer, and its identity."""
+
+import pytest
+import torch
+
+from project.networks import WhitenedConvNet
+
+
+@pytest.mark.parametrize("patch", [1, 2, 3])
+def test_whitened_patches_are_uncorrelated(patch: int) -> None:
+    torch.manual_seed(0)
+    smooth = torch.nn.functional.interpolate(torch.randn(500, 3, 5, 5), (20, 20), mode="bilinear")
+    images = smooth @ torch.randn(20, 20) + 3 * torch.randn(500, 1, 20, 20)
+    network = WhitenedConvNet(10, patch=patch)
+    network.initialize(images)
+    outputs = network.whitening(images).movedim(1, 0).flatten(1)
+    components = 3 * patch**2
+    torch.testing.assert_close(outputs[:components], -outputs[components:])
+    torch.testing.assert_close(outputs[:components].cov(), torch.eye(components), atol=0.01, rtol=0)
+
+
+def test_sizes_and_gradients() -> None:
+    torch.manual_seed(0)
+    network = WhitenedConvNet(7, widths=(30, 40, 50), patch=3)
+    convolutions = 9 * (54 * 30 + 30 * 30 + 30 * 40 + 40 * 40 + 40 * 50 + 50 * 50)
+    learned = [weights for weights in network.parameters() if weights.requires_grad]
+    assert sum(weights.numel() for weights in learned) == convolutions + 2 * (30 + 40 + 50) + 7 * 50
+    for side in (16, 24, 32):
+        logits = network(torch.randn(64, 3, side, side))
+        assert logits.shape == (64, 7)
+    logits.square().sum().backward()
+    assert all(weights.grad is not None and weights.grad.abs().sum() > 0 for weights in learned)
+    assert network.whitening.weight.grad is None
+
+
+def test_convolutions_begin_as_the_identity() -> None:
+    images = torch.randn(2, 24, 9, 9)
+    convolution = WhitenedConvNet(10).groups[0][0]
+    torch.testing.assert_close(convolution(images)[:, :24], images)
+    assert convolution(images)[:, 24:].abs().sum() > 0
