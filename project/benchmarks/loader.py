@@ -1,0 +1,62 @@
+"""Images per second: batches from memory against torchvision's transforms in a DataLoader."""
+
+import math
+import time
+from collections.abc import Iterable
+from itertools import islice
+from typing import Any
+
+import torch
+from torch.utils.data import DataLoader
+from torchvision import datasets, transforms
+
+from project.benchmarks.report import report
+from project.data import CIFAR10
+from project.data.batches import Normalisation, TrainingBatches
+
+BATCH_SIZE = 125  # convnet.yaml's
+
+
+def loader(data_dir: str, turns: int, batches: int = 360) -> None:
+    """Both with convnet.yaml's augmentation: mirrored at random, moved by up to two pixels, normalised."""
+    sources: dict[str, Iterable[Any]] = {
+        f"DataLoader, {workers} workers": _dataloader(data_dir, workers) for workers in (0, 1, 2)
+    }
+    sources["batches from memory"] = _ours(data_dir)
+    best = dict.fromkeys(sources, 0.0)
+    for turn in range(turns):
+        for name, source in sources.items():
+            best[name] = max(best[name], _images_per_second(source, batches))
+        print(f"turn {turn + 1} of {turns}", flush=True)
+    *theirs, ours = best.values()
+    rows = [{"source": name, "images per second": value} for name, value in best.items()]
+    report("loader", rows, turns=turns, ours_over_best_dataloader=ours / max(theirs))
+
+
+def _images_per_second(source: Iterable[Any], batches: int) -> float:
+    """From the first request to the last batch, an epoch at most; the starting of workers counts, as in an epoch."""
+    started, images = time.perf_counter(), 0
+    for _, labels in islice(source, batches):
+        images += len(labels)
+    return images / (time.perf_counter() - started)
+
+
+def _dataloader(data_dir: str, workers: int) -> DataLoader[Any]:
+    augmentation = transforms.Compose(
+        [
+            transforms.RandomCrop(32, padding=2, padding_mode="reflect"),
+            transforms.RandomHorizontalFlip(),
+            transforms.ToTensor(),
+            transforms.Normalize(CIFAR10.mean, CIFAR10.std),
+        ]
+    )
+    images = datasets.CIFAR10(data_dir, transform=augmentation)
+    return DataLoader(images, BATCH_SIZE, shuffle=True, num_workers=workers)
+
+
+def _ours(data_dir: str) -> TrainingBatches:
+    data = CIFAR10(data_dir, batch_size=BATCH_SIZE, flip="random", shift=2)
+    data.prepare_data()
+    data.setup("fit")
+    normalise = Normalisation(data.mean, data.std, torch.device("cpu"))
+    return TrainingBatches(data.train, normalise, BATCH_SIZE, data.augmentation, 0, lambda: (0, 0, math.inf))

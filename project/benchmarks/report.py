@@ -1,0 +1,71 @@
+"""Tables on the terminal and JSON in lightning_logs/benchmarks/, both with hardware and versions."""
+
+import json
+import os
+import statistics
+from collections.abc import Mapping, Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+from rich.console import Console
+from rich.table import Table
+
+from project.environment import cpu_name
+
+OUTPUT = Path("lightning_logs/benchmarks")
+
+
+def machine() -> dict[str, Any]:
+    """Hardware and versions that a figure depends on."""
+    gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else None
+    packages = {name: version(name) for name in ("torch", "torchvision", "lightning")}
+    return {"cpu": cpu_name(), "cores": os.cpu_count(), "threads": torch.get_num_threads(), "gpu": gpu, **packages}
+
+
+def report(name: str, rows: Sequence[Mapping[str, Any]], **further: Any) -> None:
+    """Print `rows` as a table with their keys as columns; write them and what else was measured as JSON."""
+    described = machine()
+    packages = ", ".join(f"{key} {described[key]}" for key in ("torch", "torchvision", "lightning"))
+    place = described["gpu"] or f"{described['cpu']}, {described['threads']} threads"
+    table = Table(*rows[0], title=name, caption=f"{place}; {packages}", caption_justify="left")
+    for row in rows:
+        table.add_row(*(_text(value) for value in row.values()))
+    Console(width=120).print(table)
+    for key, value in further.items():
+        if isinstance(value, (int, float)):
+            print(f"{key.replace('_', ' ')}: {_text(value)}")
+    print(save(name, {"machine": described, "rows": list(rows), **further}))
+
+
+def save(name: str, content: Mapping[str, Any]) -> Path:
+    """Write the JSON of a benchmark and return its path."""
+    OUTPUT.mkdir(parents=True, exist_ok=True)
+    file = OUTPUT / f"{name}.json"
+    file.with_suffix(".new").write_text(json.dumps(content, indent=2) + "\n")
+    return file.with_suffix(".new").replace(file)
+
+
+def summary(runs: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> list[dict[str, Any]]:
+    """A row each for the runs' mean, deviation, and half the width of the mean's 95 % interval (Student's t)."""
+    if len(runs) < 2:
+        return []
+    values = {column: [float(run[column]) for run in runs] for column in columns}
+    half = student_t(len(runs) - 1) / len(runs) ** 0.5
+    return [
+        {"seed": "mean", **{column: statistics.mean(value) for column, value in values.items()}},
+        {"seed": "deviation", **{column: statistics.stdev(value) for column, value in values.items()}},
+        {"seed": "95 % +-", **{column: half * statistics.stdev(value) for column, value in values.items()}},
+    ]
+
+
+def student_t(degrees: int) -> float:
+    """The 97.5 % point of Student's t."""
+    from scipy.stats import t  # type: ignore[import-untyped]  # comes with scikit-learn
+
+    return float(t.ppf(0.975, degrees))
+
+
+def _text(value: Any) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else "" if value is None else str(value)

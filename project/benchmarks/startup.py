@@ -1,0 +1,63 @@
+"""From the start of the process to the end of the first step, in parts."""
+
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import Any
+
+from lightning.pytorch import Callback, LightningModule, Trainer
+
+from project.benchmarks.report import report, summary
+
+PARTS = ("python and imports", "options and parts", "data and run directory", "start of the fit", "first step")
+# What scripts/main.py does, with the clock after the imports.
+PROGRAM = "import time, project.cli; print('mark imported', time.time()); project.cli.main()"
+
+
+class Marks(Callback):
+    """Prints the clock where a part of the start ends."""
+
+    def __init__(self) -> None:
+        mark("built")
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        if stage == "fit":
+            mark("data")
+
+    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
+        mark("fit")
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        mark("step")
+
+
+def mark(name: str) -> None:
+    print(f"mark {name} {time.time()}", flush=True)
+
+
+def startup(turns: int, experiment: Sequence[str]) -> None:
+    """Seconds of each part for the words that name an experiment; the first start, with cold files, does not count."""
+    rows = []
+    for turn in range(turns + 1):
+        rows.append({"seed": turn, **_parts(experiment)})
+        print(f"start {turn} of {turns}", flush=True)
+    counted = rows[1:]
+    report("startup", [*counted, *summary(counted, (*PARTS, "whole"))], turns=turns)
+
+
+def _parts(experiment: Sequence[str]) -> dict[str, float]:
+    words = ["fit", *experiment, "--trainer.max_steps", "1", "--trainer.callbacks", f"{__name__}.Marks"]
+    words += ["--trainer.limit_val_batches", "0", "--trainer.limit_test_batches", "1"]
+    with tempfile.TemporaryDirectory() as folder:
+        command = [sys.executable, "-c", PROGRAM, *words, "--trainer.default_root_dir", folder]
+        started = time.time()
+        done = subprocess.run(command, capture_output=True, text=True, check=True)
+    marks = {line.split()[1]: float(line.split()[2]) for line in done.stdout.splitlines() if line.startswith("mark ")}
+    ends = [started, *(marks[name] for name in ("imported", "built", "data", "fit", "step"))]
+    parts = {part: after - before for part, (before, after) in zip(PARTS, pairwise(ends), strict=True)}
+    return {**parts, "whole": ends[-1] - ends[0]}

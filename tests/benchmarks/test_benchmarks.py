@@ -1,0 +1,140 @@
+"""Every benchmark is run once, small, and writes what it prints; timings are not judged."""
+
+import importlib.util
+import json
+import statistics
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+import torch
+
+from project.benchmarks import article, cost, gpu, overhead, startup
+from project.benchmarks.loader import loader
+from project.benchmarks.report import summary
+from project.benchmarks.runs import CONFIGS
+from tests.conftest import REPOSITORY
+
+SMALL = ["--trainer.accelerator", "cpu", "--trainer.max_epochs", "1"]
+TINY = ["--data.batch_size", "20", "--data.val_size", "20"]
+
+
+@pytest.fixture
+def benchmark() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("benchmark", REPOSITORY / "scripts/benchmark.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def written(name: str) -> dict[str, Any]:
+    content: dict[str, Any] = json.loads(Path(f"lightning_logs/benchmarks/{name}.json").read_text())
+    assert content["machine"]["cores"] >= 1
+    return content
+
+
+def test_articles_network() -> None:
+    network = article.articles_network()
+    assert sum(weights.numel() for weights in network.parameters()) == 299_434
+    assert network(torch.randn(2, 3, 32, 32)).shape == (2, 10)
+
+
+def test_interval() -> None:
+    mean, deviation, half = summary([{"seed": 0, "x": 1.0}, {"seed": 1, "x": 3.0}], ["x"])
+    assert (mean["x"], deviation["x"]) == (2, pytest.approx(2**0.5))
+    assert half["x"] == pytest.approx(12.706, abs=1e-3)  # t of one degree of freedom times sqrt(2) / sqrt(2)
+
+
+def test_seeds(benchmark: ModuleType, capsys: pytest.CaptureFixture[str]) -> None:
+    command = ["seeds", "--config", str(CONFIGS / "mlp.yaml"), "--config", str(CONFIGS / "data/digits.yaml"), *SMALL]
+    benchmark.main([*command, "--seeds", "2"])
+    measured = written("mlp-digits")
+    assert [run["seed"] for run in measured["runs"]] == [0, 1]
+    for run in measured["runs"]:
+        assert json.loads((Path(run["run"]) / "results.json").read_text())["test/accuracy"] == run["test/accuracy"]
+        assert run["train_seconds"] < run["fit_seconds"] < run["process_seconds"]
+        assert 0.1 < run["peak_gib"] < 4
+    mean = statistics.mean(run["test/accuracy"] for run in measured["runs"])
+    assert f"{mean:.4g}" in capsys.readouterr().out
+
+
+def test_seeds_go_on_where_they_were(benchmark: ModuleType) -> None:
+    command = ["seeds", "--config", str(CONFIGS / "mlp.yaml"), "--config", str(CONFIGS / "data/digits.yaml"), *SMALL]
+    benchmark.main([*command, "--seeds", "1"])
+    file = Path("lightning_logs/benchmarks/mlp-digits.json")
+    whole = json.loads(file.read_text())
+    file.write_text(json.dumps({**whole, "finished": False}))
+    benchmark.main([*command, "--seeds", "2"])
+    assert [path.name for path in sorted(Path("lightning_logs/mlp").iterdir())] == ["version_0", "version_1"]
+    assert written("mlp-digits")["runs"][0] == whole["runs"][0]
+    benchmark.main([*command, "--seeds", "1"])  # finished: measured anew
+    assert Path("lightning_logs/mlp/version_2/results.json").exists()
+
+
+def test_article(cifar10_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def run(configs: list[str], further: list[str]) -> dict[str, Any]:
+        speed = "speed" in configs[0]
+        views = {"test/accuracy_mirror_shift": 0.945} if speed else {}
+        return {"test/accuracy": 0.93 if speed else 0.84, **views, "train_seconds": 5.0 if speed else 2.0}
+
+    monkeypatch.setattr("project.benchmarks.runs.fit", run)
+    article.article(str(cifar10_dir), 2, [], epochs=2)
+    rows = written("article")["rows"]
+    assert [row["experiment"] for row in rows[:3]] == ["the article's program", "convnet.yaml", "speed.yaml"]
+    program = written("article")["program"]
+    assert len(program) == 2
+    assert all(epoch["seconds"] > 0 and 0 <= epoch["test/accuracy"] <= 1 for epoch in program)
+    assert rows[0]["train_seconds"] == pytest.approx(5 * sum(epoch["seconds"] for epoch in program))
+    assert rows[1]["over the program's"] == pytest.approx(2 / rows[0]["train_seconds"])
+    targets = {row["test accuracy"]: row for row in written("article-targets")["rows"]}
+    assert targets["61.2%"]["plain"] == 2
+    assert targets["90.0%"]["plain"] == 5
+    assert targets["94.0%"]["plain"] is None
+    assert targets["94.0%"]["of several views"] == 5
+    assert len(list(Path("lightning_logs/benchmarks").iterdir())) == 2
+
+
+def test_overhead(cifar10_dir: Path) -> None:
+    overhead.overhead(str(cifar10_dir), turns=1, sizes=[20], steps=3)
+    (row,) = written("overhead")["rows"]
+    assert row["fit over by hand"] == pytest.approx(row["fit, ms a step"] / row["by hand, ms a step"])
+    assert row["share outside arithmetic"] < 1
+
+
+def test_loader(cifar10_dir: Path) -> None:
+    loader(str(cifar10_dir), turns=1, batches=1)
+    measured = written("loader")
+    *theirs, ours = (row["images per second"] for row in measured["rows"])
+    assert len(theirs) == 3
+    assert measured["ours_over_best_dataloader"] == pytest.approx(ours / max(theirs))
+
+
+def test_startup() -> None:
+    startup.startup(1, ["--config", str(CONFIGS / "mlp.yaml"), "--config", str(CONFIGS / "data/digits.yaml")])
+    row = written("startup")["rows"][0]
+    assert sum(row[part] for part in startup.PARTS) == pytest.approx(row["whole"])
+    assert all(row[part] > 0 for part in startup.PARTS)
+
+
+def test_cost(monkeypatch: pytest.MonkeyPatch) -> None:
+    def run(configs: list[str], further: list[str]) -> dict[str, Any]:
+        options = dict(zip(further[::2], further[1::2], strict=True))
+        images = 50_000 - int(options["--data.val_size"])
+        return {"train_seconds": images * int(options["--trainer.max_epochs"]) / 1000, "peak_gib": 1.5}
+
+    monkeypatch.setattr("project.benchmarks.cost.fit", run)
+    cost.cost("data", turns=1)
+    rows = written("cost")["rows"]
+    assert [row["train_seconds"] for row in rows] == [12.5, 25, 50, 25, 50]
+    assert [row["over half of it"] for row in rows] == [None, 2, 2, 2, 2]
+
+
+def test_gpus_benchmark_on_a_cpu(cifar10_dir: Path) -> None:
+    narrow = ["--model.network.widths", "[8, 8, 8]", "--data.curriculum", "{24: 0.5}", *TINY]
+    gpu.gpu(str(cifar10_dir), 1, [*narrow, "--trainer.max_epochs", "1"], accelerator="cpu")
+    row = written("gpu")["rows"][0]
+    assert row["train_seconds"] < row["fit_seconds"] < row["with test"]
+    assert 0 <= row["test/accuracy_mirror_shift"] <= 1
