@@ -16,7 +16,7 @@ from torchmetrics.classification import MulticlassAccuracy
 from project.data.batches import Batch
 from project.test_time_augmentation import Views, views_logits
 
-INITIAL_IMAGES = 5000  # as many as airbench's whitening sees
+INITIAL_IMAGES = 1000  # their 961,000 patches fix the 78 numbers of a covariance well; 5,000 take a second longer
 Schedule = Callable[[Optimizer, int], LRScheduler]
 
 
@@ -61,6 +61,7 @@ class Classifier(LightningModule):
             },
             compute_groups=False,
         )
+        self._epoch_is_logged = False
         self.train_metrics = metrics.clone("train/")
         self.val_metrics = metrics.clone("val/")
         self.test_metrics = metrics.clone("test/")
@@ -80,15 +81,26 @@ class Classifier(LightningModule):
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         loss = self._step(batch, self.train_metrics)
-        self.log("train/loss_step", loss)
-        self.log("lr", self.trainer.optimizers[0].param_groups[0]["lr"])
+        # Each value that Lightning logs costs 0.3 ms, so none is logged that goes nowhere.
+        if not self._epoch_is_logged:
+            self.log_dict(self.train_metrics, on_step=False, on_epoch=True)  # computed when the epoch ends
+            self._epoch_is_logged = True
+        every = self.trainer.log_every_n_steps  # type: ignore[attr-defined]
+        if every and (self.global_step + 1) % every == 0:
+            self.log("train/loss_step", loss)
+            self.log("lr", self.trainer.optimizers[0].param_groups[0]["lr"])
         return loss
+
+    def on_train_epoch_end(self) -> None:
+        self._epoch_is_logged = False
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         self._step(batch, self.val_metrics)
+        self.log_dict(self.val_metrics)
 
     def test_step(self, batch: Batch, batch_idx: int) -> None:
         self._step(batch, self.test_metrics)
+        self.log_dict(self.test_metrics)
         if self.test_views != "plain":
             images, labels = batch
             self.views_accuracy.update(views_logits(self.network, images, self.test_views), labels)
@@ -116,5 +128,4 @@ class Classifier(LightningModule):
         loss: Tensor = self.loss(logits, labels)
         measured: dict[str, Any] = {"preds": logits.detach(), "target": labels, "value": loss.detach()}
         metrics.update(**measured, weight=len(labels))
-        self.log_dict(metrics, on_step=False, on_epoch=True)
         return loss

@@ -9,7 +9,7 @@ are asked again. Options that are not the benchmark's own go to main.py fit.
 
 import argparse
 
-from project.benchmarks.article import article
+from project.benchmarks.article import EXPERIMENTS, article
 from project.benchmarks.cost import cost
 from project.benchmarks.gpu import gpu
 from project.benchmarks.loader import loader
@@ -35,7 +35,10 @@ def main(args: list[str] | None = None) -> None:
 
     experiment = command("seeds", "an experiment over n seeds: accuracy, the three clocks, memory", seeds=3)
     experiment.add_argument("--config", action="append", required=True, help="as in main.py fit")
-    command("article", "the article's program, convnet.yaml and the speed experiments, side by side", seeds=5)
+    compared = command("article", "the article's program and experiments beside it", seeds=5)
+    compared.add_argument(
+        "--config", action="append", help="an experiment; convnet and the speed ones if none is given"
+    )
     command("overhead", "a step of our fit against a loop by hand and against arithmetic alone", turns=5)
     command("loader", "images per second: batches from memory against DataLoader with 0, 1 and 2 workers", turns=3)
     command("startup", "from the start of the process to the end of the first step, in parts", turns=5)
@@ -45,7 +48,7 @@ def main(args: list[str] | None = None) -> None:
     keep_freed_memory()
     {
         "seeds": lambda: seeds(options.config, options.seeds, further),
-        "article": lambda: article(options.data_dir, options.seeds, further),
+        "article": lambda: article(options.data_dir, options.seeds, further, configs=options.config or EXPERIMENTS),
         "overhead": lambda: overhead(options.data_dir, options.turns),
         "loader": lambda: loader(options.data_dir, options.turns),
         "startup": lambda: startup(options.turns, [*CONVNET, "--data.data_dir", options.data_dir, *further]),

@@ -19,13 +19,18 @@ from project.benchmarks.runs import CONFIGS, accuracies, measure
 TARGETS = (0.612, 0.712, 0.85, 0.90, 0.94)
 
 
-def article(data_dir: str, count: int, further: Sequence[str], epochs: int = 10) -> None:
-    """The article's program, then convnet.yaml and every speed*.yaml over `count` seeds: seconds and accuracy."""
+EXPERIMENTS = tuple(str(CONFIGS / f"{name}.yaml") for name in ("convnet", "speed61", "speed71", "speed"))
+
+
+def article(
+    data_dir: str, count: int, further: Sequence[str], epochs: int = 10, configs: Sequence[str] = EXPERIMENTS
+) -> None:
+    """The article's program, then each experiment over `count` seeds: seconds and accuracy."""
     program = _program(data_dir, epochs)
     ten_epochs = 10 * statistics.mean(epoch["seconds"] for epoch in program)
     rows = [_row("the article's program", [program[-1]["test/accuracy"]], [], [ten_epochs], ten_epochs)]
     experiments = {}
-    for config in (CONFIGS / "convnet.yaml", *sorted(CONFIGS.glob("speed*.yaml"))):
+    for config in map(Path, configs):
         runs = measure(f"article-{config.stem}", [str(config)], count, [*further, "--data.data_dir", data_dir])
         views = [name for name in accuracies(runs[0]) if name.startswith("test/accuracy_")]
         plain, averaged = ([run[name] for run in runs for name in names] for names in (["test/accuracy"], views[:1]))
