@@ -16,7 +16,6 @@ from project.benchmarks.loader import loader
 from project.benchmarks.overhead import overhead
 from project.benchmarks.runs import CONFIGS, seeds
 from project.benchmarks.startup import startup
-from project.memory import keep_freed_memory
 
 CONVNET = ("--config", str(CONFIGS / "convnet.yaml"))
 
@@ -45,7 +44,6 @@ def main(args: list[str] | None = None) -> None:
     command("cost", "seconds and peak memory as images and epochs grow", turns=3)
     command("gpu", "speed.yaml on one GPU, by the records' rule and by the other two clocks", runs=10)
     options, further = parser.parse_known_args(args)
-    keep_freed_memory()
     {
         "seeds": lambda: seeds(options.config, options.seeds, further),
         "article": lambda: article(options.data_dir, options.seeds, further, configs=options.config or EXPERIMENTS),
