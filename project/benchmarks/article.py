@@ -17,8 +17,6 @@ from project.benchmarks.report import OUTPUT, report, save
 from project.benchmarks.runs import CONFIGS, accuracies, measure
 
 TARGETS = (0.612, 0.712, 0.85, 0.90, 0.94)
-
-
 EXPERIMENTS = tuple(str(CONFIGS / f"{name}.yaml") for name in ("convnet", "speed61", "speed71", "speed"))
 
 

@@ -34,7 +34,7 @@ def report(name: str, rows: Sequence[Mapping[str, Any]], **further: Any) -> None
         table.add_row(*(_text(value) for value in row.values()))
     Console(width=120).print(table)
     for key, value in further.items():
-        if isinstance(value, (int, float)):
+        if isinstance(value, (int, float)) and not isinstance(value, bool):
             print(f"{key.replace('_', ' ')}: {_text(value)}")
     print(save(name, {"machine": described, "rows": list(rows), **further}))
 

@@ -49,12 +49,12 @@ class MuonSGD(Optimizer):
         _check({"momentum": momentum, "sgd_momentum": sgd_momentum, "weight_decay": weight_decay}, below=1)
         learned = [parameter for parameter in params if parameter.requires_grad]
         vectors = [parameter for parameter in learned if parameter.ndim < 2]
-        *hidden, head = [parameter for parameter in learned if parameter.ndim >= 2]
+        matrices = [parameter for parameter in learned if parameter.ndim >= 2]
         plain = {"momentum": sgd_momentum, "iterations": 0}
         groups: list[dict[str, Any]] = [
-            {"params": hidden},
+            {"params": matrices[:-1]},
             {"params": vectors, "lr": vector_lr, "weight_decay": weight_decay / vector_lr, **plain},
-            {"params": [head], "lr": head_lr, "weight_decay": weight_decay / head_lr, **plain},
+            {"params": matrices[-1:], "lr": head_lr, "weight_decay": weight_decay / head_lr, **plain},
         ]
         defaults = {"lr": lr, "momentum": momentum, "iterations": iterations, "weight_decay": 0.0}
         super().__init__([group for group in groups if group["params"]], defaults)
