@@ -40,7 +40,9 @@ class Normalisation:
         self.std = 255 * torch.tensor(std, device=device)
 
     def __call__(self, pixels: Tensor) -> Tensor:
-        return pixels.float().sub_(self.mean).div_(self.std)
+        count, height, width, channels = pixels.shape
+        rows = pixels.float().view(count, height, width * channels)  # three numbers at a time take five times as long
+        return rows.sub_(self.mean.repeat(width)).div_(self.std.repeat(width)).view(pixels.shape)
 
 
 class EvaluationBatches:
