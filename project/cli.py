@@ -241,6 +241,7 @@ def _quieten() -> None:
         "Couldn't infer the batch indices",  # Predictions knows them
         "You're resuming from a checkpoint that ended before the epoch ended",  # TrainingBatches goes on exactly
         r"`ModelCheckpoint\(monitor='val/accuracy'\)` could not find",  # nothing was validated: the last one is tested
+        "Total length of `EvaluationBatches` across ranks is zero",  # val_size 0 asks for no validation
         r"The number of training batches .* is smaller than the logging interval",  # each epoch is logged as well
         r"`isinstance\(treespec, LeafSpec\)` is deprecated",  # in Lightning's own code
     ):

@@ -1,18 +1,16 @@
 """Images per second: batches from memory against torchvision's transforms in a DataLoader."""
 
-import math
 import time
 from collections.abc import Iterable
 from itertools import islice
 from typing import Any
 
-import torch
 from torch.utils.data import DataLoader
 from torchvision import datasets, transforms
 
+from project.benchmarks.overhead import training_batches
 from project.benchmarks.report import report
 from project.data import CIFAR10
-from project.data.batches import Normalisation, TrainingBatches
 
 BATCH_SIZE = 125  # convnet.yaml's
 
@@ -22,7 +20,7 @@ def loader(data_dir: str, turns: int, batches: int = 360) -> None:
     sources: dict[str, Iterable[Any]] = {
         f"DataLoader, {workers} workers": _dataloader(data_dir, workers) for workers in (0, 1, 2)
     }
-    sources["batches from memory"] = _ours(data_dir)
+    sources["batches from memory"] = training_batches(data_dir, BATCH_SIZE)
     best = dict.fromkeys(sources, 0.0)
     for turn in range(turns):
         for name, source in sources.items():
@@ -52,11 +50,3 @@ def _dataloader(data_dir: str, workers: int) -> DataLoader[Any]:
     )
     images = datasets.CIFAR10(data_dir, transform=augmentation)
     return DataLoader(images, BATCH_SIZE, shuffle=True, num_workers=workers)
-
-
-def _ours(data_dir: str) -> TrainingBatches:
-    data = CIFAR10(data_dir, batch_size=BATCH_SIZE, flip="random", shift=2)
-    data.prepare_data()
-    data.setup("fit")
-    normalise = Normalisation(data.mean, data.std, torch.device("cpu"))
-    return TrainingBatches(data.train, normalise, BATCH_SIZE, data.augmentation, 0, lambda: (0, 0, math.inf))

@@ -34,7 +34,7 @@ def overhead(data_dir: str, turns: int, sizes: Sequence[int] = tuple(STEPS), ste
         count = steps or STEPS[size]
         kinds: dict[str, Callable[[], float]] = {
             "fit": lambda size=size, count=count: _fit(data_dir, size, count),  # type: ignore[misc]
-            "by hand": lambda size=size, count=count: _loop(_batches(data_dir, size), count),  # type: ignore[misc]
+            "by hand": lambda size=size, count=count: _loop(training_batches(data_dir, size), count),  # type: ignore[misc]
             "arithmetic": lambda size=size, count=count: _loop(_made(data_dir, size, count), count),  # type: ignore[misc]
         }
         seconds: dict[str, list[float]] = {kind: [] for kind in kinds}
@@ -88,7 +88,8 @@ def _loop(batches: Iterable[Batch], steps: int) -> float:
     return time.perf_counter() - started
 
 
-def _batches(data_dir: str, size: int) -> TrainingBatches:
+def training_batches(data_dir: str, size: int) -> TrainingBatches:
+    """convnet.yaml's first epoch in batches of `size`."""
     data = CIFAR10(data_dir, batch_size=size, flip="random", shift=2)
     data.prepare_data()
     data.setup("fit")
@@ -98,4 +99,4 @@ def _batches(data_dir: str, size: int) -> TrainingBatches:
 
 def _made(data_dir: str, size: int, steps: int) -> list[Batch]:
     """The batches, made beforehand."""
-    return list(islice(_batches(data_dir, size), steps))
+    return list(islice(training_batches(data_dir, size), steps))

@@ -89,8 +89,8 @@ class ImageDataModule(LightningDataModule, ABC):
         shard = (trainer.global_rank, trainer.world_size)
         return TrainingBatches(images, normalise, self.batch_size, self.augmentation, self.seed, self._position, *shard)
 
-    def val_dataloader(self) -> EvaluationBatches | list[EvaluationBatches]:
-        return self._evaluation(self.val) if self.val_size else []  # Lightning warns of a loader without batches
+    def val_dataloader(self) -> EvaluationBatches:
+        return self._evaluation(self.val)
 
     def test_dataloader(self) -> EvaluationBatches:
         return self._evaluation(self.test)
