@@ -25,7 +25,7 @@ def repository_stays_clean() -> Iterator[None]:
 
     before = listing()
     yield
-    assert listing() - before == set()
+    assert listing() == before
 
 
 @pytest.fixture(autouse=True)

@@ -44,6 +44,7 @@ def _program(data_dir: str, epochs: int) -> list[dict[str, float]]:
     """Seconds and test accuracy of each epoch; not measured again where a benchmark is continued."""
     file = OUTPUT / "article-program.json"
     if file.exists():
+        print(f"the article's program: as measured before this benchmark was cut short, in {file}", flush=True)
         kept: list[dict[str, float]] = json.loads(file.read_text())["epochs"]
         return kept
     measured = []
