@@ -14,6 +14,7 @@ from torchmetrics import MeanMetric, MetricCollection
 from torchmetrics.classification import MulticlassAccuracy
 
 from project.data.batches import Batch
+from project.optim import Plateau
 from project.test_time_augmentation import Views, views_logits
 
 INITIAL_IMAGES = 1000  # their 961,000 patches fix the 78 numbers of a covariance well; 5,000 take a second longer
@@ -40,8 +41,8 @@ class Classifier(LightningModule):
             num_classes: Number of classes; linked from the data.
             loss: From logits [N, num_classes] and labels [N] to one number; the same for train, val and test.
             optimizer: Makes the optimizer of the network's parameters.
-            lr_scheduler: Makes the schedule of the optimizer and the run's total steps; it steps every batch. None
-                keeps the optimizer's rate.
+            lr_scheduler: Makes the schedule of the optimizer and the run's total steps; it steps every batch, Plateau
+                after each epoch. None keeps the optimizer's rate.
             compile: Compile the network with torch.compile; checkpoints stay the same.
             test_views: What the test averages logits over, reported as test/accuracy_<views> beside the plain accuracy.
                 mirror: the image and its mirror image; mirror_shift: these, and both moved by a pixel in two ways.
@@ -79,6 +80,9 @@ class Classifier(LightningModule):
         if initialize is not None and self.trainer.ckpt_path is None:
             initialize(self.trainer.datamodule.sample(INITIAL_IMAGES))  # type: ignore[attr-defined]
 
+    def on_train_epoch_start(self) -> None:
+        self.train_metrics.reset()  # a checkpoint of an epoch's end brings what they had counted
+
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         loss = self._step(batch, self.train_metrics)
         # Each value that Lightning logs costs 0.3 ms, so none is logged that goes nowhere.
@@ -93,6 +97,21 @@ class Classifier(LightningModule):
 
     def on_train_epoch_end(self) -> None:
         self._epoch_is_logged = False
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Keep what each process has counted in this epoch, for one that is resumed in its middle."""
+        counted = [{name: metric.metric_state for name, metric in self.train_metrics.items()}]
+        if self.trainer.world_size > 1:
+            counted *= self.trainer.world_size
+            torch.distributed.all_gather_object(counted, counted[0])
+        checkpoint["train_metrics"] = counted
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        counted = checkpoint.get("train_metrics", ())
+        if self.trainer.global_rank < len(counted):
+            for name, states in counted[self.trainer.global_rank].items():
+                for state, value in states.items():
+                    setattr(self.train_metrics[name], state, value)
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         self._step(batch, self.val_metrics)
@@ -115,7 +134,8 @@ class Classifier(LightningModule):
         optimizer, scheduler = self.make_optimizer(int(self.trainer.estimated_stepping_batches))
         if scheduler is None:
             return optimizer
-        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
+        when = {"interval": "epoch", "monitor": "val/loss"} if isinstance(scheduler, Plateau) else {"interval": "step"}
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, **when}}  # type: ignore[return-value]
 
     def make_optimizer(self, total_steps: int) -> tuple[Optimizer, LRScheduler | None]:
         """The optimizer, and the schedule for a run of so many steps. Raises ValueError for options out of range."""

@@ -1,12 +1,13 @@
 """The command line: Lightning's, with this project's defaults, links, checks and messages."""
 
+import errno
 import json
 import logging
 import re
 import sys
 import warnings
 from collections.abc import Sequence
-from functools import partial
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -14,35 +15,63 @@ import torch
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.fabric.utilities.rank_zero import rank_zero_only
 from lightning.pytorch import Callback, Trainer
-from lightning.pytorch.callbacks import ModelCheckpoint, RichProgressBar
+from lightning.pytorch.callbacks import RichProgressBar
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 
 from project import results, runs
-from project.callbacks import EpochLines, Predictions, RunDirectory, Stopwatch
+from project.callbacks import (
+    Checkpoints,
+    EpochLines,
+    FiniteLoss,
+    OptimizerOptions,
+    Predictions,
+    Randomness,
+    RunDirectory,
+    Stopwatch,
+)
+from project.checkpoints import read
 from project.classifier import Classifier
 from project.data import ImageDataModule
 from project.errors import UserError
+from project.interruption import REQUEUE, Interrupted, requeue, requeued
 from project.memory import keep_freed_memory
 from project.messages import check_config_files, explain
 from project.trainer import ExperimentTrainer
 
-RESUME_HELP = """last goes on with the experiment's newest run, in its own directory. A file, or best, starts a new run
-from that state. None starts from the beginning."""
+# What a person can mend: no space, quota, file size, permission, a read-only or broken disk.
+FULL_OR_CLOSED = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EACCES, errno.EPERM, errno.EROFS, errno.EIO}
+RESUME_HELP = """last goes on with the experiment's newest run, in its own directory, or with the run whose config.yaml
+is given. A file, or best, starts a new run from that state. None starts from the beginning."""
 
 
 def main(args: Sequence[str] | None = None) -> None:
     """Run one command, as the shell gives it. A user's mistake ends in one `error:` line and exit code 2.
+
+    A run that is asked to stop ends with 128 and the signal's number: 130 for Ctrl-C, 143 for SIGTERM.
 
     Args:
         args: The words after the program's name; None takes them from the shell.
     """
     _quieten()
     keep_freed_memory()
-    try:
-        check_config_files(sys.argv[1:] if args is None else args)
-        ExperimentCLI(args=None if args is None else list(args))
-    except UserError as error:
-        _fail(str(error))
+    with ExitStack() as held:
+        try:
+            check_config_files(sys.argv[1:] if args is None else args)
+            ExperimentCLI(None if args is None else list(args), held)
+        except UserError as error:
+            _fail(str(error))
+        except OSError as error:
+            if error.errno not in FULL_OR_CLOSED:
+                raise
+            _fail(f"{error.filename or 'a file of the run'}: {error.strerror}; mend that, then resume")
+        except Interrupted as stop:
+            if stop.signum == REQUEUE:
+                requeue()
+            # The launcher kills the first process where another ends with anything but 0.
+            sys.exit(128 + stop.signum if _is_first_process() else 0)
+        except (KeyboardInterrupt, SystemExit) as stop:
+            # Outside of training; Lightning makes 1 of it.
+            raise SystemExit(130) if _by_keyboard(stop) else stop from None
 
 
 class Parser(LightningArgumentParser):
@@ -65,7 +94,8 @@ class Parser(LightningArgumentParser):
 class ExperimentCLI(LightningCLI):
     """fit, validate, test and predict for a Classifier on an ImageDataModule."""
 
-    def __init__(self, args: list[str] | None) -> None:
+    def __init__(self, args: list[str] | None, held: ExitStack) -> None:
+        self.held = held  # what is given back when the command ends
         super().__init__(
             Classifier,
             ImageDataModule,
@@ -92,6 +122,7 @@ class ExperimentCLI(LightningCLI):
             option.help = RESUME_HELP if command == "fit" else "A checkpoint's file, or best or last: the newest run's."
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        parser.add_class_arguments(Checkpoints, "checkpoints")
         parser.set_defaults(
             {
                 "data": {"class_path": "project.data.CIFAR10"},
@@ -112,27 +143,49 @@ class ExperimentCLI(LightningCLI):
     def before_instantiate_classes(self) -> None:
         """Find the checkpoint and see that the run can be written, before anything is built."""
         self.options = self.config[self.subcommand]
-        self.experiment = runs.experiment_name([Path(str(path)) for path in self.options.config or ()])
+        self.configs = [Path(str(path)) for path in self.options.config or ()]
+        self.experiment = runs.experiment_name(self.configs)
         self.root = Path(self.options.trainer.default_root_dir or ".") / runs.ROOT
-        self.resumes = self.subcommand == "fit" and self.options.ckpt_path == "last"
-        self.checkpoint = self._read_checkpoint()
-        if self.subcommand == "fit" and not self.options.trainer.fast_dev_run:
-            runs.check_writable(self.root)
+        self.resumed: Path | None = None
+        if self.subcommand == "fit":
+            self._find_run()
+            if not self.options.trainer.fast_dev_run:
+                runs.check_writable(self.root)
+        elif self.options.ckpt_path is None:
+            raise UserError(f"{self.subcommand} needs trained weights: give --ckpt_path best, last or a file")
+        if self.options.ckpt_path in runs.SPECIAL:
+            found = runs.find_checkpoint(self.root, self.experiment, self.options.ckpt_path, self.configs)
+            self.options.ckpt_path = str(found)
+        self.checkpoint = read(Path(self.options.ckpt_path)) if self.options.ckpt_path else None
+        if self.subcommand == "fit" and self.checkpoint is not None:
+            self._check_limits(self.checkpoint)
 
-    def _read_checkpoint(self) -> dict[str, Any] | None:
-        path = self.options.ckpt_path
-        if path is None:
-            if self.subcommand != "fit":
-                raise UserError(f"{self.subcommand} needs trained weights: give --ckpt_path best, last or a file")
-            return None
-        if path in runs.SPECIAL:
-            path = self.options.ckpt_path = str(runs.find_checkpoint(self.root, self.experiment, path))
-        if self.resumes and 0 < (self.options.trainer.max_epochs or 0) <= results.epochs_done(Path(path).parents[1]):
+    def _check_limits(self, checkpoint: dict[str, Any]) -> None:
+        for limit, done in (("max_epochs", checkpoint["epoch"]), ("max_steps", checkpoint["global_step"])):
+            asked = self.options.trainer[limit] or 0
+            if 0 < asked < done:
+                raise UserError(f"--trainer.{limit} {asked}: {self.options.ckpt_path} is at {done}; give at least that")
+
+    def _find_run(self) -> None:
+        """Find the run to go on with, where that is asked for, keep others from it, and find where it goes on."""
+        asked = self.options.ckpt_path == "last"
+        if not (asked or (self.options.ckpt_path is None and requeued())):
+            return
+        self.resumed = runs.to_resume(self.root, self.experiment, self.configs)
+        if self.resumed is None:
+            if asked:
+                raise UserError(f"--ckpt_path last: no run in {self.root / self.experiment}; start one without it")
+            return
+        if _is_first_process():
+            self.held.callback(runs.lock(self.resumed).release)
+        limits = self.options.trainer
+        if far := runs.finished(self.resumed, limits.max_epochs or 0, limits.max_steps):
             raise UserError(
-                f"--ckpt_path last: {Path(path).parents[1]} has finished its {self.options.trainer.max_epochs} epochs; "
-                "ask for more with --trainer.max_epochs, or start a new run without --ckpt_path"
+                f"--ckpt_path last: {self.resumed} has finished {far}; ask for more with --trainer.max_epochs or "
+                "--trainer.max_steps, or start a new run without --ckpt_path"
             )
-        return runs.read_checkpoint(Path(path))
+        checkpoint = runs.newest_whole(self.resumed)
+        self.options.ckpt_path = str(checkpoint) if checkpoint else None
 
     def instantiate_classes(self) -> None:
         try:
@@ -182,35 +235,35 @@ class ExperimentCLI(LightningCLI):
             return []
         self.stopwatch = Stopwatch()
         settings = self._parser("fit").dump(self.options, skip_unset=False)
-        self.run_directory = RunDirectory(self.root, self.experiment, settings, default_loggers)
-        if self.resumes:
-            assert self.checkpoint is not None
-            self.run_directory.resume(Path(self.options.ckpt_path).parents[1], self.checkpoint["global_step"])
-        # Two, since save_last links to the newest best, not to the newest. Both save when a training epoch ends: what
-        # is saved when a validation ends would run that epoch's end again on resume.
-        saved = partial(ModelCheckpoint, save_on_train_epoch_end=True, enable_version_counter=False)
-        self.checkpoints = [saved(filename="best", monitor="val/accuracy", mode="max"), saved(filename="last")]
-        if self.options.trainer.enable_checkpointing is False:
-            self.checkpoints = []
-        return [self.stopwatch, EpochLines(self.stopwatch), self.run_directory, *self.checkpoints]
+        self.run_directory = RunDirectory(self.root, self.experiment, settings, self.held, default_loggers)
+        if self.resumed is not None:
+            self.run_directory.resume(self.resumed, self.checkpoint["global_step"] if self.checkpoint else 0)
+        self.checkpoints: Checkpoints = self._get(self.config_init, "checkpoints")
+        parts = [self.stopwatch, EpochLines(self.stopwatch), self.run_directory, OptimizerOptions(), FiniteLoss()]
+        kept = [] if self.options.trainer.enable_checkpointing is False else [self.checkpoints]
+        return [*parts, Randomness(self.datamodule.seed), *kept]
+
+    def _prepare_subcommand_kwargs(self, subcommand: str) -> dict[str, Any]:
+        """Checkpoints are read without running code from them, whatever plugin reads them."""
+        return {**super()._prepare_subcommand_kwargs(subcommand), "weights_only": True}
 
     def after_fit(self) -> None:
         """Test the best checkpoint once, or the last where nothing was validated; write and print the results."""
-        chosen = next((one for one in getattr(self, "checkpoints", ()) if one.best_model_path), None)
-        if chosen is None:
+        if not any(isinstance(callback, Checkpoints) for callback in self.trainer.checkpoint_callbacks):
             return
-        path, run = Path(chosen.best_model_path), self.run_directory.opened
-        score = chosen.best_model_score if chosen.monitor else None
+        score, run = self.checkpoints.best_score, self.run_directory.opened
+        path = self.checkpoints.path("last" if score is None else "best")
         # Gathered before the test, which brings every callback back to where it was when the checkpoint was written.
         figures = {
-            "val/accuracy": None if score is None else score.item(),
+            "val/accuracy": score,
             "checkpoint": str(path.relative_to(run)),
             "epochs": self.trainer.current_epoch,
             "steps": self.trainer.global_step,
             "train_seconds": self.stopwatch.train_seconds,
             "fit_seconds": self.stopwatch.fit_seconds,
         }
-        (measured,) = self.trainer.test(self.model, datamodule=self.datamodule, ckpt_path=path, verbose=False)
+        tested = {"datamodule": self.datamodule, "ckpt_path": path, "weights_only": True, "verbose": False}
+        (measured,) = self.trainer.test(self.model, **tested)
         if self.trainer.is_global_zero:
             settings = json.loads(self._parser("fit").dump(self.options, format="json"))
             results.record(run, {**measured, **figures}, settings, self.trainer)
@@ -235,20 +288,26 @@ def _quieten() -> None:
         logging.getLogger(name).setLevel(logging.WARNING)
     for message in (
         "LightningCLI's args parameter",  # a program that calls main([...]) has arguments of its own
-        "Checkpoint directory .* exists and is not empty",  # it is the resumed run's
         "Be aware that when using `ckpt_path`, callbacks used",  # a checkpoint serves test and predict without them
-        "The dirpath has changed",  # a run that starts from another's checkpoint has a best of its own
         "Couldn't infer the batch indices",  # Predictions knows them
         "You're resuming from a checkpoint that ended before the epoch ended",  # TrainingBatches goes on exactly
-        r"`ModelCheckpoint\(monitor='val/accuracy'\)` could not find",  # nothing was validated: the last one is tested
         "Total length of `EvaluationBatches` across ranks is zero",  # val_size 0 asks for no validation
         r"The number of training batches .* is smaller than the logging interval",  # each epoch is logged as well
+        "Checkpoint directory .* exists and is not empty",  # a ModelCheckpoint's that was asked for, in a resumed run
         r"`isinstance\(treespec, LeafSpec\)` is deprecated",  # in Lightning's own code
     ):
         warnings.filterwarnings("ignore", f".*{message}")
 
 
+def _is_first_process() -> bool:
+    return bool(rank_zero_only.rank == 0)  # type: ignore[attr-defined]
+
+
+def _by_keyboard(stop: BaseException) -> bool:
+    return isinstance(stop, KeyboardInterrupt) or isinstance(stop.__context__, KeyboardInterrupt)
+
+
 def _fail(message: str) -> NoReturn:
-    if rank_zero_only.rank == 0:  # type: ignore[attr-defined]
+    if _is_first_process():
         print(f"error: {message}", file=sys.stderr)
     sys.exit(2)

@@ -8,12 +8,11 @@ from lightning.pytorch import Trainer
 from lightning.pytorch.loggers import TensorBoardLogger
 from torch.utils.tensorboard.summary import hparams
 
-FILE = "results.json"
+from project.runs import RESULTS
 
 
 def record(run: Path, results: dict[str, Any], settings: dict[str, Any], trainer: Trainer) -> None:
     """Write `results` into `run`, print them, and enter `settings` with the test accuracy into the HPARAMS tab."""
-    (run / FILE).write_text(json.dumps(results, indent=2) + "\n")
     metrics = {"test/accuracy": results["test/accuracy"]}
     for logger in trainer.loggers:
         if isinstance(logger, TensorBoardLogger):
@@ -21,31 +20,28 @@ def record(run: Path, results: dict[str, Any], settings: dict[str, Any], trainer
             for summary in hparams(shown(settings), metrics):  # type: ignore[no-untyped-call]
                 logger.experiment._get_file_writer().add_summary(summary)
             logger.experiment.flush()
+    unfinished = run / f".{RESULTS}"  # last of all, and at one go: a run that has the file is finished
+    unfinished.write_text(json.dumps(results, indent=2) + "\n")
+    unfinished.replace(run / RESULTS)
     for name, value in results.items():
         print(f"{name}: {value}")
-    print(f"results: {run / FILE}", flush=True)
-
-
-def epochs_done(run: Path) -> int:
-    """Epochs of a finished run; 0 for one that has no results."""
-    file = run / FILE
-    return int(json.loads(file.read_text())["epochs"]) if file.exists() else 0
+    print(f"results: {run / RESULTS}", flush=True)
 
 
 def shown(settings: dict[str, Any]) -> dict[str, Any]:
     """The settings that tell experiments apart, named as on the command line."""
     trainer = {name: settings["trainer"][name] for name in ("max_epochs", "max_steps", "precision")}
-    flat = _flatten({"trainer": trainer, "model": settings["model"], "data": settings["data"]})
+    flat = flatten({"trainer": trainer, "model": settings["model"], "data": settings["data"]})
     return {**flat, "seed_everything": settings["seed_everything"]}
 
 
-def _flatten(settings: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+def flatten(settings: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     """Nested settings as one dotted level of numbers, truth values and text; what is None is left out."""
     flat: dict[str, Any] = {}
     for name, value in settings.items():
         key = prefix + name
         if isinstance(value, dict):
-            flat |= _flatten(value, prefix if name == "init_args" else f"{key}.")
+            flat |= flatten(value, prefix if name == "init_args" else f"{key}.")
         elif name == "class_path":
             flat[prefix.removesuffix(".")] = value.rpartition(".")[2]
         elif value is not None:

@@ -1,17 +1,23 @@
 """Run directories: lightning_logs/<experiment>/version_<n>, their names, and finding the newest."""
 
+import errno
+import json
 import os
 import re
-from collections.abc import Sequence
-from contextlib import suppress
+import tempfile
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
+from filelock import FileLock, Timeout
 
+from project.checkpoints import read
 from project.errors import UserError
 
 ROOT = "lightning_logs"
+FOLDER = "checkpoints"
+RESULTS = "results.json"
 SPECIAL = ("best", "last")
 
 
@@ -19,8 +25,8 @@ def experiment_name(configs: Sequence[Path]) -> str:
     """The first config file's stem; a run's own config.yaml stands for that run's experiment."""
     if not configs:
         return "unnamed"
-    first = configs[0].absolute()
-    return first.parents[1].name if re.fullmatch(r"version_\d+", first.parent.name) else first.stem
+    run = _own_run(configs)
+    return run.parent.name if run else configs[0].stem
 
 
 def check_writable(root: Path) -> None:
@@ -35,41 +41,84 @@ def check_writable(root: Path) -> None:
         raise UserError(f"--trainer.default_root_dir {root.parent}: {root} cannot be written ({problem})")
 
 
-def create(root: Path, experiment: str) -> Path:
-    """Make the experiment's next run directory, which nobody else gets."""
+def create(root: Path, experiment: str, files: Mapping[str, str]) -> Path:
+    """Make the experiment's next run directory, which nobody else gets, at one go with the text `files` in it."""
     parent = root / experiment
     parent.mkdir(parents=True, exist_ok=True)
+    new = Path(tempfile.mkdtemp(prefix=".new-", dir=parent))
+    new.chmod(0o755)
+    for name, text in files.items():
+        (new / name).write_text(text)
     n = 1 + max((number(path) for path in parent.iterdir()), default=-1)
     while True:
-        run = parent / f"version_{n}"
-        with suppress(FileExistsError):
-            run.mkdir()
-            return run
-        n += 1
+        try:
+            return new.rename(parent / f"version_{n}")
+        except OSError as error:
+            if error.errno not in (errno.EEXIST, errno.ENOTEMPTY):
+                raise
+            n += 1
 
 
-def find_checkpoint(root: Path, experiment: str, name: str) -> Path:
-    """The checkpoint `best` or `last` of the experiment's newest run that has one. Raises UserError if none has."""
+def to_resume(root: Path, experiment: str, configs: Sequence[Path]) -> Path | None:
+    """The run whose own config.yaml is given, else the experiment's newest; None where there is none."""
+    own = _own_run(configs)
+    runs = [own] if own else [path for path in (root / experiment).glob("version_*") if number(path) >= 0]
+    return max((run for run in runs if (run / "config.yaml").exists()), key=number, default=None)
+
+
+def lock(run: Path) -> FileLock:
+    """Keep other processes from resuming `run`. Raises UserError where one is training it."""
+    held = FileLock(run / ".lock")
+    try:
+        held.acquire(blocking=False)
+    except Timeout:
+        raise UserError(f"--ckpt_path last: another process is training {run}; wait for it, or stop it") from None
+    return held
+
+
+def find_checkpoint(root: Path, experiment: str, name: str, configs: Sequence[Path]) -> Path:
+    """The checkpoint `best` or `last` of the run that is meant, the newest with one. Raises UserError if none has."""
     parent = root / experiment
-    found = [path for path in parent.glob(f"version_*/checkpoints/{name}.ckpt") if number(path.parents[1]) >= 0]
+    run = _own_run(configs)
+    found = [run / FOLDER / f"{name}.ckpt"] if run else list(parent.glob(f"version_*/{FOLDER}/{name}.ckpt"))
+    found = [path for path in found if path.exists() and number(path.parents[1]) >= 0]
     if not found:
         raise UserError(f"--ckpt_path {name}: no run in {parent} has a checkpoint; start one without --ckpt_path")
-    return max(found, key=lambda path: number(path.parents[1]))
+    newest = max(found, key=lambda path: number(path.parents[1]))
+    return newest_whole(newest.parents[1]) or newest if name == "last" else newest
 
 
-def read_checkpoint(path: Path) -> dict[str, Any]:
-    """What is in the file, read without running code that it may hold. Raises UserError if it is not whole."""
-    if not path.is_file():
-        raise UserError(f"--ckpt_path {path}: there is no such file; give best, last or a file that exists")
-    try:
-        checkpoint = torch.load(path, map_location="cpu", weights_only=True)
-        checkpoint["state_dict"], checkpoint["global_step"]
-    # torch.load has no exception of its own: what it raises depends on where a file is broken.
-    except Exception as error:
-        reason = str(error).split("\n")[0][:120]
-        raise UserError(f"--ckpt_path {path}: not a whole checkpoint ({reason}); give another, such as best") from None
-    assert isinstance(checkpoint, dict)
-    return checkpoint
+def newest_whole(run: Path) -> Path | None:
+    """The run's newest checkpoint that is whole, which is said where it is not last.ckpt; None where there is none.
+
+    Raises UserError where there are some and none is whole.
+    """
+    paths = [run / FOLDER / f"{name}.ckpt" for name in ("last", "previous", "best")]
+    if not any(path.exists() for path in paths):
+        return None
+    steps: dict[Path, int] = {}
+    problem = ""
+    for path in paths:
+        try:
+            steps[path] = read(path)["global_step"]
+        except UserError as error:
+            problem = problem or str(error)
+        if path in steps and not problem:
+            return path
+    if not steps:
+        raise UserError(problem)
+    newest = max(steps, key=lambda path: steps[path])
+    print(f"{problem.removeprefix('--ckpt_path ')}: going on from {newest}, step {steps[newest]}", flush=True)
+    return newest
+
+
+def finished(run: Path, max_epochs: int, max_steps: int) -> str:
+    """How far a finished run went, if that is as far as is asked for; empty if not."""
+    file = run / RESULTS
+    done = json.loads(file.read_text()) if file.exists() else {"epochs": 0, "steps": 0}
+    if 0 < max_epochs <= done["epochs"]:
+        return f"its {max_epochs} epochs"
+    return f"its {max_steps} steps" if 0 < max_steps <= done["steps"] else ""
 
 
 def check_fits(path: Path, checkpoint: dict[str, Any], own: dict[str, torch.Tensor], data: str) -> None:
@@ -90,6 +139,14 @@ def check_fits(path: Path, checkpoint: dict[str, Any], own: dict[str, torch.Tens
         f"--ckpt_path {path}: a checkpoint of another network or other data ({difference}); "
         f"give the run's own settings, --config {path.absolute().parents[1] / 'config.yaml'}"
     )
+
+
+def _own_run(configs: Sequence[Path]) -> Path | None:
+    """The run whose own config.yaml comes first in `configs`."""
+    for run in (configs[0].parent, configs[0].absolute().parent) if configs else ():
+        if number(run) >= 0:
+            return run
+    return None
 
 
 def number(path: Path) -> int:

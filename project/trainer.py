@@ -1,9 +1,13 @@
-"""Lightning's Trainer with one precision more: `auto`."""
+"""Lightning's Trainer with one precision more, `auto`, whole checkpoint files, and loops that resume exactly."""
 
 from typing import Any, Literal
 
 import torch
+from lightning.fabric.plugins import CheckpointIO
 from lightning.pytorch import Trainer
+
+from project.checkpoints import CheckpointFiles
+from project.loops import EpochLoop, FitLoop
 
 Precision = Literal[
     "auto", "32-true", "bf16-mixed", "16-mixed", "bf16-true", "16-true", "64-true", "transformer-engine"
@@ -11,18 +15,25 @@ Precision = Literal[
 
 
 class ExperimentTrainer(Trainer):
-    """Lightning's Trainer with one precision more: `auto`."""
+    """Lightning's Trainer with one precision more, `auto`, whole checkpoint files, and loops that resume exactly."""
 
-    def __init__(self, precision: Precision = "auto", **options: Any) -> None:
-        """Choose the precision.
+    def __init__(self, precision: Precision = "auto", plugins: Any = None, **options: Any) -> None:
+        """Choose the precision; put in place what makes a run resume exactly.
 
         Args:
             precision: Of the computation. auto: bf16-mixed where the hardware computes bfloat16 natively (a CPU with
                 AVX512-BF16 or AMX, CUDA 8.0 and newer), else 32-true.
+            plugins: As Lightning's; one that writes checkpoints takes the place of this project's.
         """
         if precision == "auto":
             precision = "bf16-mixed" if computes_bfloat16(options.get("accelerator", "auto")) else "32-true"
-        super().__init__(precision=precision, **options)
+        plugins = plugins if isinstance(plugins, list) else [plugins] if plugins else []
+        if not any(isinstance(plugin, CheckpointIO) for plugin in plugins):
+            plugins = [*plugins, CheckpointFiles()]
+        super().__init__(precision=precision, plugins=plugins, **options)
+        limits = self.fit_loop
+        self.fit_loop = FitLoop(self, limits.min_epochs, limits.max_epochs)
+        self.fit_loop.epoch_loop = EpochLoop(self, limits.min_steps, limits.max_steps)
 
 
 def computes_bfloat16(accelerator: Any) -> bool:

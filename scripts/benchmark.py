@@ -11,10 +11,13 @@ import argparse
 
 from project.benchmarks.article import EXPERIMENTS, article
 from project.benchmarks.cost import cost
+from project.benchmarks.damage import damage
 from project.benchmarks.gpu import gpu
 from project.benchmarks.loader import loader
 from project.benchmarks.overhead import overhead
+from project.benchmarks.resume import resume
 from project.benchmarks.runs import CONFIGS, seeds
+from project.benchmarks.safety import safety
 from project.benchmarks.startup import startup
 
 CONVNET = ("--config", str(CONFIGS / "convnet.yaml"))
@@ -28,7 +31,7 @@ def main(args: list[str] | None = None) -> None:
         added = commands.add_parser(name, help=text, description=text, allow_abbrev=False)
         for option, default in counted.items():
             added.add_argument(f"--{option}", type=int, default=default, help=f"how many; {default} if not given")
-        if name != "seeds":
+        if name not in ("seeds", "resume", "damage"):
             added.add_argument("--data.data_dir", dest="data_dir", default="data", help="folder of CIFAR-10")
         return added
 
@@ -42,6 +45,9 @@ def main(args: list[str] | None = None) -> None:
     command("loader", "images per second: batches from memory against DataLoader with 0, 1 and 2 workers", turns=3)
     command("startup", "from the start of the process to the end of the first step, in parts", turns=5)
     command("cost", "seconds and peak memory as images and epochs grow", turns=3)
+    command("resume", "runs killed at random moments and resumed, against runs left alone", kills=50, lanes=2)
+    command("damage", "damaged checkpoints, and runs on disks that fill up", files=100, disks=20)
+    command("safety", "what checkpoints and keyed randomness add to a step of convnet.yaml", turns=3)
     command("gpu", "speed.yaml on one GPU, by the records' rule and by the other two clocks", runs=10)
     options, further = parser.parse_known_args(args)
     {
@@ -51,6 +57,9 @@ def main(args: list[str] | None = None) -> None:
         "loader": lambda: loader(options.data_dir, options.turns),
         "startup": lambda: startup(options.turns, [*CONVNET, "--data.data_dir", options.data_dir, *further]),
         "cost": lambda: cost(options.data_dir, options.turns, further=further),
+        "resume": lambda: resume(options.kills, options.lanes),
+        "damage": lambda: damage(options.files, options.disks),
+        "safety": lambda: safety(options.data_dir, options.turns, further),
         "gpu": lambda: gpu(options.data_dir, options.runs, further),
     }[options.command]()
 

@@ -54,6 +54,9 @@ CASES = [
     (["--seed_everything", "-3"], "--seed_everything -3: give a whole number from 0 to 4294967295"),
     (["--model.network", "MLP"], "--model.network MLP: Give the full class path"),
     (["--trainer.precision", "bf17"], "--trainer.precision bf17: expected one of 'auto', '32-true'"),
+    (["--checkpoints.every_n_steps", "0"], "--checkpoints.every_n_steps 0: give a number above 0"),
+    (["--checkpoints.every_n_minutes", "-1"], "--checkpoints.every_n_minutes -1.0: give a number above 0"),
+    (["--model.lr_scheduler", "Plateau", "--model.lr_scheduler.factor", "2"], "Plateau's factor 2.0 must be above 0"),
     (["--trainer.max_epochs", "few"], "--trainer.max_epochs few: expected a whole number"),
 ]
 
@@ -123,7 +126,7 @@ def test_random_weights_are_never_scored(error: Callable[..., str], command: str
 
 @pytest.mark.parametrize("name", ["last", "best"])
 def test_nothing_to_resume(error: Callable[..., str], name: str) -> None:
-    assert "no run in lightning_logs/mlp has a checkpoint" in error("fit", *QUICK, "--ckpt_path", name)
+    assert "no run in lightning_logs/mlp" in error("fit", *QUICK, "--ckpt_path", name)
     assert not list(Path().glob("lightning_logs/*/*"))
 
 
@@ -134,6 +137,20 @@ def test_missing_checkpoint(error: Callable[..., str]) -> None:
 def test_finished_run(error: Callable[..., str]) -> None:
     main(["fit", *QUICK])
     assert "has finished its 1 epochs" in error("fit", *QUICK, "--ckpt_path", "last")
+
+
+def test_run_finished_by_its_steps(error: Callable[..., str]) -> None:
+    words = [*QUICK, "--trainer.max_epochs", "3", "--trainer.max_steps", "5"]
+    main(["fit", *words])
+    assert "has finished its 5 steps" in error("fit", *words, "--ckpt_path", "last")
+
+
+def test_less_than_was_done_is_asked_for(error: Callable[..., str]) -> None:
+    main(["fit", *QUICK, "--trainer.max_epochs", "2"])
+    Path("lightning_logs/mlp/version_0/results.json").unlink()
+    assert "last.ckpt is at 2; give at least that" in error("fit", *QUICK, "--ckpt_path", "last")
+    steps = ["--trainer.max_epochs", "2", "--trainer.max_steps", "5"]
+    assert "last.ckpt is at 78" in error("fit", *QUICK, *steps, "--ckpt_path", "last")
 
 
 def test_broken_checkpoints(error: Callable[..., str]) -> None:

@@ -31,7 +31,7 @@ def learned(cifar10_dir: Path) -> list[str]:
 def test_files_of_a_run(capsys: pytest.CaptureFixture[str], learned: list[str]) -> None:
     names = {path.name.split(".tfevents")[0] for path in RUN.iterdir()}
     assert names >= {"config.yaml", "environment.yaml", "metrics.csv", "results.json", "checkpoints", "events.out"}
-    assert {path.name for path in (RUN / "checkpoints").iterdir()} == {"best.ckpt", "last.ckpt"}
+    assert {path.name for path in (RUN / "checkpoints").iterdir()} == {"best.ckpt", "last.ckpt", "previous.ckpt"}
     results = json.loads((RUN / "results.json").read_text())
     assert results["test/accuracy"] > 0.9
     assert results["checkpoint"] == "checkpoints/best.ckpt"

@@ -6,19 +6,21 @@ from pathlib import Path
 import pytest
 
 from project import runs
+from project.checkpoints import write
 from project.errors import UserError
 
 
 def test_each_gets_a_directory_of_its_own(tmp_path: Path) -> None:
     with ThreadPoolExecutor(8) as pool:
-        made = list(pool.map(lambda _: runs.create(tmp_path, "net"), range(24)))
+        made = list(pool.map(lambda _: runs.create(tmp_path, "net", {"config.yaml": "a: 1\n"}), range(24)))
+    assert all((path / "config.yaml").read_text() == "a: 1\n" for path in made)
     assert sorted(path.name for path in made) == sorted(f"version_{number}" for number in range(24))
 
 
 def test_the_next_number_follows_the_highest(tmp_path: Path) -> None:
     for name in ("version_9", "version_10", "version_x", "notes"):
         (tmp_path / "net" / name).mkdir(parents=True)
-    assert runs.create(tmp_path, "net").name == "version_11"
+    assert runs.create(tmp_path, "net", {}).name == "version_11"
 
 
 @pytest.mark.parametrize(
@@ -33,11 +35,51 @@ def test_experiment_name(configs: list[str], name: str) -> None:
     assert runs.experiment_name([Path(config) for config in configs]) == name
 
 
+def checkpoint(path: Path, step: int) -> None:
+    write({"state_dict": {}, "global_step": step}, path)
+
+
 def test_newest_run_with_a_checkpoint(tmp_path: Path) -> None:
     for number in (2, 9, 10):
-        (tmp_path / f"net/version_{number}/checkpoints").mkdir(parents=True)
-        (tmp_path / f"net/version_{number}/checkpoints/last.ckpt").touch()
+        checkpoint(tmp_path / f"net/version_{number}/checkpoints/last.ckpt", number)
     (tmp_path / "net/version_11").mkdir()
-    assert runs.find_checkpoint(tmp_path, "net", "last").parts[-3] == "version_10"
+    assert runs.find_checkpoint(tmp_path, "net", "last", []).parts[-3] == "version_10"
+    own = [tmp_path / "net/version_9/config.yaml"]
+    assert runs.find_checkpoint(tmp_path, "net", "last", own).parts[-3] == "version_9"
     with pytest.raises(UserError, match=r"--ckpt_path best: no run in .*net has a checkpoint"):
-        runs.find_checkpoint(tmp_path, "net", "best")
+        runs.find_checkpoint(tmp_path, "net", "best", [])
+
+
+def test_the_run_to_resume_is_the_newest_that_began(tmp_path: Path) -> None:
+    assert runs.to_resume(tmp_path, "net", []) is None
+    made = [runs.create(tmp_path, "net", {"config.yaml": ""}) for _ in range(11)]
+    (tmp_path / "net/version_20").mkdir()
+    assert runs.to_resume(tmp_path, "net", []) == made[10]
+    assert runs.to_resume(tmp_path, "other", [made[3] / "config.yaml"]) == made[3]
+
+
+def test_the_newest_whole_checkpoint(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert runs.newest_whole(tmp_path) is None
+    last, previous, best = (tmp_path / f"checkpoints/{name}.ckpt" for name in ("last", "previous", "best"))
+    for step, path in enumerate((previous, best, last), 1):
+        checkpoint(path, step)
+    assert runs.newest_whole(tmp_path) == last
+    assert capsys.readouterr().out == ""
+    last.write_bytes(last.read_bytes()[:-100])
+    assert runs.newest_whole(tmp_path) == best
+    assert "last.ckpt: not a whole checkpoint" in (said := capsys.readouterr().out)
+    assert said.endswith(f"going on from {best}, step 2\n")
+    best.unlink()
+    last.unlink()
+    assert runs.newest_whole(tmp_path) == previous
+    previous.write_bytes(b"")
+    with pytest.raises(UserError, match="there is no such file"):
+        runs.newest_whole(tmp_path)
+
+
+def test_only_one_process_trains_a_run(tmp_path: Path) -> None:
+    held = runs.lock(tmp_path)
+    with pytest.raises(UserError, match="another process is training"):
+        runs.lock(tmp_path)
+    held.release()
+    runs.lock(tmp_path).release()

@@ -41,22 +41,29 @@ def mark(name: str) -> None:
 
 
 def startup(turns: int, experiment: Sequence[str]) -> None:
-    """Seconds of each part for the words that name an experiment; the first start, with cold files, does not count."""
-    rows = []
+    """Seconds of each part for the words that name an experiment: a new run's, and a resumed one's to its next step.
+
+    The first start, with cold files, does not count.
+    """
+    kinds: dict[str, list[dict[str, Any]]] = {"startup": [], "startup-resumed": []}
     for turn in range(turns + 1):
-        rows.append({"seed": turn, **_parts(experiment)})
+        with tempfile.TemporaryDirectory() as folder:
+            for steps, (kind, rows) in enumerate(kinds.items(), 1):
+                resumed = ["--ckpt_path", "last"] if kind == "startup-resumed" else []
+                rows.append(
+                    {"seed": turn, **_parts([*experiment, "--trainer.max_steps", str(steps), *resumed], folder)}
+                )
         print(f"start {turn} of {turns}", flush=True)
-    counted = rows[1:]
-    report("startup", [*counted, *summary(counted, (*PARTS, "whole"))], turns=turns)
+    for kind, rows in kinds.items():
+        report(kind, [*rows[1:], *summary(rows[1:], (*PARTS, "whole"))], turns=turns)
 
 
-def _parts(experiment: Sequence[str]) -> dict[str, float]:
-    words = ["fit", *experiment, "--trainer.max_steps", "1", "--trainer.callbacks", f"{__name__}.Marks"]
+def _parts(experiment: Sequence[str], folder: str) -> dict[str, float]:
+    words = ["fit", *experiment, "--trainer.callbacks", f"{__name__}.Marks"]
     words += ["--trainer.limit_val_batches", "0", "--trainer.limit_test_batches", "1"]
-    with tempfile.TemporaryDirectory() as folder:
-        command = [sys.executable, "-c", PROGRAM, *words, "--trainer.default_root_dir", folder]
-        started = time.time()
-        done = subprocess.run(command, capture_output=True, text=True, check=True)
+    command = [sys.executable, "-c", PROGRAM, *words, "--trainer.default_root_dir", folder]
+    started = time.time()
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
     marks = {line.split()[1]: float(line.split()[2]) for line in done.stdout.splitlines() if line.startswith("mark ")}
     ends = [started, *(marks[name] for name in ("imported", "built", "data", "fit", "step"))]
     parts = {part: after - before for part, (before, after) in zip(PARTS, pairwise(ends), strict=True)}

@@ -52,10 +52,18 @@ class Stopwatch(Callback):
             pl_module.log("images_per_second", self._images / self.epoch_seconds, reduce_fx="sum", sync_dist=True)
 
     def state_dict(self) -> dict[str, float]:
-        return {"train_seconds": self.train_seconds, "fit_seconds": self.fit_seconds}
+        lap = time.perf_counter() - self._lap_started if self._lap_started else 0.0
+        return {
+            "train_seconds": self.train_seconds + lap,
+            "epoch_seconds": self.epoch_seconds + lap,
+            "images": self._images,
+            "fit_seconds": self.fit_seconds,
+        }
 
-    def load_state_dict(self, state_dict: dict[str, float]) -> None:
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         self.train_seconds = state_dict["train_seconds"]
+        self.epoch_seconds = state_dict["epoch_seconds"]
+        self._images = state_dict["images"]
         self._fit_before = state_dict["fit_seconds"]
 
     def _stop(self, trainer: Trainer) -> None:

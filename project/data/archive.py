@@ -12,6 +12,7 @@ from threading import Thread
 from typing import IO
 from urllib.request import urlopen
 
+from filelock import FileLock
 from torchvision.datasets.utils import check_integrity
 
 from project.errors import UserError
@@ -40,6 +41,8 @@ class Archive:
     def obtain(self, data_dir: Path) -> None:
         """Make sure that data_dir/folder is there and whole: checked, else unpacked from data_dir, else fetched.
 
+        The folder appears at one go, so whoever sees it sees all of it; a second process waits for the first's.
+
         Raises:
             UserError: a file or the archive is damaged, there is no network, or `data_dir` cannot be written.
         """
@@ -47,10 +50,21 @@ class Archive:
             return self.check(data_dir)
         try:
             data_dir.mkdir(parents=True, exist_ok=True)
-            with tempfile.TemporaryDirectory(dir=data_dir, prefix=".unfinished-") as unfinished:
-                self._fill(data_dir, Path(unfinished))
+            lock = data_dir / f".{self.folder}.lock"
+            with FileLock(lock):
+                try:
+                    self._obtain_alone(data_dir)
+                finally:
+                    lock.unlink(missing_ok=True)  # whoever waits for it, or makes another, sees the folder
         except OSError as error:
             raise UserError(f"--data.data_dir {data_dir}: cannot be written ({error.strerror or error})") from None
+
+    def _obtain_alone(self, data_dir: Path) -> None:
+        if (data_dir / self.folder).exists():
+            self.check(data_dir)
+        else:
+            with tempfile.TemporaryDirectory(dir=data_dir, prefix=".unfinished-") as unfinished:
+                self._fill(data_dir, Path(unfinished))
 
     def check(self, data_dir: Path) -> None:
         """Compare every file with its sum. Raises UserError with the name of the first that differs."""

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 # What random numbers are for, so that no two purposes share them: keys are (seed, epoch, purpose).
-ORDER, VIEWS, FIRST_FLIP = range(3)
+ORDER, VIEWS, FIRST_FLIP, LAYERS = range(4)
 
 Flip = Literal["none", "random", "alternating"]
 

@@ -1,4 +1,4 @@
-"""Learning-rate schedules that step every batch, with lengths given as fractions of the run.
+"""Learning-rate schedules that step every batch, with lengths given as fractions of the run, and one that watches.
 
 Each is made as schedule(optimizer, total_steps) and scales the optimizer's own rate, which is the highest it reaches.
 """
@@ -6,7 +6,7 @@ Each is made as schedule(optimizer, total_steps) and scales the optimizer's own 
 from typing import Any
 
 from torch.optim import Optimizer
-from torch.optim.lr_scheduler import LambdaLR, OneCycleLR
+from torch.optim.lr_scheduler import LambdaLR, OneCycleLR, ReduceLROnPlateau
 
 
 class OneCycle(OneCycleLR):
@@ -60,6 +60,25 @@ class WarmupLinear(LambdaLR):
         rising = warmup * total_steps
         falling = total_steps - rising
         super().__init__(optimizer, lambda step: min((step + 1) / (rising + 1), (total_steps - step) / falling))
+
+
+class Plateau(ReduceLROnPlateau):
+    """Lowers the rate where the validation loss has not fallen for some epochs."""
+
+    def __init__(self, optimizer: Optimizer, total_steps: int, factor: float = 0.1, patience: int = 2) -> None:
+        """Begin at the optimizer's own rate.
+
+        Args:
+            optimizer: Its rates are those of the first epoch.
+            total_steps: Of the run, from the trainer; not used.
+            factor: Of the rate that a lowering leaves; above 0, below 1.
+            patience: Epochs in a row without a lower loss that are put up with; at least 0.
+        """
+        if not 0 < factor < 1 or patience < 0:
+            raise ValueError(
+                f"Plateau's factor {factor} must be above 0 and below 1, its patience {patience} at least 0"
+            )
+        super().__init__(optimizer, factor=factor, patience=patience)
 
 
 def _check_warmup(warmup: float) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import torch
 
-from project.benchmarks import article, cost, gpu, overhead, startup
+from project.benchmarks import article, cost, gpu, overhead, safety, startup
 from project.benchmarks.loader import loader
 from project.benchmarks.report import summary
 from project.benchmarks.runs import CONFIGS
@@ -114,9 +114,30 @@ def test_loader(cifar10_dir: Path) -> None:
 
 def test_startup() -> None:
     startup.startup(1, ["--config", str(CONFIGS / "mlp.yaml"), "--config", str(CONFIGS / "data/digits.yaml")])
-    row = written("startup")["rows"][0]
-    assert sum(row[part] for part in startup.PARTS) == pytest.approx(row["whole"])
-    assert all(row[part] > 0 for part in startup.PARTS)
+    for kind in ("startup", "startup-resumed"):
+        row = written(kind)["rows"][0]
+        assert sum(row[part] for part in startup.PARTS) == pytest.approx(row["whole"])
+        assert all(row[part] > 0 for part in startup.PARTS)
+
+
+def test_resume(benchmark: ModuleType) -> None:
+    benchmark.main(["resume", "--kills", "2", "--lanes", "1"])
+    *_, every = written("resume")["rows"]
+    assert every.items() >= {"runs": 2, "the same bits": 2, "differences": 0, "rows lost": 0}.items()
+    assert [name for name in Path("lightning_logs/benchmarks/resume").iterdir() if name.is_dir()] == []
+
+
+def test_damage(benchmark: ModuleType) -> None:
+    benchmark.main(["damage", "--files", "2", "--disks", "0"])
+    assert [(row["tried"], row["refused in one line"]) for row in written("damage")["rows"]] == [(1, 1), (1, 1)]
+
+
+def test_safety(cifar10_dir: Path) -> None:
+    safety.safety(str(cifar10_dir), 1, ["--trainer.accelerator", "cpu", *TINY])
+    *parts, every = written("safety")["rows"]
+    assert {row["part"] for row in parts} == set(safety.PARTS)
+    assert sum(row["share of the step"] for row in parts) == pytest.approx(every["share of the step"])
+    assert 0 < every["share of the step"] < 1
 
 
 def test_cost(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,6 +6,7 @@ import pickle
 import tarfile
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -61,6 +62,13 @@ def test_fetches_once_and_leaves_only_the_folder(server: type[Server]) -> None:
     assert server.requests == 1
     assert [path.name for path in Path("new/data").iterdir()] == ["cifar-10-batches-py"]
     assert len(list(Path("new/data/cifar-10-batches-py").iterdir())) == 7
+
+
+def test_two_that_fetch_at_once_do_it_once(server: type[Server]) -> None:
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda _: fetch("new/data"), range(4)))
+    assert server.requests == 1
+    assert [path.name for path in Path("new/data").iterdir()] == ["cifar-10-batches-py"]
 
 
 def test_tries_again_when_a_download_breaks_off(server: type[Server]) -> None:

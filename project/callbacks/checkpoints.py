@@ -1,0 +1,146 @@
+"""When checkpoints are written, and which are kept."""
+
+import os
+import shutil
+import time
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning.pytorch import LightningModule, Trainer
+from lightning.pytorch.callbacks import Checkpoint
+
+from project.checkpoints import synchronise_folder
+from project.errors import UserError
+from project.interruption import Interrupted, Signals
+from project.loops import BoundaryCallback
+
+MONITOR = "val/accuracy"
+
+
+class Checkpoints(BoundaryCallback, Checkpoint):
+    """Keeps last.ckpt, previous.ckpt, which it was before, and best.ckpt, the best by validation accuracy.
+
+    They are written between two steps, at the end of each epoch, and when a signal asks the run to stop.
+    """
+
+    def __init__(self, every_n_steps: int | None = None, every_n_minutes: float | None = None) -> None:
+        """Check the options.
+
+        Args:
+            every_n_steps: Also after each so many steps; at least 1. None: at the end of an epoch only.
+            every_n_minutes: Also when so many minutes have passed since the last one; above 0. None: not by time.
+        """
+        for name, value in (("every_n_steps", every_n_steps), ("every_n_minutes", every_n_minutes)):
+            if value is not None and value <= 0:
+                raise ValueError(f"--checkpoints.{name} {value}: give a number above 0")
+        self.every_n_steps, self.every_n_minutes = every_n_steps, every_n_minutes
+        self.dirpath: str | None = None
+        self.best_score: float | None = None
+        self._signals = Signals()
+        self._saved_at = 0.0
+        self._validated = False
+
+    def path(self, name: str) -> Path:
+        """The file of the checkpoint last, previous or best."""
+        assert self.dirpath is not None
+        return Path(self.dirpath) / f"{name}.ckpt"
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._saved_at = time.monotonic()
+        self._signals.watch()
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._validated = not trainer.sanity_checking
+
+    def on_boundary(self, trainer: Trainer, epoch_ended: bool) -> None:
+        """Save where it is time to. Raises Interrupted where a process was asked to stop."""
+        due = epoch_ended or self._validated or self._is_time(trainer.global_step)
+        is_due, received = _agree(trainer, int(due), self._signals.received)
+        if is_due or received:
+            self._save(trainer)
+        if received:
+            raise Interrupted(received)
+
+    def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
+        checkpoint["should_stop"] = trainer.should_stop
+
+    def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
+        trainer.should_stop = checkpoint.get("should_stop", False)  # early stopping had ended the run
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"best_score": self.best_score}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """A run that starts from another's checkpoint has a best of its own."""
+        self.best_score = state_dict["best_score"] if self.path("best").exists() else None
+
+    def _is_time(self, step: int) -> bool:
+        by_step = self.every_n_steps is not None and step % self.every_n_steps == 0
+        minutes = (time.monotonic() - self._saved_at) / 60
+        return by_step or (self.every_n_minutes is not None and minutes >= self.every_n_minutes)
+
+    def _save(self, trainer: Trainer) -> None:
+        _check_weights(trainer)
+        improved = self._is_improved(trainer)
+        for logger in trainer.loggers:
+            logger.save()
+        new = self.path("new")
+        if trainer.is_global_zero:
+            _synchronise_logs(new.parents[1])
+        trainer.save_checkpoint(new)
+        if trainer.is_global_zero:
+            # In this order a kill between two of them leaves what a resumed run makes again.
+            if improved:
+                _link(new, self.path("best"))
+            with suppress(FileNotFoundError):
+                self.path("last").replace(self.path("previous"))
+            new.replace(self.path("last"))
+            synchronise_folder(new.parent)
+        self._saved_at = time.monotonic()
+
+    def _is_improved(self, trainer: Trainer) -> bool:
+        """Whether a validation since the last checkpoint gave the best accuracy so far, which is remembered."""
+        measured = trainer.callback_metrics.get(MONITOR) if self._validated else None
+        self._validated = False
+        if measured is None or measured.item() <= (-1 if self.best_score is None else self.best_score):
+            return False
+        self.best_score = measured.item()
+        return True
+
+
+def _agree(trainer: Trainer, *values: int) -> list[int]:
+    """The highest of each value among all processes."""
+    if trainer.world_size == 1:
+        return list(values)
+    highest = torch.tensor(values, device=trainer.strategy.root_device)
+    return trainer.strategy.reduce(highest, reduce_op="max").tolist()
+
+
+def _check_weights(trainer: Trainer) -> None:
+    """Raises UserError rather than let weights be saved that no resumed run could go on with."""
+    for name, value in trainer.lightning_module.state_dict().items():
+        if value.is_floating_point() and not value.isfinite().all():
+            raise UserError(
+                f"{name} is not finite after step {trainer.global_step - 1}; the last good checkpoint stays: resume "
+                "from it with a lower --model.optimizer.lr"
+            )
+
+
+def _synchronise_logs(run: Path) -> None:
+    """Bring the rows of steps that a checkpoint is ahead of to the disk before it."""
+    for path in (*run.glob("metrics.csv"), *run.glob("events.*")):
+        with path.open("rb") as file:
+            os.fsync(file.fileno())
+
+
+def _link(path: Path, target: Path) -> None:
+    """Make `target` the same file as `path`, or a copy where the file system has no links, at one go."""
+    beside = target.with_suffix(".unfinished")
+    beside.unlink(missing_ok=True)
+    try:
+        os.link(path, beside)
+    except OSError:
+        shutil.copyfile(path, beside)
+    beside.replace(target)

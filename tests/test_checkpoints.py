@@ -1,0 +1,137 @@
+"""Files of checkpoints: when they are written, that they are whole, and what happens where they cannot be."""
+
+import errno
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from project import checkpoints
+from project.cli import main
+from project.errors import UserError
+
+RUN = Path("lightning_logs/mlp/version_0")
+STEPS = 1257 // 32
+
+
+@pytest.fixture
+def saved_steps(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The step of each checkpoint that is written."""
+    steps: list[int] = []
+    original = checkpoints.write
+
+    def write(checkpoint: dict[str, Any], path: Path) -> None:
+        steps.append(checkpoint["global_step"])
+        original(checkpoint, path)
+
+    monkeypatch.setattr(checkpoints, "write", write)
+    return steps
+
+
+def test_by_epoch_and_by_steps(digits: Callable[..., list[str]], saved_steps: list[int]) -> None:
+    main(["fit", *digits(epochs=2)])
+    assert saved_steps == [STEPS, 2 * STEPS]
+    saved_steps.clear()
+    main(["fit", *digits(epochs=2), "--checkpoints.every_n_steps", "20"])
+    assert saved_steps == [20, STEPS, 40, 60, 2 * STEPS]
+
+
+def test_by_minutes(digits: Callable[..., list[str]], saved_steps: list[int]) -> None:
+    main(["fit", *digits(), "--checkpoints.every_n_minutes", "0.0000001"])
+    assert saved_steps == [*range(1, STEPS), STEPS]
+    saved_steps.clear()
+    main(["fit", *digits(), "--checkpoints.every_n_minutes", "60"])
+    assert saved_steps == [STEPS]
+
+
+def test_gradients_that_add_up_are_not_cut(digits: Callable[..., list[str]], saved_steps: list[int]) -> None:
+    main(["fit", *digits(), "--checkpoints.every_n_steps", "5", "--trainer.accumulate_grad_batches", "4"])
+    assert saved_steps == [5, 10]
+
+
+def test_old_ones_are_pruned(digits: Callable[..., list[str]]) -> None:
+    main(["fit", *digits(), "--checkpoints.every_n_steps", "3"])
+    files = sorted(path.name for path in (RUN / "checkpoints").iterdir())
+    assert files == ["best.ckpt", "last.ckpt", "previous.ckpt"]
+    steps = [checkpoints.read(RUN / f"checkpoints/{name}")["global_step"] for name in files]
+    assert steps == [STEPS, STEPS, STEPS - STEPS % 3 if STEPS % 3 else STEPS - 3]
+
+
+def test_no_checkpoints(digits: Callable[..., list[str]]) -> None:
+    main(["fit", *digits(), "--trainer.enable_checkpointing", "false"])
+    assert not list(RUN.rglob("*.ckpt"))
+
+
+def test_a_file_changed_in_any_bit_is_not_whole(tmp_path: Path) -> None:
+    file, changed = tmp_path / "whole.ckpt", tmp_path / "changed.ckpt"
+    checkpoints.write({"state_dict": {"a": torch.arange(9.0)}, "global_step": 1}, file)
+    assert torch.equal(checkpoints.read(file)["state_dict"]["a"], torch.arange(9.0))
+    content = file.read_bytes()
+    for bit in range(0, 8 * len(content), 5):
+        flipped = bytearray(content)
+        flipped[bit // 8] ^= 1 << bit % 8
+        changed.write_bytes(flipped)
+        with pytest.raises(UserError, match="not a whole checkpoint"):
+            checkpoints.read(changed)
+    for size in range(0, len(content), 50):
+        changed.write_bytes(content[:size])
+        with pytest.raises(UserError, match="not a whole checkpoint"):
+            checkpoints.read(changed)
+
+
+def test_torchs_own_file_is_read_and_checked(tmp_path: Path) -> None:
+    file = tmp_path / "plain.ckpt"
+    torch.save({"state_dict": {"a": torch.arange(999.0)}, "global_step": 1}, file)
+    assert checkpoints.read(file)["global_step"] == 1
+    content = bytearray(file.read_bytes())
+    content[len(content) // 2] ^= 1
+    file.write_bytes(content)
+    with pytest.raises(UserError, match=r"the checksum of .* differs"):
+        checkpoints.read(file)
+
+
+@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EACCES])
+def test_what_cannot_be_written_leaves_the_last_good_one(
+    digits: Callable[..., list[str]], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], code: int
+) -> None:
+    written = 0
+
+    def synchronise(file: object) -> None:
+        nonlocal written
+        written += 1
+        if written == 3:
+            raise OSError(code, os.strerror(code))
+
+    with monkeypatch.context() as patched:
+        patched.setattr(checkpoints, "synchronise", synchronise)
+        with pytest.raises(SystemExit) as stopped:
+            main(["fit", *digits(epochs=4)])
+    assert stopped.value.code == 2
+    line = capsys.readouterr().err
+    assert line.startswith("error: lightning_logs/mlp/version_0/checkpoints/new.ckpt cannot be written")
+    assert os.strerror(code) in line
+    assert sorted(path.name for path in (RUN / "checkpoints").iterdir()) == ["best.ckpt", "last.ckpt", "previous.ckpt"]
+    assert checkpoints.read(RUN / "checkpoints/last.ckpt")["global_step"] == 2 * STEPS
+    main(["fit", *digits(epochs=4), "--ckpt_path", "last"])
+    assert checkpoints.read(RUN / "checkpoints/last.ckpt")["global_step"] == 4 * STEPS
+
+
+def test_last_falls_back_to_one_that_is_whole(
+    digits: Callable[..., list[str]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    main(["fit", *digits(epochs=3)])
+    last = RUN / "checkpoints/last.ckpt"
+    weights = checkpoints.read(last)["state_dict"]
+    last.unlink()  # best may be the same file
+    last.write_bytes((RUN / "checkpoints/previous.ckpt").read_bytes()[:-1000])
+    (RUN / "checkpoints/best.ckpt").unlink()
+    (RUN / "results.json").unlink()
+    main(["fit", *digits(epochs=3), "--ckpt_path", "last"])
+    printed = capsys.readouterr().out
+    assert "last.ckpt: not a whole checkpoint" in printed
+    assert f"going on from lightning_logs/mlp/version_0/checkpoints/previous.ckpt, step {2 * STEPS}" in printed
+    again = checkpoints.read(last)["state_dict"]
+    assert all(torch.equal(weights[name], again[name]) for name in weights)

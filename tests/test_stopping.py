@@ -1,0 +1,140 @@
+"""How a run ends before its time: by a signal, or by a loss that is not finite."""
+
+import os
+import shlex
+import signal
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+
+from project.benchmarks.comparison import differences
+from project.benchmarks.resume import CONTEXT
+from project.checkpoints import read
+from project.classifier import Classifier
+from project.cli import main
+
+WHOLE, STOPPED = Path("lightning_logs/mlp/version_0"), Path("lightning_logs/mlp/version_1")
+
+
+@pytest.fixture
+def signal_at(monkeypatch: pytest.MonkeyPatch) -> Callable[..., int]:
+    """The exit code of a fit that gets a signal in the middle of a step."""
+
+    def run(step: int, signum: int, words: list[str]) -> int:
+        original = Classifier.training_step
+
+        def training_step(self: Classifier, batch: object, batch_idx: int) -> torch.Tensor:
+            if self.global_step == step:
+                os.kill(os.getpid(), signum)
+            return original(self, batch, batch_idx)
+
+        with monkeypatch.context() as patched:
+            patched.setattr(Classifier, "training_step", training_step)
+            with pytest.raises(SystemExit) as stopped:
+                main(["fit", *words])
+        return int(stopped.value.code or 0)
+
+    return run
+
+
+@pytest.mark.parametrize(("signum", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_signal(
+    digits: Callable[..., list[str]],
+    signal_at: Callable[..., int],
+    capsys: pytest.CaptureFixture[str],
+    signum: signal.Signals,
+    code: int,
+) -> None:
+    handlers = [signal.getsignal(one) for one in (signal.SIGTERM, signal.SIGINT)]
+    main(["fit", *digits(epochs=2)])
+    capsys.readouterr()
+    assert signal_at(50, signum, digits(epochs=2)) == code
+    assert [signal.getsignal(one) for one in (signal.SIGTERM, signal.SIGINT)] == handlers
+    assert read(STOPPED / "checkpoints/last.ckpt")["global_step"] == 51
+    *_, said, command = capsys.readouterr().out.splitlines()
+    assert said == f"stopped by {signum.name} after 51 steps; resume with:"
+    main(shlex.split(command)[2:])
+    assert differences(WHOLE, STOPPED) == []
+
+
+def test_signal_in_the_last_step_of_an_epoch(digits: Callable[..., list[str]], signal_at: Callable[..., int]) -> None:
+    main(["fit", *digits(epochs=2)])
+    assert signal_at(38, signal.SIGTERM, digits(epochs=2)) == 143
+    main(["fit", *digits(epochs=2), "--ckpt_path", "last"])
+    assert differences(WHOLE, STOPPED) == []
+
+
+def test_slurm_starts_the_job_again(
+    digits: Callable[..., list[str]], signal_at: Callable[..., int], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    main(["fit", *digits(epochs=2)])
+    scontrol = tmp_path / "bin/scontrol"
+    scontrol.parent.mkdir()
+    scontrol.write_text('#!/bin/sh\necho "$@" > requeued\n')
+    scontrol.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{scontrol.parent}:{os.environ['PATH']}")
+    for name, value in {"SLURM_NTASKS": "1", "SLURM_JOB_NAME": "train", "SLURM_JOB_ID": "17"}.items():
+        monkeypatch.setenv(name, value)
+    assert signal_at(50, signal.SIGUSR1, digits(epochs=2)) == 128 + signal.SIGUSR1
+    assert Path("requeued").read_text() == "requeue 17\n"
+    monkeypatch.setenv("SLURM_RESTART_COUNT", "1")
+    main(["fit", *digits(epochs=2)])  # the job's own command goes on with its run
+    assert differences(WHOLE, STOPPED) == []
+
+
+def _interrupted_twice(words: list[str]) -> None:
+    def training_step(self: Classifier, batch: object, batch_idx: int) -> None:
+        os.kill(os.getpid(), signal.SIGINT)
+        os.kill(os.getpid(), signal.SIGINT)
+        os._exit(0)
+
+    Classifier.training_step = training_step  # type: ignore[assignment, method-assign]
+    main(["fit", *words])
+
+
+def test_a_second_ctrl_c_stops_at_once(digits: Callable[..., list[str]]) -> None:
+    process = CONTEXT.Process(target=_interrupted_twice, args=(digits(),))
+    process.start()
+    process.join()
+    assert process.exitcode == -signal.SIGINT
+
+
+def test_ctrl_c_outside_of_training(digits: Callable[..., list[str]], monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupt(*args: object) -> None:
+        raise KeyboardInterrupt
+
+    for name in ("training_step", "test_step"):
+        with monkeypatch.context() as patched:
+            patched.setattr(Classifier, name, interrupt)
+            with pytest.raises(SystemExit) as stopped:
+                main(["fit", *digits()])
+            assert stopped.value.code == 130
+
+
+def test_a_loss_that_is_not_finite(digits: Callable[..., list[str]], capsys: pytest.CaptureFixture[str]) -> None:
+    optimizer = ["--model.optimizer", "torch.optim.SGD", "--model.optimizer.lr", "1e18", "--model.lr_scheduler", "null"]
+    with pytest.raises(SystemExit) as stopped:
+        main(["fit", *digits(), *optimizer, "--checkpoints.every_n_steps", "1"])
+    assert stopped.value.code == 2
+    line = capsys.readouterr().err
+    last = read(WHOLE / "checkpoints/last.ckpt")
+    assert all(value.isfinite().all() for value in last["state_dict"].values())
+    assert f"train/loss is nan at step {last['global_step']}, at a learning rate of 1e+18" in line
+    assert "Traceback" not in line
+
+
+def test_weights_that_are_not_finite_are_not_saved(
+    digits: Callable[..., list[str]], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def spoil(self: Classifier, optimizer: torch.optim.Optimizer) -> None:
+        if self.global_step == 45:
+            optimizer.param_groups[0]["params"][0].grad.fill_(torch.nan)
+
+    monkeypatch.setattr(Classifier, "on_before_optimizer_step", spoil)
+    with pytest.raises(SystemExit) as stopped:
+        main(["fit", *digits(epochs=3), "--checkpoints.every_n_steps", "1"])
+    assert stopped.value.code == 2
+    assert "network.1.weight is not finite after step 45" in capsys.readouterr().err
+    assert read(WHOLE / "checkpoints/last.ckpt")["global_step"] == 45
