@@ -67,6 +67,12 @@ def test_option(error: Callable[..., str], options: list[str], expected: str) ->
     assert not list(Path().glob("lightning_logs/*/*"))
 
 
+def test_more_for_validation_than_the_classes_have(error: Callable[..., str]) -> None:
+    line = error("fit", *QUICK, "--data.classes", "['0', '1']", "--data.val_size", "500", "--data.batch_size", "10")
+    assert "--data.val_size 500: the classes have 2" in line
+    assert not list(Path().glob("lightning_logs/*/*"))
+
+
 def test_no_gpu(error: Callable[..., str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
@@ -181,7 +187,17 @@ class Malicious:
         return Path.touch, (Path("harm"),)  # type: ignore[return-value]
 
 
-def test_malicious_checkpoint_runs_nothing(error: Callable[..., str]) -> None:
+@pytest.mark.parametrize("command", ["fit", "validate", "test", "predict"])
+def test_malicious_checkpoint_runs_nothing(error: Callable[..., str], command: str) -> None:
     torch.save({"state_dict": {}, "global_step": 1, "harm": Malicious()}, "harm.ckpt")
-    assert "not a whole checkpoint" in error("test", *QUICK, "--ckpt_path", "harm.ckpt")
+    assert "not a whole checkpoint" in error(command, *QUICK, "--ckpt_path", "harm.ckpt")
+    assert not Path("harm").exists()
+
+
+def test_malicious_last_checkpoint_runs_nothing(error: Callable[..., str]) -> None:
+    main(["fit", *QUICK])
+    folder = Path("lightning_logs/mlp/version_0/checkpoints")
+    for path in folder.iterdir():
+        torch.save({"state_dict": {}, "global_step": 1, "harm": Malicious()}, path)
+    assert "not a whole checkpoint" in error("fit", *QUICK, "--trainer.max_epochs", "2", "--ckpt_path", "last")
     assert not Path("harm").exists()

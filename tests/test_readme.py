@@ -11,11 +11,12 @@ from tests.conftest import REPOSITORY
 from tests.test_configs import SMALL
 
 README = (REPOSITORY / "README.md").read_text()
+ARTICLE = (REPOSITORY / "docs/article.md").read_text()
 
 
 def commands() -> list[list[str]]:
-    """The words after `main.py` of each command in the README, in its order."""
-    lines = README.replace("\\\n", " ").splitlines()
+    """The words after `main.py` of each command in the README and the article's guide, in their order."""
+    lines = (README + ARTICLE).replace("\\\n", " ").splitlines()
     words = [shlex.split(line, comments=True) for line in lines if "python scripts/main.py" in line]
     return [line[line.index("scripts/main.py") + 1 :] for line in words]
 

@@ -22,7 +22,7 @@ class ImageDataModule(LightningDataModule, ABC):
     A subclass names its constants and implements `load`.
     """
 
-    class_names: ClassVar[tuple[str, ...]]
+    class_names: tuple[str, ...]
     image_shape: ClassVar[tuple[int, int, int]]
     """(C, H, W)"""
     mean: ClassVar[tuple[float, ...]]
@@ -39,6 +39,7 @@ class ImageDataModule(LightningDataModule, ABC):
         shift: int = 0,
         cutout: int = 0,
         curriculum: dict[int, float] | None = None,
+        classes: list[str] | None = None,
         seed: int = 0,
     ) -> None:
         """Check the options; nothing is read yet.
@@ -46,23 +47,27 @@ class ImageDataModule(LightningDataModule, ABC):
         Args:
             batch_size: Images in a batch of each process; 1 to the number of training images.
             val_size: Images taken out of the training images for validation by a fixed seeded permutation; 0 for none.
-                None takes a tenth, which is 5,000 of CIFAR-10's 50,000.
+                None takes a tenth, which is 5,000 of CIFAR-10's 50,000, rounded down.
             flip: Mirror training images left to right: at random with probability 1/2, or alternating, each image in
                 every other epoch.
             shift: Move training images by up to this many pixels in each direction, the border reflected; 0 for none.
             cutout: Side in pixels of a square in each training image set to the mean colour; 0 for none.
             curriculum: Sides in pixels that training images are shrunk to, each with the fraction of the run at which
                 it ends, as in {24: 0.4, 28: 0.7}; after the last they have their own size.
+            classes: Names of two or more classes to which the images are limited, as in [cat, dog]; they are numbered
+                in this order. None takes all.
             seed: Seed of order and augmentation; linked from seed_everything.
         """
         super().__init__()
-        val_size = self.training_images // 10 if val_size is None else val_size
+        kept = self.training_images // 10 if val_size is None else val_size
         side = min(self.image_shape[1:])
-        _within("val_size", val_size, 0, self.training_images - 1)
-        _within("batch_size", batch_size, 1, self.training_images - val_size)
+        _within("val_size", kept, 0, self.training_images - 1)
+        _within("batch_size", batch_size, 1, self.training_images - kept)
         _within("shift", shift, 0, side - 1)
         _within("cutout", cutout, 0, side)
         self.batch_size, self.val_size, self.seed = batch_size, val_size, seed
+        self.chosen = _checked_classes(classes, self.class_names)
+        self.class_names = tuple(classes or self.class_names)
         self.augmentation = Augmentation(flip, shift, cutout, _checked_curriculum(curriculum or {}, side))
 
     @property
@@ -76,9 +81,12 @@ class ImageDataModule(LightningDataModule, ABC):
     def setup(self, stage: str) -> None:
         if hasattr(self, "test"):
             return
-        images, self.test = self.load()
+        images, self.test = (self._only_chosen(images) for images in self.load())
         order = torch.randperm(len(images), generator=torch.Generator().manual_seed(SPLIT_SEED))
-        self.val, self.train = images[order[: self.val_size]], images[order[self.val_size :]]
+        val_size = len(images) // 10 if self.val_size is None else self.val_size
+        if val_size >= len(images):
+            raise UserError(f"--data.val_size {val_size}: the classes have {len(images)} images; give less than that")
+        self.val, self.train = images[order[:val_size]], images[order[val_size:]]
         share = len(self.train) // (self.trainer.world_size if self.trainer else 1)
         if share < self.batch_size:
             raise UserError(f"--data.batch_size {self.batch_size}: a process has {share} images; give at most that")
@@ -120,6 +128,14 @@ class ImageDataModule(LightningDataModule, ABC):
             digest.update(images.labels.numpy().tobytes())
         return digest.hexdigest()
 
+    def _only_chosen(self, images: Images) -> Images:
+        """The images of the chosen classes, whose labels are their places in the choice."""
+        if self.chosen is None:
+            return images
+        matches = images.labels[:, None] == torch.tensor(self.chosen)
+        kept = images[matches.any(1)]
+        return Images(kept.pixels, matches[matches.any(1)].int().argmax(1))
+
     @property
     def _trainer(self) -> Trainer:
         assert self.trainer is not None
@@ -148,6 +164,15 @@ EVALUATION_BATCH = 500  # images; without gradients a batch this size needs less
 def _within(name: str, value: int, low: int, high: int) -> None:
     if not low <= value <= high:
         raise ValueError(f"--data.{name} {value}: give a whole number from {low} to {high}")
+
+
+def _checked_classes(classes: list[str] | None, known: tuple[str, ...]) -> list[int] | None:
+    """The numbers of the `known` classes that are named."""
+    if classes is None:
+        return None
+    if len(set(classes)) < max(2, len(classes)) or not set(classes) <= set(known):
+        raise ValueError(f"--data.classes {classes}: name two or more of {', '.join(known)}, each once")
+    return [known.index(name) for name in classes]
 
 
 def _checked_curriculum(curriculum: dict[int, float], side: int) -> dict[int, float]:

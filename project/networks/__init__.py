@@ -2,6 +2,7 @@
 
 from project.networks.convnet import ConvNet
 from project.networks.mlp import MLP
+from project.networks.perceptron import Perceptron, PerceptronCriterion
 from project.networks.whitened import WhitenedConvNet
 
-__all__ = ["MLP", "ConvNet", "WhitenedConvNet"]
+__all__ = ["MLP", "ConvNet", "Perceptron", "PerceptronCriterion", "WhitenedConvNet"]

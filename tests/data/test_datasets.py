@@ -46,6 +46,29 @@ def test_split() -> None:
     assert not torch.equal(first.val.labels, first.train.labels[:180])
 
 
+def test_two_classes_in_an_order_of_their_own() -> None:
+    whole, two = Digits(val_size=0), Digits(classes=["7", "2"], val_size=0, batch_size=10)
+    for data in (whole, two):
+        data.setup("fit")
+    assert (two.class_names, two.num_classes) == (("7", "2"), 2)
+    for place, number in enumerate((7, 2)):
+        ours, theirs = two.train.pixels[two.train.labels == place], whole.train.pixels[whole.train.labels == number]
+        assert sorted(ours.sum((1, 2, 3)).tolist()) == sorted(theirs.sum((1, 2, 3)).tolist())
+        assert int((two.test.labels == place).sum()) == int((whole.test.labels == number).sum())
+
+
+def test_a_tenth_of_the_chosen_classes_is_for_validation() -> None:
+    data = Digits(classes=["0", "1"], batch_size=10)
+    data.setup("fit")
+    assert len(data.val) == (len(data.train) + len(data.val)) // 10
+
+
+@pytest.mark.parametrize("classes", [["0"], ["0", "0"], ["0", "zero"], []])
+def test_classes_that_cannot_be_chosen(classes: list[str]) -> None:
+    with pytest.raises(ValueError, match=r"--data.classes .*: name two or more of 0, 1"):
+        Digits(classes=classes)
+
+
 def test_every_image_is_in_one_part(monkeypatch: pytest.MonkeyPatch) -> None:
     data = Digits(val_size=180)
     images, test = data.load()

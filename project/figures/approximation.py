@@ -1,0 +1,62 @@
+"""One hidden layer of more and more units, fitted to one function of one number."""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from project.figures.drawing import COLOURS, panels, save
+from project.networks import MLP
+
+UNITS = tuple(2**power for power in range(11))
+SEEDS = 3
+STEPS = 3000
+SHOWN = (1, 4, 256)
+
+
+def target(x: Tensor) -> Tensor:
+    """Two waves, of x in [-1, 1]."""
+    return torch.sin(3 * x) + 0.3 * torch.sin(9 * x)
+
+
+def fitted(units: int, seed: int, steps: int = STEPS) -> tuple[Tensor, Tensor, Tensor]:
+    """Inputs [256], the target's values and the network's, after full-batch descent by Adam."""
+    torch.manual_seed(seed)
+    x = torch.linspace(-1, 1, 256)
+    y = target(x)
+    network = MLP(1, (1, 1, 1), hidden=[units])
+    optimizer = torch.optim.Adam(network.parameters(), lr=0.02)
+    schedule = torch.optim.lr_scheduler.LinearLR(optimizer, 1.0, 0.01, steps)
+    for _ in range(steps):
+        optimizer.zero_grad()
+        nn.functional.mse_loss(network(x.view(-1, 1, 1, 1))[:, 0], y).backward()  # type: ignore[no-untyped-call]
+        optimizer.step()
+        schedule.step()
+    with torch.no_grad():
+        return x, y, network(x.view(-1, 1, 1, 1))[:, 0]
+
+
+def error(units: int, seed: int, steps: int = STEPS) -> float:
+    """Root of the mean squared error."""
+    _, y, guess = fitted(units, seed, steps)
+    return float((y - guess).square().mean().sqrt())
+
+
+def draw(folder: Path | None = None, steps: int = STEPS, **_: Any) -> Path:
+    """Some of the fitted curves on the left, the error over the number of units on the right."""
+    figure, (curves, errors) = panels(2)
+    for number, units in enumerate(SHOWN):
+        x, y, guess = fitted(units, 0, steps)
+        if number == 0:
+            curves.plot(x, y, color="#999999", linewidth=4, label="the function")
+        curves.plot(x, guess, color=COLOURS[number], linestyle=("-", "--", "-.")[number], label=f"{units} units")
+    curves.legend(fontsize=8)
+    curves.set(xlabel="x", ylabel="f(x)", title="one hidden layer with ReLU")
+    measured = torch.tensor([[error(units, seed, steps) for seed in range(SEEDS)] for units in UNITS])
+    for units, values in zip(UNITS, measured, strict=True):
+        print(f"  {units} units: error {values.mean():.4f} +- {values.std():.4f} over {SEEDS} seeds", flush=True)
+    errors.errorbar(UNITS, measured.mean(1), measured.std(1), color=COLOURS[0], marker="o", capsize=3)
+    errors.set(xscale="log", yscale="log", xlabel="hidden units", ylabel="root mean squared error")
+    errors.set_title(f"mean and deviation over {SEEDS} seeds")
+    return save(figure, "approximation", folder)

@@ -1,0 +1,79 @@
+"""The paths of torch's optimizers across one narrow valley, from the same place in the same number of steps."""
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from matplotlib.axes import Axes
+from torch import Tensor, nn
+from torch.optim import SGD, Adadelta, Adagrad, Adam, AdamW, Optimizer
+
+from project.figures.drawing import COLOURS, MARKS, panels, save
+
+CURVATURE = (1.0, 25.0)  # of the valley along and across: a condition number of 25
+START = (-8.0, 2.0)
+STEPS = 40
+# Plain descent diverges above 2/25 = 0.08. The others' rates are the best of RATES by the last height.
+Making = Callable[[Iterable[Tensor], float], Optimizer]
+OPTIMIZERS: dict[str, Making] = {
+    "SGD": lambda weights, rate: SGD(weights, rate),
+    "momentum": lambda weights, rate: SGD(weights, rate, momentum=0.7),
+    "Adagrad": lambda weights, rate: Adagrad(weights, rate),
+    "Adadelta": lambda weights, rate: Adadelta(weights, 64 * rate),  # its first steps are of a thousandth
+    "Adam": lambda weights, rate: Adam(weights, rate),
+    "AdamW": lambda weights, rate: AdamW(weights, rate, weight_decay=0.1),
+}
+RATES = tuple(0.075 * 2.0**power for power in range(-6, 5))
+
+
+def height(place: Tensor) -> Tensor:
+    """Of the valley at `place` [..., 2]."""
+    return (place.square() * torch.tensor(CURVATURE)).sum(-1) / 2
+
+
+def path(make: Making, rate: float, steps: int = STEPS) -> Tensor:
+    """The places [steps + 1, 2] that an optimizer goes through."""
+    place = nn.Parameter(torch.tensor(START))
+    optimizer = make([place], rate)
+    places = [place.detach().clone()]
+    for _ in range(steps):
+        optimizer.zero_grad()
+        height(place).backward()  # type: ignore[no-untyped-call]
+        optimizer.step()
+        places.append(place.detach().clone())
+    return torch.stack(places)
+
+
+def best_rate(make: Making) -> float:
+    """Of RATES that which ends lowest."""
+    return min(RATES, key=lambda rate: height(path(make, rate)[-1]).nan_to_num(torch.inf).item())
+
+
+def draw(folder: Path | None = None, **_: Any) -> Path:
+    """Plain descent and momentum on the left, steps adapted to each parameter on the right."""
+    figure, axes = panels(2)
+    rates = {name: 0.075 if name == "SGD" else best_rate(make) for name, make in OPTIMIZERS.items()}
+    for axis, names in zip(axes, (["SGD", "momentum"], ["Adagrad", "Adadelta", "Adam", "AdamW"]), strict=True):
+        _contours(axis)
+        for name in names:
+            places = path(OPTIMIZERS[name], rates[name])
+            number = list(OPTIMIZERS).index(name)
+            rate = OPTIMIZERS[name]([nn.Parameter(torch.zeros(1))], rates[name]).param_groups[0]["lr"]
+            label = f"{name}, rate {rate:.3g}: ends at {height(places[-1]):.2g}"
+            print(f"  {label}", flush=True)
+            style: dict[str, Any] = {"color": COLOURS[number], "marker": MARKS[number], "markersize": 3.5}
+            axis.plot(*places.T.numpy(), label=label, linewidth=1.2, **style)
+        axis.legend(fontsize=8, loc="lower right")
+    axes[0].set_title("momentum damps the zigzag")
+    axes[1].set_title("a rate for each parameter")
+    return save(figure, "descent", folder)
+
+
+def _contours(axis: Axes) -> None:
+    across, along = np.linspace(-3.2, 3.2, 120), np.linspace(-9, 3, 120)
+    grid = torch.tensor(np.stack(np.meshgrid(along, across), -1))
+    levels = np.geomspace(0.1, 200, 12)
+    axis.contour(along, across, height(grid).numpy(), levels=levels, colors="#999999", linewidths=0.6)
+    axis.set(xlabel="along the valley (curvature 1)", ylabel="across it (curvature 25)", ylim=(-3.2, 3.2), xlim=(-9, 3))

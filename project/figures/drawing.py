@@ -1,0 +1,29 @@
+"""What the pictures have in common: size, colours, and where they go."""
+
+from pathlib import Path
+
+import matplotlib
+from matplotlib import pyplot
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+matplotlib.use("Agg")
+OUTPUT = Path(__file__).parents[2] / "docs/figures"
+# Okabe and Ito's, which readers with any colour vision can tell apart (jfly.uni-koeln.de/color).
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+MARKS = ("o", "s", "^", "D", "v", "P", "X")
+
+
+def panels(count: int, height: float = 3.6) -> tuple[Figure, list[Axes]]:
+    """Axes side by side, as wide together as a README's column (9 inches at 100 dots)."""
+    figure, axes = pyplot.subplots(1, count, figsize=(9, height), squeeze=False, layout="constrained")
+    return figure, list(axes[0])
+
+
+def save(figure: Figure, name: str, folder: Path | None = None) -> Path:
+    """Write the picture and return its path."""
+    path = (folder or OUTPUT) / f"{name}.png"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, dpi=100)
+    pyplot.close(figure)
+    return path

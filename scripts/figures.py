@@ -1,0 +1,25 @@
+#!/usr/bin/env python
+"""Draws a picture of docs/article.md from runs of its own, or all of them: figures.py descent|approximation|pairs|all
+
+Pictures go to docs/figures/. Long ones show progress and go on where they were when they are asked again.
+"""
+
+import argparse
+
+from project.figures import approximation, descent, pairs
+
+PICTURES = {"descent": descent.draw, "approximation": approximation.draw, "pairs": pairs.draw}
+
+
+def main(args: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("name", choices=[*PICTURES, "all"])
+    parser.add_argument("--data.data_dir", dest="data_dir", default="data", help="folder of CIFAR-10")
+    options = parser.parse_args(args)
+    for name in PICTURES if options.name == "all" else [options.name]:
+        print(name, flush=True)
+        print(PICTURES[name](data_dir=options.data_dir), flush=True)
+
+
+if __name__ == "__main__":
+    main()

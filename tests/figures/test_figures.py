@@ -1,0 +1,52 @@
+"""What the pictures show is computed, and each is drawn."""
+
+import json
+from itertools import combinations
+from pathlib import Path
+
+import torch
+
+from project.data import CIFAR10
+from project.figures import approximation, descent, pairs
+
+PNG = b"\x89PNG\r\n\x1a\n"
+
+
+def test_plain_descent_zigzags_and_momentum_damps_it() -> None:
+    plain, damped = (descent.path(descent.OPTIMIZERS[name], 0.075) for name in ("SGD", "momentum"))
+    # Across the valley each step of plain descent multiplies by 1 - 0.075 * 25 = -0.875, along it by 0.925.
+    factors = torch.tensor([1 - 0.075, 1 - 0.075 * 25])
+    steps = torch.arange(descent.STEPS + 1)[:, None]
+    torch.testing.assert_close(plain, torch.tensor(descent.START) * factors**steps, rtol=1e-4, atol=1e-5)
+    assert descent.height(damped[-1]) < descent.height(plain[-1]) / 10
+
+
+def test_each_optimizer_goes_down() -> None:
+    start = descent.height(torch.tensor(descent.START))
+    for make in descent.OPTIMIZERS.values():
+        assert descent.height(descent.path(make, descent.best_rate(make))[-1]) < start / 10
+
+
+def test_the_error_falls_with_the_units() -> None:
+    seeds = range(3)
+    errors = [sum(approximation.error(units, seed, steps=400) for seed in seeds) for units in (1, 4, 64)]
+    assert errors[0] > 1.5 * errors[1]
+    assert errors[1] > 1.5 * errors[2]
+
+
+def test_drawn(tmp_path: Path) -> None:
+    assert descent.draw(tmp_path).read_bytes().startswith(PNG)
+    assert approximation.draw(tmp_path, steps=5).read_bytes().startswith(PNG)
+
+
+def test_pairs_are_measured_once(tmp_path: Path, cifar10_dir: Path) -> None:
+    names = [" ".join(pair) for pair in combinations(CIFAR10.class_names, 2)]
+    pairs.KEPT.parent.mkdir(parents=True)
+    pairs.KEPT.write_text(json.dumps(dict.fromkeys(names[1:], 0.75)))
+    small = ("--data.batch_size", "5", "--data.val_size", "5", "--trainer.max_epochs", "2")
+    picture = pairs.draw(tmp_path, str(cifar10_dir), small)
+    assert picture.read_bytes().startswith(PNG)
+    measured = json.loads(pairs.KEPT.read_text())
+    assert len(measured) == 45
+    assert measured[names[0]] > 0.7  # the tiny images' colours tell classes apart
+    assert measured[names[1]] == 0.75

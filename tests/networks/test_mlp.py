@@ -1,0 +1,74 @@
+"""What layers, a nonlinearity and the chain rule do."""
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from project.networks import MLP
+
+XOR = torch.tensor([[-1.0, -1.0], [-1.0, 1.0], [1.0, -1.0], [1.0, 1.0]]).view(4, 1, 1, 2)
+LABELS = torch.tensor([0, 1, 1, 0])
+
+
+def learned(network: nn.Module) -> float:
+    """The share of XOR's four points that the network gets right after full-batch descent."""
+    optimizer = torch.optim.Adam(network.parameters(), lr=0.05)
+    for _ in range(300):
+        optimizer.zero_grad()
+        nn.functional.cross_entropy(network(XOR), LABELS).backward()
+        optimizer.step()
+    return (network(XOR).argmax(1) == LABELS).double().mean().item()
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_stack_of_linear_layers_is_linear(seed: int) -> None:
+    torch.manual_seed(seed)
+    stack = MLP(3, (1, 2, 2), hidden=[16, 8], activation="none").double()
+    first, second = (torch.randn(7, 1, 2, 2, dtype=torch.float64) for _ in range(2))
+    zero = stack(torch.zeros(1, 1, 2, 2, dtype=torch.float64))
+    torch.testing.assert_close(stack(first + second) - zero, stack(first) - zero + stack(second) - zero)
+    assert learned(MLP(2, (1, 1, 2), hidden=[16, 8], activation="none")) < 1
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_with_relu_it_solves_xor(seed: int) -> None:
+    torch.manual_seed(seed)
+    assert learned(MLP(2, (1, 1, 2), hidden=[16])) == 1
+
+
+def test_relu_on_the_logits_cuts_them() -> None:
+    torch.manual_seed(0)
+    images = torch.randn(50, 3, 4, 4)
+    assert (MLP(5, (3, 4, 4))(images) < 0).any()
+    assert (MLP(5, (3, 4, 4), relu_on_logits=True)(images) >= 0).all()
+
+
+def by_hand(network: MLP, images: Tensor, labels: Tensor) -> list[Tensor]:
+    """The loss's gradients by the article's two formulas, node by node: dL/dx = dL/dy dy/dx and dL/dw = dL/dy dy/dw."""
+    values = [images.flatten(1)]
+    for layer in list(network)[1:]:
+        values.append(layer(values[-1]))
+    # Cross-entropy of softmax, averaged over N images: dL/dlogits = (probabilities - one-hot labels) / N.
+    wanted = nn.functional.one_hot(labels, values[-1].shape[1])
+    upstream = (values[-1].softmax(1) - wanted) / len(labels)
+    gradients: list[Tensor] = []
+    for layer, inputs in zip(reversed(list(network)[1:]), reversed(values[:-1]), strict=True):
+        if isinstance(layer, nn.Linear):  # y = W x + b
+            gradients = [upstream.T @ inputs, upstream.sum(0), *gradients]
+            upstream = upstream @ layer.weight
+        else:  # y = max(0, x)
+            upstream = upstream * (inputs > 0)
+    return gradients
+
+
+@pytest.mark.parametrize("hidden", [[], [7], [8, 6, 5]])
+def test_backpropagation_by_hand_is_autograds(hidden: list[int]) -> None:
+    torch.manual_seed(0)
+    network = MLP(4, (1, 3, 3), hidden=hidden).double()
+    images, labels = torch.randn(10, 1, 3, 3, dtype=torch.float64), torch.randint(4, (10,))
+    nn.functional.cross_entropy(network(images), labels).backward()
+    with torch.no_grad():
+        gradients = by_hand(network, images, labels)
+    for ours, weights in zip(gradients, network.parameters(), strict=True):
+        assert weights.grad is not None
+        torch.testing.assert_close(ours, weights.grad, rtol=1e-12, atol=1e-14)
