@@ -90,7 +90,7 @@ class Classifier(LightningModule):
             self.log_dict(self.train_metrics, on_step=False, on_epoch=True)  # computed when the epoch ends
             self._epoch_is_logged = True
         every = self.trainer.log_every_n_steps  # type: ignore[attr-defined]
-        if every and (self.global_step + 1) % every == 0:
+        if (every and (self.global_step + 1) % every == 0) or self.trainer.should_stop:  # as Lightning writes them
             self.log("train/loss_step", loss)
             self.log("lr", self.trainer.optimizers[0].param_groups[0]["lr"])
         return loss
@@ -134,7 +134,9 @@ class Classifier(LightningModule):
         optimizer, scheduler = self.make_optimizer(int(self.trainer.estimated_stepping_batches))
         if scheduler is None:
             return optimizer
-        when = {"interval": "epoch", "monitor": "val/loss"} if isinstance(scheduler, Plateau) else {"interval": "step"}
+        when: dict[str, Any] = {"interval": "step"}
+        if isinstance(scheduler, Plateau):
+            when = {"interval": "epoch", "monitor": "val/loss", "strict": False}
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, **when}}  # type: ignore[return-value]
 
     def make_optimizer(self, total_steps: int) -> tuple[Optimizer, LRScheduler | None]:

@@ -2,10 +2,9 @@
 
 import errno
 import json
-import logging
 import re
+import signal
 import sys
-import warnings
 from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -15,27 +14,29 @@ import torch
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.fabric.utilities.rank_zero import rank_zero_only
 from lightning.pytorch import Callback, Trainer
-from lightning.pytorch.callbacks import RichProgressBar
+from lightning.pytorch.callbacks import RichProgressBar, WeightAveraging
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
+from lightning.pytorch.utilities.exceptions import SIGTERMException
 
 from project import results, runs
 from project.callbacks import (
     Checkpoints,
     EpochLines,
     FiniteLoss,
-    OptimizerOptions,
+    GivenOptions,
     Predictions,
-    Randomness,
     RunDirectory,
     Stopwatch,
 )
+from project.callbacks.given_options import check_kinds
 from project.checkpoints import read
 from project.classifier import Classifier
 from project.data import ImageDataModule
 from project.errors import UserError
-from project.interruption import REQUEUE, Interrupted, requeue, requeued
+from project.interruption import REQUEUE, Interrupted, job, requeue, requeued
 from project.memory import keep_freed_memory
 from project.messages import check_config_files, explain
+from project.quiet import quieten
 from project.trainer import ExperimentTrainer
 
 # What a person can mend: no space, quota, file size, permission, a read-only or broken disk.
@@ -52,7 +53,7 @@ def main(args: Sequence[str] | None = None) -> None:
     Args:
         args: The words after the program's name; None takes them from the shell.
     """
-    _quieten()
+    quieten()
     keep_freed_memory()
     with ExitStack() as held:
         try:
@@ -65,10 +66,13 @@ def main(args: Sequence[str] | None = None) -> None:
                 raise
             _fail(f"{error.filename or 'a file of the run'}: {error.strerror}; mend that, then resume")
         except Interrupted as stop:
+            if not _is_first_process():
+                sys.exit(0)  # with anything else the launcher would kill the first process
             if stop.signum == REQUEUE:
                 requeue()
-            # The launcher kills the first process where another ends with anything but 0.
-            sys.exit(128 + stop.signum if _is_first_process() else 0)
+            sys.exit(128 + stop.signum)
+        except SIGTERMException:  # outside of training
+            sys.exit(128 + signal.SIGTERM)
         except (KeyboardInterrupt, SystemExit) as stop:
             # Outside of training; Lightning makes 1 of it.
             raise SystemExit(130) if _by_keyboard(stop) else stop from None
@@ -171,7 +175,7 @@ class ExperimentCLI(LightningCLI):
         asked = self.options.ckpt_path == "last"
         if not (asked or (self.options.ckpt_path is None and requeued())):
             return
-        self.resumed = runs.to_resume(self.root, self.experiment, self.configs)
+        self.resumed = runs.to_resume(self.root, self.experiment, self.configs, None if asked else job())
         if self.resumed is None:
             if asked:
                 raise UserError(f"--ckpt_path last: no run in {self.root / self.experiment}; start one without it")
@@ -205,12 +209,14 @@ class ExperimentCLI(LightningCLI):
         """Use optimizer, schedule and loss once, to hear now, not after the data is read, what is out of range."""
         option = "optimizer"
         try:
-            self.model.make_optimizer(total_steps=100)
+            made = self.model.make_optimizer(total_steps=100)
             option = "loss"
             self.model.loss(torch.zeros(1, self.datamodule.num_classes), torch.zeros(1, dtype=torch.long))
         except (ValueError, RuntimeError) as error:
             name = self.options.model[option].class_path
             raise UserError(f"--model.{option} {name}: {error}; give a value in its range") from error
+        if self.subcommand == "fit" and self.checkpoint is not None:
+            check_kinds(self.checkpoint, *made)
 
     def instantiate_trainer(self, **options: Any) -> Trainer:
         """Add what every run does; a run's directory brings the loggers, unless others are asked for."""
@@ -239,9 +245,9 @@ class ExperimentCLI(LightningCLI):
         if self.resumed is not None:
             self.run_directory.resume(self.resumed, self.checkpoint["global_step"] if self.checkpoint else 0)
         self.checkpoints: Checkpoints = self._get(self.config_init, "checkpoints")
-        parts = [self.stopwatch, EpochLines(self.stopwatch), self.run_directory, OptimizerOptions(), FiniteLoss()]
+        parts = [self.stopwatch, EpochLines(self.stopwatch), self.run_directory, GivenOptions(), FiniteLoss()]
         kept = [] if self.options.trainer.enable_checkpointing is False else [self.checkpoints]
-        return [*parts, Randomness(self.datamodule.seed), *kept]
+        return [*parts, *kept]
 
     def _prepare_subcommand_kwargs(self, subcommand: str) -> dict[str, Any]:
         """Checkpoints are read without running code from them, whatever plugin reads them."""
@@ -262,6 +268,9 @@ class ExperimentCLI(LightningCLI):
             "train_seconds": self.stopwatch.train_seconds,
             "fit_seconds": self.stopwatch.fit_seconds,
         }
+        # It would put the weights of the last step in place of the averaged ones that the checkpoint brings.
+        trainer: Any = self.trainer
+        trainer.callbacks = [one for one in trainer.callbacks if not isinstance(one, WeightAveraging)]
         tested = {"datamodule": self.datamodule, "ckpt_path": path, "weights_only": True, "verbose": False}
         (measured,) = self.trainer.test(self.model, **tested)
         if self.trainer.is_global_zero:
@@ -280,23 +289,6 @@ def _root_cause(error: BaseException) -> str:
     while cause := error.__cause__ or error.__context__:
         error = cause
     return str(error)
-
-
-def _quieten() -> None:
-    """Turn off what Lightning says of itself; what a run's reader needs, the project prints."""
-    for name in ("lightning.pytorch", "lightning.fabric"):
-        logging.getLogger(name).setLevel(logging.WARNING)
-    for message in (
-        "LightningCLI's args parameter",  # a program that calls main([...]) has arguments of its own
-        "Be aware that when using `ckpt_path`, callbacks used",  # a checkpoint serves test and predict without them
-        "Couldn't infer the batch indices",  # Predictions knows them
-        "You're resuming from a checkpoint that ended before the epoch ended",  # TrainingBatches goes on exactly
-        "Total length of `EvaluationBatches` across ranks is zero",  # val_size 0 asks for no validation
-        r"The number of training batches .* is smaller than the logging interval",  # each epoch is logged as well
-        "Checkpoint directory .* exists and is not empty",  # a ModelCheckpoint's that was asked for, in a resumed run
-        r"`isinstance\(treespec, LeafSpec\)` is deprecated",  # in Lightning's own code
-    ):
-        warnings.filterwarnings("ignore", f".*{message}")
 
 
 def _is_first_process() -> bool:

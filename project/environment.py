@@ -10,6 +10,8 @@ from typing import Any
 import torch
 from lightning.pytorch import Trainer
 
+from project.interruption import job
+
 PACKAGES = ("torch", "torchvision", "lightning", "torchmetrics", "jsonargparse", "tensorboard", "numpy")
 
 
@@ -26,6 +28,7 @@ def environment(trainer: Trainer) -> dict[str, Any]:
         "threads": torch.get_num_threads(),
         "memory_gib": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1),
         "device": device_name(trainer),
+        "job": job(),
         "processes": trainer.world_size,
         "precision": str(trainer.precision),
         "data": {"class": type(data).__name__, "sha256": data.fingerprint()},

@@ -24,9 +24,15 @@ class Signals:
 
     def __init__(self) -> None:
         self.received = 0
+        self._at_once = False
 
-    def watch(self) -> None:
-        """Begin, once Lightning has set its own handlers; when the fit ends it restores what was there before."""
+    def watch(self, at_once: bool = False) -> None:
+        """Begin, once Lightning has set its own handlers; when it ends it restores what was there before.
+
+        Args:
+            at_once: Raise Interrupted where the signal comes, since there is no step to finish.
+        """
+        self._at_once = at_once
         if threading.current_thread() is threading.main_thread():
             for signum in (signal.SIGTERM, signal.SIGINT, *((REQUEUE,) if SLURMEnvironment.detect() else ())):
                 signal.signal(signum, self._receive)
@@ -34,14 +40,20 @@ class Signals:
     def _receive(self, signum: int, frame: FrameType | None) -> None:
         self.received = self.received or signum
         signal.signal(signal.SIGINT, signal.SIG_DFL)
+        if self._at_once:
+            raise Interrupted(signum)
         os.write(2, f"{signal.Signals(signum).name}: finishing the step; Ctrl-C stops at once\n".encode())
+
+
+def job() -> str | None:
+    """SLURM's name for the job that this is, the same when it is started again."""
+    array = os.environ.get("SLURM_ARRAY_JOB_ID")
+    return f"{array}_{os.environ['SLURM_ARRAY_TASK_ID']}" if array else os.environ.get("SLURM_JOB_ID")
 
 
 def requeue() -> None:
     """Ask SLURM to start this job again."""
-    array = os.environ.get("SLURM_ARRAY_JOB_ID")
-    job = f"{array}_{os.environ['SLURM_ARRAY_TASK_ID']}" if array else os.environ["SLURM_JOB_ID"]
-    subprocess.run(["scontrol", "requeue", job], check=False)
+    subprocess.run(["scontrol", "requeue", str(job())], check=False)
 
 
 def requeued() -> bool:

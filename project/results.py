@@ -8,7 +8,7 @@ from lightning.pytorch import Trainer
 from lightning.pytorch.loggers import TensorBoardLogger
 from torch.utils.tensorboard.summary import hparams
 
-from project.runs import RESULTS
+from project.runs import RESULTS, write_text
 
 
 def record(run: Path, results: dict[str, Any], settings: dict[str, Any], trainer: Trainer) -> None:
@@ -20,9 +20,7 @@ def record(run: Path, results: dict[str, Any], settings: dict[str, Any], trainer
             for summary in hparams(shown(settings), metrics):  # type: ignore[no-untyped-call]
                 logger.experiment._get_file_writer().add_summary(summary)
             logger.experiment.flush()
-    unfinished = run / f".{RESULTS}"  # last of all, and at one go: a run that has the file is finished
-    unfinished.write_text(json.dumps(results, indent=2) + "\n")
-    unfinished.replace(run / RESULTS)
+    write_text(run / RESULTS, json.dumps(results, indent=2) + "\n")  # last of all: a run that has it is finished
     for name, value in results.items():
         print(f"{name}: {value}")
     print(f"results: {run / RESULTS}", flush=True)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+import yaml
 from filelock import FileLock, Timeout
 
 from project.checkpoints import read
@@ -59,11 +60,21 @@ def create(root: Path, experiment: str, files: Mapping[str, str]) -> Path:
             n += 1
 
 
-def to_resume(root: Path, experiment: str, configs: Sequence[Path]) -> Path | None:
-    """The run whose own config.yaml is given, else the experiment's newest; None where there is none."""
+def to_resume(root: Path, experiment: str, configs: Sequence[Path], job: str | None = None) -> Path | None:
+    """The run whose own config.yaml is given, else the experiment's newest, that of `job` if one is named, or None."""
     own = _own_run(configs)
     runs = [own] if own else [path for path in (root / experiment).glob("version_*") if number(path) >= 0]
-    return max((run for run in runs if (run / "config.yaml").exists()), key=number, default=None)
+    begun = [run for run in runs if (run / "config.yaml").exists()]
+    if job is not None:
+        begun = [run for run in begun if yaml.safe_load((run / "environment.yaml").read_text()).get("job") == job]
+    return max(begun, key=number, default=None)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write beside `path`, then rename: whoever reads it finds all of it."""
+    unfinished = path.with_name(f".{path.name}")
+    unfinished.write_text(text)
+    unfinished.replace(path)
 
 
 def lock(run: Path) -> FileLock:

@@ -3,7 +3,8 @@
 from typing import Any, Literal
 
 import torch
-from lightning.fabric.plugins import CheckpointIO
+from lightning.fabric.plugins import CheckpointIO, ClusterEnvironment
+from lightning.fabric.plugins.environments.slurm import SLURMEnvironment
 from lightning.pytorch import Trainer
 
 from project.checkpoints import CheckpointFiles
@@ -30,6 +31,9 @@ class ExperimentTrainer(Trainer):
         plugins = plugins if isinstance(plugins, list) else [plugins] if plugins else []
         if not any(isinstance(plugin, CheckpointIO) for plugin in plugins):
             plugins = [*plugins, CheckpointFiles()]
+        if SLURMEnvironment.detect() and not any(isinstance(plugin, ClusterEnvironment) for plugin in plugins):
+            # Lightning's own requeueing saves in the middle of a step, where the next run of any kind would find it.
+            plugins = [*plugins, SLURMEnvironment(auto_requeue=False)]
         super().__init__(precision=precision, plugins=plugins, **options)
         limits = self.fit_loop
         self.fit_loop = FitLoop(self, limits.min_epochs, limits.max_epochs)

@@ -15,6 +15,8 @@ PLAIN = {
     **{"plateau": False, "every_n_steps": None, "val_check_interval": 1.0, "processes": 1, "seed": 3},
 }
 CASES: dict[str, dict[str, Any]] = {
+    # The validation that a plateau schedule looks at is not of the last batch, and is in the checkpoint.
+    "plateau, last batch": {"plateau": True, "val_check_interval": 0.5, "every_n_steps": 1},
     "validation": {"experiment": "dropout", "averaging": True, "every_n_steps": 7},
     "last batch": {"experiment": "speed", "precision": "bf16-mixed", "every_n_steps": 5},
     "while a checkpoint is written": {"experiment": "convnet", "accumulate": 3, "plateau": True, "every_n_steps": 3},
@@ -29,7 +31,8 @@ def imported_once() -> None:
 
 @pytest.mark.parametrize("moment", CASES)
 def test_killed(moment: str, tmp_path: Path) -> None:
-    outcome = trial(tmp_path / "trial", {**PLAIN, **CASES[moment], "moment": moment}, random.Random(1))
+    settings = {**PLAIN, **CASES[moment], "moment": moment.removeprefix("plateau, ")}
+    outcome = trial(tmp_path / "trial", settings, random.Random(1))
     assert outcome["differences"] == []
     assert outcome["kills"] > 0
 

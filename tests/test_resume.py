@@ -9,8 +9,10 @@ import torch
 import yaml
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from project.benchmarks.comparison import differences
 from project.classifier import Classifier
 from project.cli import main
+from project.runs import lock
 
 WHOLE, RESUMED = Path("lightning_logs/mlp/version_0"), Path("lightning_logs/mlp/version_1")
 STEPS = 1257 // 32
@@ -107,6 +109,99 @@ def test_batches_go_on_in_the_middle_of_an_epoch(
     main(["fit", *words, "--ckpt_path", "steps/epoch=0-step=30.ckpt"])
     assert len(seen["whole"]) == STEPS
     assert seen["resumed"] == seen["whole"][30:]
+
+
+def test_options_win_over_the_checkpoint(
+    digits: Callable[..., list[str]], capsys: pytest.CaptureFixture[str], stop_at: Callable[..., None]
+) -> None:
+    constant = ["--model.lr_scheduler", "null", "--trainer.log_every_n_steps", "1"]
+    stop_at(STEPS + 3, [*digits(epochs=2), *constant, "--model.optimizer.lr", "0.01"])
+    options = ["--model.optimizer.lr", "0.003", "--model.optimizer.weight_decay", "0.2"]
+    main(["fit", *digits(epochs=2), *constant, *options, "--ckpt_path", "last"])
+    printed = capsys.readouterr().out
+    assert "changed: --model.optimizer.lr: 0.01 -> 0.003" in printed
+    assert "changed: --model.optimizer.weight_decay: 0.05 -> 0.2" in printed
+    rates = [float(row["lr"]) for row in rows(WHOLE) if row["lr"]]
+    assert rates == pytest.approx([0.01] * STEPS + [0.003] * STEPS)
+    group = torch.load(WHOLE / "checkpoints/last.ckpt", weights_only=True)["optimizer_states"][0]["param_groups"][0]
+    assert (group["lr"], group["weight_decay"]) == (pytest.approx(0.003), 0.2)
+
+
+def test_a_schedules_peak_wins_over_the_checkpoint(
+    digits: Callable[..., list[str]], stop_at: Callable[..., None]
+) -> None:
+    schedule = ["--model.lr_scheduler", "WarmupLinear", "--model.lr_scheduler.warmup", "0"]
+    words = [*digits(epochs=2), *schedule, "--trainer.log_every_n_steps", "1", "--model.optimizer.lr"]
+    stop_at(STEPS + 3, [*words, "0.01"])
+    main(["fit", *words, "0.02", "--ckpt_path", "last"])
+    rates = [float(row["lr"]) for row in rows(WHOLE) if row["lr"]]
+    line = [(2 * STEPS - step) / (2 * STEPS) for step in range(2 * STEPS)]
+    assert rates == pytest.approx([(0.01 if step < STEPS else 0.02) * share for step, share in enumerate(line)])
+
+
+def test_what_watches_the_loss_wins_too(digits: Callable[..., list[str]]) -> None:
+    early = ["--trainer.callbacks", "EarlyStopping", "--trainer.callbacks.monitor", "val/loss"]
+    plateau = ["--model.lr_scheduler", "Plateau", "--model.lr_scheduler.patience"]
+    patience = "--trainer.callbacks.patience"
+    main(["fit", *digits(), *early, patience, "7", *plateau, "5"])
+    main(["fit", *digits(epochs=2), *early, patience, "8", *plateau, "6", "--ckpt_path", "last"])
+    saved = torch.load(WHOLE / "checkpoints/last.ckpt", weights_only=True)
+    assert saved["lr_schedulers"][0]["patience"] == 6
+    assert next(state for name, state in saved["callbacks"].items() if name.startswith("Early"))["patience"] == 8
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--model.optimizer", "torch.optim.RAdam"], "--model.optimizer RAdam: the checkpoint's is AdamW"),
+        (["--model.lr_scheduler", "null"], "--model.lr_scheduler None: the checkpoint's is OneCycle"),
+    ],
+)
+def test_another_optimizer_cannot_go_on(
+    digits: Callable[..., list[str]], capsys: pytest.CaptureFixture[str], options: list[str], said: str
+) -> None:
+    main(["fit", *digits()])
+    with pytest.raises(SystemExit) as stopped:
+        main(["fit", *digits(epochs=2), *options, "--ckpt_path", "last"])
+    assert stopped.value.code == 2
+    assert said in capsys.readouterr().err
+    assert not (WHOLE / "config-2.yaml").exists()
+
+
+def test_a_second_process_is_refused(digits: Callable[..., list[str]], capsys: pytest.CaptureFixture[str]) -> None:
+    main(["fit", *digits()])
+    held = lock(WHOLE)
+    with pytest.raises(SystemExit) as stopped:
+        main(["fit", *digits(epochs=2), "--ckpt_path", "last"])
+    held.release()
+    assert stopped.value.code == 2
+    assert f"another process is training {WHOLE}" in capsys.readouterr().err
+    main(["fit", *digits(epochs=2), "--ckpt_path", "last"])
+
+
+def test_a_runs_own_config_resumes_that_run(digits: Callable[..., list[str]], stop_at: Callable[..., None]) -> None:
+    stop_at(STEPS + 3, digits(epochs=2))
+    main(["fit", *digits(epochs=1)])
+    main(["fit", "--config", str(WHOLE / "config.yaml"), "--ckpt_path", "last"])
+    assert (WHOLE / "results.json").exists()
+    assert sorted(path.name for path in WHOLE.parent.iterdir()) == ["version_0", "version_1"]
+
+
+def test_a_run_that_stopped_early_stays_stopped(
+    digits: Callable[..., list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def killed(*args: object) -> None:
+        raise Stopped
+
+    early = ["--trainer.callbacks", "EarlyStopping", "--trainer.callbacks.monitor", "val/loss"]
+    words = [*digits(epochs=9), *early, "--trainer.callbacks.min_delta", "9", "--trainer.callbacks.patience", "1"]
+    main(["fit", *words])
+    with monkeypatch.context() as patched:
+        patched.setattr(Classifier, "test_step", killed)
+        with pytest.raises(Stopped):
+            main(["fit", *words])
+    main(["fit", *words, "--ckpt_path", "last"])
+    assert differences(WHOLE, RESUMED) == []
 
 
 def test_a_finished_run_can_be_lengthened(digits: Callable[..., list[str]]) -> None:

@@ -44,13 +44,16 @@ def test_whitening_is_computed_once(small: Callable[..., list[str]], monkeypatch
     assert torch.equal(saved()["network.whitening.weight"], first)
 
 
-def test_averaged_weights_are_what_is_kept(small: Callable[..., list[str]]) -> None:
+def test_averaged_weights_are_what_is_kept(small: Callable[..., list[str]], capsys: pytest.CaptureFixture[str]) -> None:
     callback = "--trainer.callbacks"
     main(["fit", *small(), callback, "EMAWeightAveraging", f"{callback}.decay", "0.9"])
     checkpoint = torch.load(RUN / "checkpoints/last.ckpt", weights_only=True)
     averaged, current = checkpoint["state_dict"], checkpoint["current_model_state"]
     torch.testing.assert_close(averaged["network.whitening.weight"], current["network.whitening.weight"])
     assert not torch.equal(averaged["network.head.weight"], current["network.head.weight"])
+    loss = json.loads((RUN / "results.json").read_text())["test/loss"]
+    main(["test", *small(), "--ckpt_path", "best"])
+    assert f"{loss:.6f}"[:7] in capsys.readouterr().out  # the averaged weights were tested, which are those kept
     main(["fit", *small(2), callback, "EMAWeightAveraging", f"{callback}.decay", "0.9", "--ckpt_path", "last"])
     assert json.loads((RUN / "results.json").read_text())["epochs"] == 2
 

@@ -66,6 +66,36 @@ def test_signal_in_the_last_step_of_an_epoch(digits: Callable[..., list[str]], s
     assert differences(WHOLE, STOPPED) == []
 
 
+@pytest.mark.parametrize(("signum", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_signal_in_the_final_test(
+    digits: Callable[..., list[str]],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    signum: signal.Signals,
+    code: int,
+) -> None:
+    main(["fit", *digits(epochs=2)])
+    with monkeypatch.context() as patched:
+        patched.setattr(Classifier, "test_step", lambda *args: os.kill(os.getpid(), signum))
+        with pytest.raises(SystemExit) as stopped:
+            main(["fit", *digits(epochs=2)])
+    assert stopped.value.code == code
+    main(shlex.split(capsys.readouterr().out.splitlines()[-1])[2:])
+    assert differences(WHOLE, STOPPED) == []
+
+
+@pytest.mark.parametrize(("signum", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_signal_in_a_command_without_a_run(
+    digits: Callable[..., list[str]], monkeypatch: pytest.MonkeyPatch, signum: signal.Signals, code: int
+) -> None:
+    main(["fit", *digits()])
+    monkeypatch.setattr("project.data.module.EVALUATION_BATCH", 32)  # Lightning stops between two batches
+    monkeypatch.setattr(Classifier, "test_step", lambda *args: os.kill(os.getpid(), signum))
+    with pytest.raises(SystemExit) as stopped:
+        main(["test", *digits(), "--ckpt_path", "best"])
+    assert stopped.value.code == code
+
+
 def test_slurm_starts_the_job_again(
     digits: Callable[..., list[str]], signal_at: Callable[..., int], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -82,6 +112,10 @@ def test_slurm_starts_the_job_again(
     monkeypatch.setenv("SLURM_RESTART_COUNT", "1")
     main(["fit", *digits(epochs=2)])  # the job's own command goes on with its run
     assert differences(WHOLE, STOPPED) == []
+    monkeypatch.setenv("SLURM_JOB_ID", "18")
+    main(["fit", *digits(epochs=1)])  # another job's does not
+    assert (STOPPED.parent / "version_2/results.json").exists()
+    assert not list(Path().rglob("hpc_ckpt*"))
 
 
 def _interrupted_twice(words: list[str]) -> None:

@@ -26,6 +26,8 @@ def differences(whole: Path, resumed: Path) -> list[str]:
             found += [f"{name}.ckpt: {place}" for place in _differing(read(files[0]), read(files[1]))]
     for kind, (lost, doubled) in {"metrics.csv": rows(whole, resumed), "curves": points(whole, resumed)}.items():
         found += [f"{kind}: lost {row}" for row in lost] + [f"{kind}: too much {row}" for row in doubled]
+    if Counter(_rows(whole)) == Counter(_rows(resumed)) and _rows(whole) != _rows(resumed):
+        found.append("metrics.csv: the same rows in another order")
     found += [f"results.json: {place}" for place in _differing(_results(whole), _results(resumed))]
     return found
 

@@ -24,7 +24,7 @@ from project.networks import ConvNet
 from project.optim import OneCycle
 from project.trainer import computes_bfloat16
 
-STEPS = {16: 400, 125: 80, 500: 40}  # of a turn, by batch size; 7 to 14 s each on two cores
+STEPS = {16: 400, 125: 240, 500: 40}  # of a turn, by batch size; 4 to 12 s each on two cores
 
 
 def overhead(data_dir: str, turns: int, sizes: Sequence[int] = tuple(STEPS), steps: int | None = None) -> None:

@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 from typing import Any
@@ -127,6 +128,7 @@ def trial(folder: Path, settings: Settings, draw: random.Random) -> Settings:
     for attempt in range(3):
         moment = (settings["moment"], draw.randrange(1, 4)) if attempt == 0 else ("any", 0)
         code = _continued(words, folder / "killed", moment, draw.random() * seconds)
+        assert code in (0, -signal.SIGKILL), f"{folder}: exit code {code}"
         kills += code == -signal.SIGKILL
         if code == 0 or (kills and draw.random() < 0.7):
             break
@@ -163,7 +165,9 @@ def run(words: Sequence[str], folder: Path, moment: tuple[str, int] = ("", 0), s
     if moment[0] == "any":
         process.join(seconds)
         if process.pid is not None and process.is_alive():
-            os.killpg(process.pid, signal.SIGKILL)
+            with suppress(ProcessLookupError):  # it has not made its group yet: nothing of the run has begun
+                os.killpg(process.pid, signal.SIGKILL)
+            process.kill()
     process.join()
     assert process.exitcode is not None
     return process.exitcode

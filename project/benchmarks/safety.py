@@ -13,11 +13,12 @@ from unittest.mock import patch
 
 from project.benchmarks.report import report
 from project.benchmarks.runs import CONFIGS
-from project.callbacks import Checkpoints, FiniteLoss, Randomness
+from project.callbacks import Checkpoints, FiniteLoss
 from project.cli import main
+from project.data import batches
 
-PARTS: dict[str, list[tuple[type, str]]] = {
-    "seeds of a step": [(Randomness, "on_train_batch_start")],
+PARTS: dict[str, list[tuple[Any, str]]] = {
+    "seeds of a step": [(batches, "_seed_torch")],
     "losses that are not finite": [
         (FiniteLoss, "on_train_batch_start"),
         (FiniteLoss, "on_train_batch_end"),

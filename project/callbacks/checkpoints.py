@@ -3,14 +3,15 @@
 import os
 import shutil
 import time
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import torch
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import Checkpoint
+from torch import Tensor
 
+from project.callbacks.finite_loss import FiniteLoss
 from project.checkpoints import synchronise_folder
 from project.errors import UserError
 from project.interruption import Interrupted, Signals
@@ -41,6 +42,7 @@ class Checkpoints(BoundaryCallback, Checkpoint):
         self._signals = Signals()
         self._saved_at = 0.0
         self._validated = False
+        self._metrics: dict[str, Tensor] = {}
 
     def path(self, name: str) -> Path:
         """The file of the checkpoint last, previous or best."""
@@ -48,8 +50,12 @@ class Checkpoints(BoundaryCallback, Checkpoint):
         return Path(self.dirpath) / f"{name}.ckpt"
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        trainer.callback_metrics.update(self._metrics)
         self._saved_at = time.monotonic()
         self._signals.watch()
+
+    def on_test_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._signals.watch(at_once=True)
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._validated = not trainer.sanity_checking
@@ -65,9 +71,13 @@ class Checkpoints(BoundaryCallback, Checkpoint):
 
     def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
         checkpoint["should_stop"] = trainer.should_stop
+        # A plateau schedule and early stopping look at the last validation, which may be epochs ago.
+        checkpoint["callback_metrics"] = {name: value.cpu() for name, value in trainer.callback_metrics.items()}
 
     def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
-        trainer.should_stop = checkpoint.get("should_stop", False)  # early stopping had ended the run
+        """Early stopping had ended the run that is resumed, but not a new one from its checkpoint."""
+        trainer.should_stop = self.path("last").exists() and checkpoint.get("should_stop", False)
+        self._metrics = checkpoint.get("callback_metrics", {})
 
     def state_dict(self) -> dict[str, Any]:
         return {"best_score": self.best_score}
@@ -82,21 +92,21 @@ class Checkpoints(BoundaryCallback, Checkpoint):
         return by_step or (self.every_n_minutes is not None and minutes >= self.every_n_minutes)
 
     def _save(self, trainer: Trainer) -> None:
-        _check_weights(trainer)
+        _check_losses_and_weights(trainer)
         improved = self._is_improved(trainer)
         for logger in trainer.loggers:
             logger.save()
-        new = self.path("new")
+        new, last = self.path("new"), self.path("last")
         if trainer.is_global_zero:
             _synchronise_logs(new.parents[1])
-        trainer.save_checkpoint(new)
+        _save_together(trainer, new)
         if trainer.is_global_zero:
             # In this order a kill between two of them leaves what a resumed run makes again.
             if improved:
                 _link(new, self.path("best"))
-            with suppress(FileNotFoundError):
-                self.path("last").replace(self.path("previous"))
-            new.replace(self.path("last"))
+            if last.exists():
+                _link(last, self.path("previous"))
+            new.replace(last)
             synchronise_folder(new.parent)
         self._saved_at = time.monotonic()
 
@@ -118,8 +128,23 @@ def _agree(trainer: Trainer, *values: int) -> list[int]:
     return trainer.strategy.reduce(highest, reduce_op="max").tolist()
 
 
-def _check_weights(trainer: Trainer) -> None:
+def _save_together(trainer: Trainer, path: Path) -> None:
+    """Raises UserError in every process where the first cannot write the file, which alone tries to."""
+    problem = None
+    try:
+        trainer.save_checkpoint(path)
+    except UserError as error:
+        problem = error
+        trainer.strategy.barrier()  # where the others wait
+    if trainer.strategy.reduce_boolean_decision(problem is not None, all=False):
+        raise problem or UserError(f"{path} cannot be written by another process")
+
+
+def _check_losses_and_weights(trainer: Trainer) -> None:
     """Raises UserError rather than let weights be saved that no resumed run could go on with."""
+    for callback in trainer.callbacks:  # type: ignore[attr-defined]
+        if isinstance(callback, FiniteLoss):
+            callback.check(trainer)
     for name, value in trainer.lightning_module.state_dict().items():
         if value.is_floating_point() and not value.isfinite().all():
             raise UserError(

@@ -26,21 +26,29 @@ class FiniteLoss(BoundaryCallback):
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        self._pending.append(("train/loss", self._step, self._rate, outputs["loss"]))
+        loss = outputs["loss"]
+        if loss.device.type != "cpu" or not isfinite(loss):  # a GPU would have to wait for it
+            self._pending.append(("train/loss", self._step, self._rate, loss))
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if (loss := trainer.callback_metrics.get("val/loss")) is not None:
             self._pending.append(("val/loss", self._step, self._rate, loss.to(pl_module.device)))
 
     def on_boundary(self, trainer: Trainer, epoch_ended: bool) -> None:
+        if epoch_ended or trainer.strategy.root_device.type == "cpu" or len(self._pending) >= AT_ONCE:
+            self.check(trainer)
+
+    def check(self, trainer: Trainer) -> None:
         """Raises UserError in every process where one of them has seen a loss that is not finite."""
-        if not epoch_ended and trainer.strategy.root_device.type != "cpu" and len(self._pending) < AT_ONCE:
+        if not self._pending and trainer.world_size == 1:
             return
-        values = torch.stack([loss.float() for *_, loss in self._pending]).tolist()
+        losses = [loss.float() for *_, loss in self._pending]
+        values = torch.stack(losses).tolist() if losses else []
         bad = next((place for place, value in enumerate(values) if not isfinite(value)), None)
         if trainer.strategy.reduce_boolean_decision(bad is not None, all=False):
-            name, step, rate, _ = self._pending[-1 if bad is None else bad]
-            value = "not finite in another process" if bad is None else values[bad]
+            name, step, rate, value = "train/loss", self._step, self._rate, "not finite in another process"
+            if bad is not None:
+                (name, step, rate, _), value = self._pending[bad], str(values[bad])
             raise UserError(
                 f"{name} is {value} at step {step}, at a learning rate of {rate:.3g}; the last good checkpoint stays: "
                 "resume from it with a lower --model.optimizer.lr"

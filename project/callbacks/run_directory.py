@@ -1,6 +1,7 @@
 """The files of a run: its settings, its environment, its metrics."""
 
 import csv
+import signal
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
@@ -13,6 +14,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from lightning.pytorch.loggers.csv_logs import ExperimentWriter
+from lightning.pytorch.strategies.launchers.subprocess_script import _SubprocessScriptLauncher
 
 from project import runs
 from project.callbacks.checkpoints import Checkpoints
@@ -58,8 +60,10 @@ class RunDirectory(Callback):
             trainer.loggers = self._make_loggers(self.path)
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
-        """Say how a run that was asked to stop is resumed."""
+        """Say how a run that was asked to stop is resumed, and end the processes that it started."""
         if isinstance(exception, Interrupted) and trainer.is_global_zero:
+            if isinstance(trainer.strategy.launcher, _SubprocessScriptLauncher):
+                trainer.strategy.launcher.kill(signal.SIGKILL)  # in the final test they would wait for this one
             command = f"python {sys.argv[0]} fit --config {self.opened / self.config_name} --ckpt_path last"
             print(f"stopped by {exception} after {trainer.global_step} steps; resume with:\n{command}", flush=True)
 
@@ -77,8 +81,8 @@ class RunDirectory(Callback):
             print(f"changed: {difference}", flush=True)
         ending = f"-{len(starts) + 1}.yaml"
         self.config_name = f"config{ending}"
-        (self.path / self.config_name).write_text(self.config)
-        (self.path / f"environment{ending}").write_text(described)
+        runs.write_text(self.path / f"environment{ending}", described)
+        runs.write_text(self.path / self.config_name, self.config)
 
     def _make_loggers(self, path: Path) -> list[Any]:
         where: dict[str, Any] = {"save_dir": path.parents[1], "name": path.parent.name, "version": runs.number(path)}

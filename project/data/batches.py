@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from project.data.augmentation import ORDER, Augmentation, key
+from project.data.augmentation import LAYERS, ORDER, Augmentation, key
 
 Batch = tuple[Tensor, Tensor]
 
@@ -38,11 +38,14 @@ class Normalisation:
     def __init__(self, mean: Sequence[float], std: Sequence[float], device: torch.device) -> None:
         self.mean = 255 * torch.tensor(mean, device=device)
         self.std = 255 * torch.tensor(std, device=device)
+        self._rows = (self.mean, self.std)  # for a whole row of pixels: made once, they save a tenth of a batch's time
 
     def __call__(self, pixels: Tensor) -> Tensor:
         count, height, width, channels = pixels.shape
+        if len(self._rows[0]) != width * channels:
+            self._rows = (self.mean.repeat(width), self.std.repeat(width))
         rows = pixels.float().view(count, height, width * channels)  # three numbers at a time take five times as long
-        return rows.sub_(self.mean.repeat(width)).div_(self.std.repeat(width)).view(pixels.shape)
+        return rows.sub_(self._rows[0]).div_(self._rows[1]).view(pixels.shape)
 
 
 class EvaluationBatches:
@@ -69,7 +72,7 @@ class TrainingBatches:
     Order and augmentation are drawn for a whole epoch at once from (seed, epoch) and belong to the images, so batch i
     of epoch e holds the same numbers whenever and wherever it is read. `position` tells the epoch, the batch to
     begin with and how many batches the whole run has; it is asked when an iteration begins, so a resumed run goes on
-    where it was.
+    where it was. With each batch comes the seed of torch's own generator, which dropout and the like draw from.
     """
 
     def __init__(
@@ -96,7 +99,16 @@ class TrainingBatches:
         order = torch.randperm(len(self.images), generator=generator).to(self.images.labels.device)
         views = self.augmentation.draw(self.images.pixels, self.seed, epoch)
         parts = torch.split(order[self.rank :: self.processes], self.batch_size)
+        seed = key(self.seed, epoch, LAYERS, self.rank)
         for number, chosen in enumerate(parts[first : len(self)], epoch * len(self) + first):
             pixels = self.normalise(views.take(self.images.pixels, chosen))
             images = views.cut(pixels, chosen).permute(0, 3, 1, 2)
+            _seed_torch(seed + number, images.device)
             yield self.augmentation.shrink(images, number / total), self.images.labels[chosen]
+
+
+def _seed_torch(seed: int, device: torch.device) -> None:
+    """torch.manual_seed takes 0.8 ms where CUDA is installed but not used, and keeps a stack trace of each call."""
+    torch.default_generator.manual_seed(seed % 2**63)
+    if device.type != "cpu":
+        torch.get_device_module(device).manual_seed(seed % 2**63)

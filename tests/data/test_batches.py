@@ -103,9 +103,21 @@ def test_epochs_and_seeds_differ(images: Images) -> None:
     assert labels(training(images, 1, seed=1)) == orders[-1]
 
 
-def test_the_global_random_state_is_not_touched(images: Images) -> None:
+def test_what_dropout_draws_belongs_to_the_batch(images: Images) -> None:
+    def drawn(epoch: int, first: int = 0, seed: int = 0) -> list[float]:
+        return [torch.rand(()).item() for _ in training(images, epoch, first, seed=seed)]
+
+    whole = drawn(0)
+    torch.manual_seed(5)  # whatever was drawn before
+    assert drawn(0) == whole
+    assert drawn(0, first=1) == whole[1:]
+    assert len({*whole, *drawn(1), *drawn(0, seed=1)}) == 3 * len(whole)
+
+
+def test_reading_an_epoch_draws_nothing(images: Images) -> None:
+    """Order and views come from generators of their own, so what reads them first does not matter."""
     before = torch.get_rng_state()
-    list(training(images))
+    Augmentation("random", 2, 4).draw(images.pixels, 0, 0)
     assert torch.equal(torch.get_rng_state(), before)
 
 

@@ -1,0 +1,29 @@
+"""What libraries say of themselves is left out of a run's output."""
+
+import logging
+import threading
+import warnings
+
+
+def quieten() -> None:
+    """Turn off what Lightning says of itself; what a run's reader needs, the project prints."""
+    for name in ("lightning.pytorch", "lightning.fabric"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    for message in (
+        "LightningCLI's args parameter",  # a program that calls main([...]) has arguments of its own
+        "Be aware that when using `ckpt_path`, callbacks used",  # a checkpoint serves test and predict without them
+        "Couldn't infer the batch indices",  # Predictions knows them
+        "You're resuming from a checkpoint that ended before the epoch ended",  # TrainingBatches goes on exactly
+        "Total length of `EvaluationBatches` across ranks is zero",  # val_size 0 asks for no validation
+        r"The number of training batches .* is smaller than the logging interval",  # each epoch is logged as well
+        "Checkpoint directory .* exists and is not empty",  # a ModelCheckpoint's that was asked for, in a resumed run
+        r"`isinstance\(treespec, LeafSpec\)` is deprecated",  # in Lightning's own code
+    ):
+        warnings.filterwarnings("ignore", f".*{message}")
+    threading.excepthook = _threads_error
+
+
+def _threads_error(error: threading.ExceptHookArgs) -> None:
+    """TensorBoard's writer raises its error again where it is next written to; there it is reported in one line."""
+    if not (isinstance(error.exc_value, OSError) and type(error.thread).__name__ == "_AsyncWriterThread"):
+        threading.__excepthook__(error)
