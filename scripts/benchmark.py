@@ -50,6 +50,8 @@ def main(args: list[str] | None = None) -> None:
     command("safety", "what checkpoints and keyed randomness add to a step of convnet.yaml", turns=3)
     command("gpu", "speed.yaml on one GPU, by the records' rule and by the other two clocks", runs=10)
     options, further = parser.parse_known_args(args)
+    if further and options.command in ("overhead", "loader", "resume", "damage"):
+        parser.error(f"{options.command} has no option {further[0]}")
     {
         "seeds": lambda: seeds(options.config, options.seeds, further),
         "article": lambda: article(options.data_dir, options.seeds, further, configs=options.config or EXPERIMENTS),

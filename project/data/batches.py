@@ -10,7 +10,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from project.data.augmentation import LAYERS, ORDER, Augmentation, key
+from project.data.augmentation import LAYERS, ORDER, Augmentation, Views, key
+
+AT_ONCE = 1000  # images whose views are taken together: 0.33 ms for each 125 alone, 0.25 ms for 1,000 on two cores
 
 Batch = tuple[Tensor, Tensor]
 
@@ -98,13 +100,18 @@ class TrainingBatches:
         generator = torch.Generator().manual_seed(key(self.seed, epoch, ORDER))
         order = torch.randperm(len(self.images), generator=generator).to(self.images.labels.device)
         views = self.augmentation.draw(self.images.pixels, self.seed, epoch)
-        parts = torch.split(order[self.rank :: self.processes], self.batch_size)
+        order = order[self.rank :: self.processes][first * self.batch_size : len(self) * self.batch_size]
         seed = key(self.seed, epoch, LAYERS, self.rank)
-        for number, chosen in enumerate(parts[first : len(self)], epoch * len(self) + first):
-            pixels = self.normalise(views.take(self.images.pixels, chosen))
-            images = views.cut(pixels, chosen).permute(0, 3, 1, 2)
+        for number, (chosen, pixels) in enumerate(self._taken(order, views), epoch * len(self) + first):
+            images = views.cut(self.normalise(pixels), chosen).permute(0, 3, 1, 2)
             _seed_torch(seed + number, images.device)
             yield self.augmentation.shrink(images, number / total), self.images.labels[chosen]
+
+    def _taken(self, order: Tensor, views: Views) -> Iterator[tuple[Tensor, Tensor]]:
+        """Each batch's places in the set and its views, which are taken for several batches at once."""
+        for chosen in torch.split(order, max(1, AT_ONCE // self.batch_size) * self.batch_size):
+            pixels = views.take(self.images.pixels, chosen)
+            yield from zip(torch.split(chosen, self.batch_size), torch.split(pixels, self.batch_size), strict=True)
 
 
 def _seed_torch(seed: int, device: torch.device) -> None:

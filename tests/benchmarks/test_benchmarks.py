@@ -36,6 +36,12 @@ def written(name: str) -> dict[str, Any]:
     return content
 
 
+def test_unknown_option(benchmark: ModuleType, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        benchmark.main(["loader", "--data_dir", "elsewhere"])
+    assert "loader has no option --data_dir" in capsys.readouterr().err
+
+
 def test_articles_network() -> None:
     network = article.articles_network()
     assert sum(weights.numel() for weights in network.parameters()) == 299_434
