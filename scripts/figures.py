@@ -1,14 +1,21 @@
 #!/usr/bin/env python
-"""Draws a picture of docs/article.md from runs of its own, or all of them: figures.py descent|approximation|pairs|all
+"""Draws a picture of docs/article.md from runs of its own, or all of them.
 
-Pictures go to docs/figures/. Long ones show progress and go on where they were when they are asked again.
+Pictures go to docs/figures/, and to TensorBoard under lightning_logs/figures. Long ones show progress and go on where
+they were when they are asked again.
 """
 
 import argparse
+from functools import partial
 
-from project.figures import approximation, descent, pairs
+from project.figures import approximation, curves, descent, pairs
 
-PICTURES = {"descent": descent.draw, "approximation": approximation.draw, "pairs": pairs.draw}
+PICTURES = {
+    "descent": descent.draw,
+    "approximation": approximation.draw,
+    "pairs": pairs.draw,
+    **{name: partial(curves.draw, name) for name in curves.COMPARISONS},
+}
 
 
 def main(args: list[str] | None = None) -> None:

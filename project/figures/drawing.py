@@ -6,6 +6,7 @@ import matplotlib
 from matplotlib import pyplot
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from torch.utils.tensorboard import SummaryWriter
 
 matplotlib.use("Agg")
 OUTPUT = Path(__file__).parents[2] / "docs/figures"
@@ -21,9 +22,10 @@ def panels(count: int, height: float = 3.6) -> tuple[Figure, list[Axes]]:
 
 
 def save(figure: Figure, name: str, folder: Path | None = None) -> Path:
-    """Write the picture and return its path."""
+    """Write the picture, show it in TensorBoard, and return its path."""
     path = (folder or OUTPUT) / f"{name}.png"
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=100)
-    pyplot.close(figure)
+    with SummaryWriter("lightning_logs/figures") as board:
+        board.add_figure(name, figure)  # and closes it
     return path

@@ -1,42 +1,30 @@
 """The perceptron on each pair of CIFAR-10's classes."""
 
 import json
-import tempfile
-from contextlib import redirect_stdout
-from io import StringIO
 from itertools import combinations
 from pathlib import Path
 
 import numpy as np
 
-from project.benchmarks.runs import CONFIGS
-from project.cli import main
 from project.data import CIFAR10
 from project.figures.drawing import panels, save
+from project.figures.runs import Kept, fit
 
-KEPT = Path("lightning_logs/figures/pairs.json")  # what was measured before it was cut short
 
-
-def accuracy(pair: tuple[str, str], data_dir: str, further: tuple[str, ...] = ()) -> float:
+def accuracy(pair: tuple[str, str], words: tuple[str, ...]) -> float:
     """On the test images of two classes."""
-    words = ["fit", "--config", str(CONFIGS / "perceptron.yaml"), "--data.data_dir", data_dir]
-    words += ["--data.classes", json.dumps(pair), "--trainer.accelerator", "cpu", *further]
-    with tempfile.TemporaryDirectory() as folder, redirect_stdout(StringIO()):
-        main([*words, "--trainer.default_root_dir", folder])
-        (file,) = Path(folder).rglob("results.json")
-        return float(json.loads(file.read_text())["test/accuracy"])
+    results, _ = fit("perceptron", ["--data.classes", json.dumps(pair), *words])
+    return float(results["test/accuracy"])
 
 
 def draw(folder: Path | None = None, data_dir: str = "data", further: tuple[str, ...] = ()) -> Path:
     """A square for each pair."""
-    KEPT.parent.mkdir(parents=True, exist_ok=True)
-    measured: dict[str, float] = json.loads(KEPT.read_text()) if KEPT.exists() else {}
-    for pair in combinations(CIFAR10.class_names, 2):
-        if " ".join(pair) not in measured:
-            measured[" ".join(pair)] = accuracy(pair, data_dir, further)
-            KEPT.write_text(json.dumps(measured, indent=1) + "\n")
-            print(f"  {len(measured)} of 45: {' and '.join(pair)} {measured[' '.join(pair)]:.1%}", flush=True)
-    return _table(measured, folder)
+    kept = Kept("pairs")
+    words = ("--data.data_dir", data_dir, *further)
+    for number, pair in enumerate(combinations(CIFAR10.class_names, 2), start=1):
+        value = kept.once(" ".join(pair), lambda pair=pair: accuracy(pair, words))  # type: ignore[misc]
+        print(f"  {number} of 45: {' and '.join(pair)} {value:.1%}", flush=True)
+    return _table(kept.values, folder)
 
 
 def _table(measured: dict[str, float], folder: Path | None) -> Path:

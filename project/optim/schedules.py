@@ -12,7 +12,7 @@ from torch.optim.lr_scheduler import LambdaLR, OneCycleLR, ReduceLROnPlateau
 class OneCycle(OneCycleLR):
     """Up from a fraction of the rate and down to nearly nothing, in two half cosines (Smith, arXiv 1708.07120).
 
-    While the rate rises, momentum (or Adam's first beta) falls from 0.95 to 0.85, and back.
+    While the rate rises, momentum (or Adam's first beta) falls from 0.95 to 0.85, and back, where the optimizer has it.
     """
 
     def __init__(
@@ -33,7 +33,13 @@ class OneCycle(OneCycleLR):
         peaks = [group["lr"] for group in optimizer.param_groups]
         rise = 0.0 if warmup * total_steps == 1 else warmup  # torch divides by the rise's steps less one
         super().__init__(
-            optimizer, peaks, total_steps, pct_start=rise, div_factor=1 / start, final_div_factor=start / end
+            optimizer,
+            peaks,
+            total_steps,
+            pct_start=rise,
+            div_factor=1 / start,
+            final_div_factor=start / end,
+            cycle_momentum="betas" in optimizer.defaults or optimizer.defaults.get("momentum", 0) > 0,
         )
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:

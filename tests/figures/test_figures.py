@@ -4,10 +4,12 @@ import json
 from itertools import combinations
 from pathlib import Path
 
+import pytest
 import torch
 
 from project.data import CIFAR10
-from project.figures import approximation, descent, pairs
+from project.figures import approximation, curves, descent, pairs
+from project.figures.runs import KEPT, Kept
 
 PNG = b"\x89PNG\r\n\x1a\n"
 
@@ -41,12 +43,36 @@ def test_drawn(tmp_path: Path) -> None:
 
 def test_pairs_are_measured_once(tmp_path: Path, cifar10_dir: Path) -> None:
     names = [" ".join(pair) for pair in combinations(CIFAR10.class_names, 2)]
-    pairs.KEPT.parent.mkdir(parents=True)
-    pairs.KEPT.write_text(json.dumps(dict.fromkeys(names[1:], 0.75)))
+    file = KEPT / "pairs.json"
+    file.parent.mkdir(parents=True)
+    file.write_text(json.dumps(dict.fromkeys(names[1:], 0.75)))
     small = ("--data.batch_size", "5", "--data.val_size", "5", "--trainer.max_epochs", "2")
     picture = pairs.draw(tmp_path, str(cifar10_dir), small)
     assert picture.read_bytes().startswith(PNG)
-    measured = json.loads(pairs.KEPT.read_text())
+    measured = json.loads(file.read_text())
     assert len(measured) == 45
     assert measured[names[0]] > 0.7  # the tiny images' colours tell classes apart
     assert measured[names[1]] == 0.75
+    assert len(list(KEPT.glob("events.*"))) == 1  # the picture in TensorBoard
+
+
+def test_curves_at_the_best_rate(tmp_path: Path, cifar10_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """SGD's search begins where nothing is learned in three steps, and goes up until the loss is not finite."""
+    words, _ = curves.OPTIMIZERS["SGD"]
+    two = {"SGD": (words, 0.001), "Adadelta": curves.OPTIMIZERS["Adadelta"]}
+    monkeypatch.setitem(curves.COMPARISONS, "two", curves.Comparison("mlp.yaml", "mlp", 3, 2, two))
+    small = ("--data.batch_size", "20", "--data.val_size", "20", "--data.flip", "none")
+    assert curves.draw("two", tmp_path, str(cifar10_dir), small).read_bytes().startswith(PNG)
+    kept = json.loads((KEPT / "two.json").read_text())
+    tried = {float(name.split()[-1]): value for name, value in kept.items() if name.startswith("SGD at")}
+    best = max(tried, key=lambda rate: tried[rate])
+    assert min(tried) < best < max(tried)
+    assert tried[0.001] < tried[best]
+    for label in two:
+        assert len(kept[label]["train/loss"]) == len(kept[label]["val/accuracy"]) == 3
+        assert kept[label]["train/loss"][-1] < kept[label]["train/loss"][0]
+
+
+def test_a_rate_that_diverges_is_no_good(cifar10_dir: Path) -> None:
+    words = ("mlp", *curves.OPTIMIZERS["SGD"][0], "--data.data_dir", str(cifar10_dir), "--data.batch_size", "20")
+    assert curves.best_rate(Kept("diverges"), "SGD", (*words, "--data.val_size", "20"), 2, 100.0) < 100

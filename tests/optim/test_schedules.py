@@ -44,6 +44,15 @@ def test_one_cycle_of_any_length(steps: int) -> None:
     assert all(0 < rate <= 2 for rate in rates(OneCycle(optimizer(), steps, warmup=0.2), steps))
 
 
+def test_one_cycle_moves_no_momentum_that_is_not_there() -> None:
+    weights = [torch.nn.Parameter(torch.zeros(1))]
+    plain = torch.optim.SGD(weights, lr=2.0)
+    seen = rates(OneCycle(plain, 10), 10)
+    assert plain.param_groups[0]["momentum"] == 0
+    assert rates(OneCycle(torch.optim.Adagrad(weights, lr=2.0), 10), 10) == seen
+    assert rates(OneCycle(torch.optim.Adadelta(weights, lr=2.0), 10), 10) == seen
+
+
 @pytest.mark.parametrize("kind", [OneCycle, WarmupLinear])
 def test_resumed_schedule(kind: type[OneCycle] | type[WarmupLinear]) -> None:
     whole = rates(kind(optimizer(), 10), 10)

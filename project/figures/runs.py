@@ -1,0 +1,47 @@
+"""Runs of `main.py fit` whose measurements a picture is drawn from, kept as they end."""
+
+import csv
+import json
+import tempfile
+from collections.abc import Callable, Sequence
+from contextlib import redirect_stderr, redirect_stdout
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+from project.benchmarks.runs import CONFIGS
+from project.cli import main
+
+KEPT = Path("lightning_logs/figures")
+Row = dict[str, float]
+
+
+class Kept:
+    """What was measured for a picture before it was cut short, in lightning_logs/figures/<name>.json."""
+
+    def __init__(self, name: str) -> None:
+        self.file = KEPT / f"{name}.json"
+        self.values: dict[str, Any] = json.loads(self.file.read_text()) if self.file.exists() else {}
+
+    def once(self, key: str, measure: Callable[[], Any]) -> Any:
+        """The value under `key`, measured if it is not there yet."""
+        if key not in self.values:
+            self.values[key] = measure()
+            self.file.parent.mkdir(parents=True, exist_ok=True)
+            self.file.with_suffix(".new").write_text(json.dumps(self.values, indent=1) + "\n")
+            self.file.with_suffix(".new").replace(self.file)
+        return self.values[key]
+
+
+def fit(experiment: str, words: Sequence[str]) -> tuple[dict[str, Any], list[Row]]:
+    """results.json, and the rows of metrics.csv, of one run on the CPU in this process.
+
+    Raises SystemExit where the run ends in an error, as it does when the loss is no longer finite.
+    """
+    command = ["fit", "--config", str(CONFIGS / f"{experiment}.yaml"), "--trainer.accelerator", "cpu", *words]
+    with tempfile.TemporaryDirectory() as folder, redirect_stdout(StringIO()), redirect_stderr(StringIO()):
+        main([*command, "--trainer.default_root_dir", folder])
+        (results,) = Path(folder).rglob("results.json")
+        with (results.parent / "metrics.csv").open() as file:
+            rows = [{name: float(value) for name, value in row.items() if value} for row in csv.DictReader(file)]
+        return json.loads(results.read_text()), rows
