@@ -1,7 +1,10 @@
 """Data: image sets held in memory, their batches and their augmentation."""
 
 from project.data.cifar10 import CIFAR10
+from project.data.cifar100 import CIFAR100
 from project.data.digits import Digits
+from project.data.mnist import MNIST, FashionMNIST
 from project.data.module import ImageDataModule
+from project.data.svhn import SVHN
 
-__all__ = ["CIFAR10", "Digits", "ImageDataModule"]
+__all__ = ["CIFAR10", "CIFAR100", "MNIST", "SVHN", "Digits", "FashionMNIST", "ImageDataModule"]

@@ -1,11 +1,12 @@
-"""Fetching an archive: once, with retry, checked, and with nothing half-written left behind."""
+"""Fetching an archive or files: once, with retry, checked, and with nothing half-written left behind."""
 
 import os
 import tarfile
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Thread
@@ -22,21 +23,58 @@ ANSWER_SECONDS = (
 )
 STALL_SECONDS = 60  # without a byte, in the middle of a download
 TRIES = 3
+NO_DOWNLOAD = "--config configs/data/digits.yaml"
+
+
+@dataclass(frozen=True)
+class RemoteFile:
+    """A file that each of `urls` has, and its MD5 sum."""
+
+    urls: Sequence[str]
+    md5: str
+
+    @property
+    def name(self) -> str:
+        return self.urls[0].rsplit("/", 1)[-1]
+
+    def check(self, path: Path) -> None:
+        """Raises UserError where the file at `path` is not the one that is meant."""
+        if not check_integrity(path, self.md5):
+            raise UserError(f"--data.data_dir {path.parent}: {path} is damaged (its MD5 sum differs); delete it")
+
+    def fetch(self, path: Path, data_dir: Path, place: Path) -> None:
+        """Write the file to `path`, whole, from the first address that has it.
+
+        Raises:
+            UserError: none has it; it says that the file can be put into the folder `place`.
+        """
+        print(f"fetching {self.urls[0]} into {place}", flush=True)
+        waiting, problem = list(self.urls), ""
+        for attempt in range(TRIES):
+            if waiting:
+                time.sleep(attempt)
+            for url in tuple(waiting):
+                try:
+                    _download(url, path, ANSWER_SECONDS / len(self.urls))
+                    return self.check(path)
+                except (OSError, UserError) as error:
+                    problem = f"{url} cannot be fetched ({error})"
+                    if isinstance(error, TimeoutError) and not path.exists():
+                        waiting.remove(url)  # a server that does not answer at all is not waited for again
+        raise UserError(
+            f"--data.data_dir {data_dir}: {self.name} is not there and {problem}; "
+            f"put {self.name} into {place.resolve()}, or add {NO_DOWNLOAD}, which needs no download"
+        )
 
 
 @dataclass(frozen=True)
 class Archive:
-    """A gzipped tar file at `url` that holds `folder` with `files`; MD5 sums of the archive and of each file."""
+    """A gzipped tar file that holds `folder` with `files`; MD5 sums of the archive and of each file."""
 
     url: str
     md5: str
     folder: str
     files: Mapping[str, str]
-    without: str
-
-    @property
-    def name(self) -> str:
-        return self.url.rsplit("/", 1)[-1]
 
     def obtain(self, data_dir: Path) -> None:
         """Make sure that data_dir/folder is there and whole: checked, else unpacked from data_dir, else fetched.
@@ -46,25 +84,11 @@ class Archive:
         Raises:
             UserError: a file or the archive is damaged, there is no network, or `data_dir` cannot be written.
         """
-        if (data_dir / self.folder).exists():
-            return self.check(data_dir)
-        try:
-            data_dir.mkdir(parents=True, exist_ok=True)
-            lock = data_dir / f".{self.folder}.lock"
-            with FileLock(lock):
-                try:
-                    self._obtain_alone(data_dir)
-                finally:
-                    lock.unlink(missing_ok=True)  # whoever waits for it, or makes another, sees the folder
-        except OSError as error:
-            raise UserError(f"--data.data_dir {data_dir}: cannot be written ({error.strerror or error})") from None
-
-    def _obtain_alone(self, data_dir: Path) -> None:
-        if (data_dir / self.folder).exists():
-            self.check(data_dir)
-        else:
-            with tempfile.TemporaryDirectory(dir=data_dir, prefix=".unfinished-") as unfinished:
-                self._fill(data_dir, Path(unfinished))
+        if not (data_dir / self.folder).exists():
+            with _alone(data_dir, self.folder) as unfinished:
+                if not (data_dir / self.folder).exists():
+                    self._fill(data_dir, unfinished)
+        self.check(data_dir)
 
     def check(self, data_dir: Path) -> None:
         """Compare every file with its sum. Raises UserError with the name of the first that differs."""
@@ -76,46 +100,67 @@ class Archive:
                 raise UserError(f"--data.data_dir {data_dir}: {path} {state}; {remedy}")
 
     def _fill(self, data_dir: Path, unfinished: Path) -> None:
-        archive = data_dir / self.name
+        remote = RemoteFile([self.url], self.md5)
+        archive = data_dir / remote.name
         if archive.exists():
-            self._check_archive(archive)
+            remote.check(archive)
         else:
-            archive = unfinished / self.name
-            self._fetch(archive, data_dir)
+            archive = unfinished / remote.name
+            remote.fetch(archive, data_dir, data_dir)
         with tarfile.open(archive) as tar:
             tar.extractall(unfinished, filter="data")
         self.check(unfinished)
         os.replace(unfinished / self.folder, data_dir / self.folder)
 
-    def _check_archive(self, path: Path) -> None:
-        if not check_integrity(path, self.md5):
-            raise UserError(f"--data.data_dir {path.parent}: {path} is damaged (its MD5 sum differs); delete it")
 
-    def _fetch(self, path: Path, data_dir: Path) -> None:
-        print(f"fetching {self.url} into {data_dir}", flush=True)
-        for attempt in range(1, TRIES + 1):
+@dataclass(frozen=True)
+class LooseFiles:
+    """Files that are kept in `folder` as they come."""
+
+    folder: str
+    files: Sequence[RemoteFile]
+
+    def obtain(self, data_dir: Path) -> None:
+        """Make sure that each file is in data_dir/folder and whole: checked, else fetched; each appears at one go.
+
+        Raises:
+            UserError: a file is damaged, there is no network, or `data_dir` cannot be written.
+        """
+        folder = data_dir / self.folder
+        if not all((folder / file.name).exists() for file in self.files):
+            with _alone(data_dir, self.folder) as unfinished:
+                folder.mkdir(parents=True, exist_ok=True)
+                for file in self.files:
+                    if not (folder / file.name).exists():
+                        file.fetch(unfinished / file.name, data_dir, folder)
+                        os.replace(unfinished / file.name, folder / file.name)
+        for file in self.files:
+            file.check(folder / file.name)
+
+
+@contextmanager
+def _alone(data_dir: Path, name: str) -> Iterator[Path]:
+    """An empty folder in `data_dir` for what is not finished, once no other process fetches `name`."""
+    try:
+        data_dir.mkdir(parents=True, exist_ok=True)
+        lock = data_dir / f".{name.replace('/', '-')}.lock"
+        with FileLock(lock):
             try:
-                _download(self.url, path)
-                self._check_archive(path)
-                return
-            except (OSError, UserError) as error:
-                problem = error
-                if attempt == TRIES or (isinstance(error, TimeoutError) and not path.exists()):
-                    break  # a server that does not answer at all is not waited for again
-                time.sleep(attempt)
-        raise UserError(
-            f"--data.data_dir {data_dir}: {self.folder} is not there and {self.url} cannot be fetched ({problem}); "
-            f"put {self.name} into {data_dir.resolve()}, or add {self.without}, which needs no download"
-        )
+                with tempfile.TemporaryDirectory(dir=data_dir, prefix=".unfinished-") as unfinished:
+                    yield Path(unfinished)
+            finally:
+                lock.unlink(missing_ok=True)  # whoever waits for it, or makes another, sees what was fetched
+    except OSError as error:
+        raise UserError(f"--data.data_dir {data_dir}: cannot be written ({error.strerror or error})") from None
 
 
-def _download(url: str, path: Path) -> None:
-    with _open(url) as response, path.open("wb") as file:
+def _download(url: str, path: Path, answer_seconds: float) -> None:
+    with _open(url, answer_seconds) as response, path.open("wb") as file:
         while block := response.read(1 << 20):
             file.write(block)
 
 
-def _open(url: str) -> IO[bytes]:
+def _open(url: str, answer_seconds: float) -> IO[bytes]:
     """The opened address. A name that does not resolve has no time-out of its own, hence the thread."""
     future: Future[IO[bytes]] = Future()
 
@@ -127,6 +172,6 @@ def _open(url: str) -> IO[bytes]:
 
     Thread(target=work, daemon=True).start()
     try:
-        return future.result(ANSWER_SECONDS)
+        return future.result(answer_seconds)
     except TimeoutError:
-        raise TimeoutError(f"no answer within {ANSWER_SECONDS} s") from None
+        raise TimeoutError(f"no answer within {answer_seconds} s") from None

@@ -14,12 +14,24 @@ from project.data.module import ImageDataModule
 class CIFAR10(ImageDataModule):
     """CIFAR-10: 50,000 images for training and validation, 10,000 for the test."""
 
-    class_names = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
+    class_names: tuple[str, ...] = (
+        "airplane",
+        "automobile",
+        "bird",
+        "cat",
+        "deer",
+        "dog",
+        "frog",
+        "horse",
+        "ship",
+        "truck",
+    )
     image_shape = (3, 32, 32)
     # Measured over the 50,000 training images; the article takes MNIST's constants by mistake.
-    mean = (0.49140, 0.48216, 0.44653)
-    std = (0.24703, 0.24349, 0.26159)
+    mean: tuple[float, ...] = (0.49140, 0.48216, 0.44653)
+    std: tuple[float, ...] = (0.24703, 0.24349, 0.26159)
     training_images = 50_000
+    official = datasets.CIFAR10
 
     def __init__(self, data_dir: str = "data", **options: Any) -> None:
         """Check the options; nothing is read yet.
@@ -31,15 +43,14 @@ class CIFAR10(ImageDataModule):
         self.data_dir = Path(data_dir)
 
     def prepare_data(self) -> None:
-        official = datasets.CIFAR10
+        official = self.official
         files = dict([*official.train_list, *official.test_list])
         files[official.meta["filename"]] = official.meta["md5"]
-        without = "--config configs/data/digits.yaml"
-        Archive(official.url, official.tgz_md5, official.base_folder, files, without).obtain(self.data_dir)
+        Archive(official.url, official.tgz_md5, official.base_folder, files).obtain(self.data_dir)
 
     def load(self) -> tuple[Images, Images]:
         return self._read(train=True), self._read(train=False)
 
     def _read(self, train: bool) -> Images:
-        official = datasets.CIFAR10(self.data_dir, train=train)
+        official = self.official(self.data_dir, train=train)
         return Images(torch.from_numpy(official.data).contiguous(), torch.tensor(official.targets))

@@ -2,7 +2,7 @@
 
 import hashlib
 from abc import ABC, abstractmethod
-from typing import Any, ClassVar
+from typing import Any
 
 import torch
 from lightning.pytorch import LightningDataModule, Trainer
@@ -23,12 +23,12 @@ class ImageDataModule(LightningDataModule, ABC):
     """
 
     class_names: tuple[str, ...]
-    image_shape: ClassVar[tuple[int, int, int]]
+    image_shape: tuple[int, int, int]
     """(C, H, W)"""
-    mean: ClassVar[tuple[float, ...]]
-    """Of each channel over the training images, in [0, 1]."""
-    std: ClassVar[tuple[float, ...]]
-    training_images: ClassVar[int]
+    mean: tuple[float, ...]
+    """Of each channel over the training images, in [0, 1]; where it is measured, known once `load` is called."""
+    std: tuple[float, ...]
+    training_images: int
     """How many images `load` gives for training and validation together."""
 
     def __init__(

@@ -154,7 +154,7 @@ def test_an_archive_cannot_write_outside(tmp_path: Path) -> None:
     placed.parent.mkdir()
     with tarfile.open(placed, "w:gz") as tar:
         tar.addfile(tarfile.TarInfo("../../evil"), io.BytesIO())
-    evil = Archive("http://127.0.0.1:9/evil.tar.gz", hashlib.md5(placed.read_bytes()).hexdigest(), "folder", {}, "")
+    evil = Archive("http://127.0.0.1:9/evil.tar.gz", hashlib.md5(placed.read_bytes()).hexdigest(), "folder", {})
     with pytest.raises((UserError, tarfile.TarError)):
         evil.obtain(placed.parent)
     assert list(tmp_path.rglob("evil")) == []
