@@ -14,6 +14,7 @@ from project.benchmarks.resume import CONTEXT
 from project.checkpoints import read
 from project.classifier import Classifier
 from project.cli import main
+from project.data import ImageDataModule
 
 WHOLE, STOPPED = Path("lightning_logs/mlp/version_0"), Path("lightning_logs/mlp/version_1")
 
@@ -89,7 +90,7 @@ def test_signal_in_a_command_without_a_run(
     digits: Callable[..., list[str]], monkeypatch: pytest.MonkeyPatch, signum: signal.Signals, code: int
 ) -> None:
     main(["fit", *digits()])
-    monkeypatch.setattr("project.data.module.EVALUATION_BATCH", 32)  # Lightning stops between two batches
+    monkeypatch.setattr(ImageDataModule, "evaluation_batch", 32)  # Lightning stops between two batches
     monkeypatch.setattr(Classifier, "test_step", lambda *args: os.kill(os.getpid(), signum))
     with pytest.raises(SystemExit) as stopped:
         main(["test", *digits(), "--ckpt_path", "best"])

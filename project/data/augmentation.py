@@ -3,7 +3,7 @@
 Shape letters: M images of a set, N of a batch, C channels, H rows, W columns.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -35,18 +35,18 @@ class Augmentation:
     cutout: int = 0
     curriculum: Mapping[int, float] = field(default_factory=dict)
 
-    def draw(self, pixels: Tensor, seed: int, epoch: int) -> "Views":
-        """The random choices for each image of `pixels` [M, H, W, C] in an epoch, the same on every device."""
-        count, height, width, _ = pixels.shape
+    def draw(self, shape: Sequence[int], seed: int, epoch: int, device: torch.device | None = None) -> "Views":
+        """The random choices for each image of a set of `shape` (M, H, W, C) in an epoch, the same on every device."""
+        count, height, width, _ = shape
         generator = torch.Generator().manual_seed(key(seed, epoch, VIEWS))
 
         def integers(low: int, high: int) -> Tensor:
-            return torch.randint(low, high + 1, (count,), generator=generator).to(pixels.device)
+            return torch.randint(low, high + 1, (count,), generator=generator).to(device)
 
         mirrored = integers(0, int(self.flip == "random")).bool()
         if self.flip == "alternating":
             first = torch.Generator().manual_seed(key(seed, 0, FIRST_FLIP))
-            mirrored = torch.randint(0, 2, (count,), generator=first).to(pixels.device) == epoch % 2
+            mirrored = torch.randint(0, 2, (count,), generator=first).to(device) == epoch % 2
         down, right = integers(-self.shift, self.shift), integers(-self.shift, self.shift)
         centre_row, centre_column = integers(0, height - 1), integers(0, width - 1)
         return Views(mirrored, down, right, centre_row, centre_column, self.cutout)
@@ -69,6 +69,11 @@ class Views:
     centre_row: Tensor
     centre_column: Tensor
     cutout: int
+
+    def __getitem__(self, chosen: Tensor) -> "Views":
+        """Those of the images `chosen` [N]."""
+        centres = self.centre_row[chosen], self.centre_column[chosen]
+        return Views(self.mirrored[chosen], self.down[chosen], self.right[chosen], *centres, self.cutout)
 
     def take(self, pixels: Tensor, chosen: Tensor) -> Tensor:
         """The views [N, H, W, C] of the images `chosen` [N] of `pixels` [M, H, W, C]: one gather does it all."""

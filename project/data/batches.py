@@ -1,11 +1,14 @@
-"""Batches from memory: no worker processes, no per-image Python.
+"""Batches, drawn for a whole epoch at once; from memory without worker processes or per-image Python.
 
 Shape letters: M images of a set, N of a batch, C channels, H rows, W columns.
 """
 
+import hashlib
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Self
 
 import torch
 from torch import Tensor
@@ -17,21 +20,74 @@ AT_ONCE = 1000  # images whose views are taken together: 0.33 ms for each 125 al
 Batch = tuple[Tensor, Tensor]
 
 
+class ImageSet(ABC):
+    """Images of one size with their labels [M] int64, wherever their pixels are."""
+
+    labels: Tensor
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    @property
+    @abstractmethod
+    def shape(self) -> tuple[int, int, int, int]:
+        """(M, H, W, C)"""
+
+    @abstractmethod
+    def to(self, device: torch.device) -> Self:
+        """The same set, whose batches and labels are on `device`."""
+
+    @abstractmethod
+    def __getitem__(self, places: Tensor) -> Self:
+        """The images at `places`, numbers or a mask."""
+
+    @abstractmethod
+    def labelled(self, labels: Tensor) -> Self:
+        """The same images with other labels [M]."""
+
+    @abstractmethod
+    def read(self, order: Tensor, batch_size: int, views: Views | None = None) -> Iterator[Tensor]:
+        """The pixels [N, H, W, C] uint8 of each batch of the places `order`, plain or as `views` of the set show them.
+
+        They are the same bits wherever in an order a batch is, so that a resumed run reads what it would have read.
+        """
+
+    @abstractmethod
+    def update(self, digest: "hashlib._Hash") -> None:
+        """Add what the images are to a digest."""
+
+
 @dataclass(frozen=True)
-class Images:
+class Images(ImageSet):
     """A set held in memory: pixels [M, H, W, C] uint8, labels [M] int64."""
 
     pixels: Tensor
     labels: Tensor
 
-    def to(self, device: torch.device) -> "Images":
-        return Images(self.pixels.to(device), self.labels.to(device))
+    @property
+    def shape(self) -> tuple[int, int, int, int]:
+        return tuple(self.pixels.shape)  # type: ignore[return-value]
 
-    def __getitem__(self, places: Tensor) -> "Images":
-        return Images(self.pixels[places], self.labels[places])
+    def to(self, device: torch.device) -> Self:
+        return replace(self, pixels=self.pixels.to(device), labels=self.labels.to(device))
 
-    def __len__(self) -> int:
-        return len(self.labels)
+    def labelled(self, labels: Tensor) -> Self:
+        return replace(self, labels=labels)
+
+    def __getitem__(self, places: Tensor) -> Self:
+        return replace(self, pixels=self.pixels[places], labels=self.labels[places])
+
+    def read(self, order: Tensor, batch_size: int, views: Views | None = None) -> Iterator[Tensor]:
+        if views is None:
+            for chosen in torch.split(order, batch_size):
+                yield self.pixels[chosen]
+            return
+        for chosen in torch.split(order, max(1, AT_ONCE // batch_size) * batch_size):
+            yield from torch.split(views.take(self.pixels, chosen), batch_size)
+
+    def update(self, digest: "hashlib._Hash") -> None:
+        digest.update(self.pixels.numpy().tobytes())
+        digest.update(self.labels.numpy().tobytes())
 
 
 class Normalisation:
@@ -54,7 +110,7 @@ class EvaluationBatches:
     """Each image once, in order; with several processes each takes its own part, none twice and none left out."""
 
     def __init__(
-        self, images: Images, normalise: Normalisation, batch_size: int, rank: int = 0, processes: int = 1
+        self, images: ImageSet, normalise: Normalisation, batch_size: int, rank: int = 0, processes: int = 1
     ) -> None:
         self.images, self.normalise, self.batch_size = images, normalise, batch_size
         self.chosen = torch.arange(rank, len(images), processes, device=images.labels.device)
@@ -63,9 +119,9 @@ class EvaluationBatches:
         return math.ceil(len(self.chosen) / self.batch_size)
 
     def __iter__(self) -> Iterator[Batch]:
-        for chosen in torch.split(self.chosen, self.batch_size):
-            batch = self.images[chosen]
-            yield self.normalise(batch.pixels).permute(0, 3, 1, 2), batch.labels
+        pixels = self.images.read(self.chosen, self.batch_size)
+        for chosen, group in zip(torch.split(self.chosen, self.batch_size), pixels, strict=True):
+            yield self.normalise(group).permute(0, 3, 1, 2), self.images.labels[chosen]
 
 
 class TrainingBatches:
@@ -79,7 +135,7 @@ class TrainingBatches:
 
     def __init__(
         self,
-        images: Images,
+        images: ImageSet,
         normalise: Normalisation,
         batch_size: int,
         augmentation: Augmentation,
@@ -99,19 +155,14 @@ class TrainingBatches:
         epoch, first, total = self.position()
         generator = torch.Generator().manual_seed(key(self.seed, epoch, ORDER))
         order = torch.randperm(len(self.images), generator=generator).to(self.images.labels.device)
-        views = self.augmentation.draw(self.images.pixels, self.seed, epoch)
+        views = self.augmentation.draw(self.images.shape, self.seed, epoch, order.device)
         order = order[self.rank :: self.processes][first * self.batch_size : len(self) * self.batch_size]
+        groups = zip(torch.split(order, self.batch_size), self.images.read(order, self.batch_size, views), strict=True)
         seed = key(self.seed, epoch, LAYERS, self.rank)
-        for number, (chosen, pixels) in enumerate(self._taken(order, views), epoch * len(self) + first):
+        for number, (chosen, pixels) in enumerate(groups, epoch * len(self) + first):
             images = views.cut(self.normalise(pixels), chosen).permute(0, 3, 1, 2)
             _seed_torch(seed + number, images.device)
             yield self.augmentation.shrink(images, number / total), self.images.labels[chosen]
-
-    def _taken(self, order: Tensor, views: Views) -> Iterator[tuple[Tensor, Tensor]]:
-        """Each batch's places in the set and its views, which are taken for several batches at once."""
-        for chosen in torch.split(order, max(1, AT_ONCE // self.batch_size) * self.batch_size):
-            pixels = views.take(self.images.pixels, chosen)
-            yield from zip(torch.split(chosen, self.batch_size), torch.split(pixels, self.batch_size), strict=True)
 
 
 def _seed_torch(seed: int, device: torch.device) -> None:

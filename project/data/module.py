@@ -9,7 +9,7 @@ from lightning.pytorch import LightningDataModule, Trainer
 from torch import Tensor
 
 from project.data.augmentation import Augmentation, Flip
-from project.data.batches import EvaluationBatches, Images, Normalisation, TrainingBatches
+from project.data.batches import EvaluationBatches, ImageSet, Normalisation, TrainingBatches
 from project.errors import UserError
 
 # The split is the same for every seed: a checkpoint is then never validated on images that it was trained on.
@@ -17,7 +17,7 @@ SPLIT_SEED = 0
 
 
 class ImageDataModule(LightningDataModule, ABC):
-    """An image data set held in memory, with a validation set cut from the training images.
+    """An image data set, with a validation set cut from the training images.
 
     A subclass names its constants and implements `load`.
     """
@@ -30,6 +30,8 @@ class ImageDataModule(LightningDataModule, ABC):
     std: tuple[float, ...]
     training_images: int
     """How many images `load` gives for training and validation together."""
+    evaluation_batch = 500
+    """Images at least; without gradients a batch this size needs less memory than a training batch of 250."""
 
     def __init__(
         self,
@@ -75,7 +77,7 @@ class ImageDataModule(LightningDataModule, ABC):
         return len(self.class_names)
 
     @abstractmethod
-    def load(self) -> tuple[Images, Images]:
+    def load(self) -> tuple[ImageSet, ImageSet]:
         """The images for training and validation, and those of the test set."""
 
     def setup(self, stage: str) -> None:
@@ -109,7 +111,8 @@ class ImageDataModule(LightningDataModule, ABC):
     def sample(self, count: int) -> Tensor:
         """The first `count` training images [N, C, H, W], normalised, as a network is made from them."""
         images, normalise = self._on_device(self.train[torch.arange(min(count, len(self.train)))])
-        return normalise(images.pixels).permute(0, 3, 1, 2)
+        groups = list(images.read(torch.arange(len(images), device=images.labels.device), self.batch_size))
+        return normalise(torch.cat(groups)).permute(0, 3, 1, 2)
 
     def state_dict(self) -> dict[str, Any]:
         """What a checkpoint needs to be used without this class."""
@@ -121,20 +124,19 @@ class ImageDataModule(LightningDataModule, ABC):
         }
 
     def fingerprint(self) -> str:
-        """SHA-256 over pixels and labels of the training, validation and test images, in that order."""
+        """SHA-256 over images and labels of the training, validation and test images, in that order."""
         digest = hashlib.sha256()
         for images in (self.train, self.val, self.test):
-            digest.update(images.pixels.numpy().tobytes())
-            digest.update(images.labels.numpy().tobytes())
+            images.update(digest)
         return digest.hexdigest()
 
-    def _only_chosen(self, images: Images) -> Images:
+    def _only_chosen(self, images: ImageSet) -> ImageSet:
         """The images of the chosen classes, whose labels are their places in the choice."""
         if self.chosen is None:
             return images
         matches = images.labels[:, None] == torch.tensor(self.chosen)
         kept = images[matches.any(1)]
-        return Images(kept.pixels, matches[matches.any(1)].int().argmax(1))
+        return kept.labelled(matches[matches.any(1)].int().argmax(1))
 
     @property
     def _trainer(self) -> Trainer:
@@ -147,18 +149,18 @@ class ImageDataModule(LightningDataModule, ABC):
         total = trainer.estimated_stepping_batches * trainer.accumulate_grad_batches
         return trainer.current_epoch, trainer.fit_loop.epoch_loop.batch_progress.current.ready, total
 
-    def _on_device(self, images: Images) -> tuple[Images, Normalisation]:
+    def _on_device(self, images: ImageSet) -> tuple[ImageSet, Normalisation]:
         device = self._trainer.strategy.root_device
         return images.to(device), Normalisation(self.mean, self.std, device)
 
-    def _evaluation(self, images: Images) -> EvaluationBatches:
+    def _evaluation(self, images: ImageSet) -> EvaluationBatches:
         trainer = self._trainer
         return EvaluationBatches(
-            *self._on_device(images), max(self.batch_size, EVALUATION_BATCH), trainer.global_rank, trainer.world_size
+            *self._on_device(images),
+            max(self.batch_size, self.evaluation_batch),
+            trainer.global_rank,
+            trainer.world_size,
         )
-
-
-EVALUATION_BATCH = 500  # images; without gradients a batch this size needs less memory than a training batch of 250
 
 
 def _within(name: str, value: int, low: int, high: int) -> None:

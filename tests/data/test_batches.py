@@ -117,7 +117,7 @@ def test_what_dropout_draws_belongs_to_the_batch(images: Images) -> None:
 def test_reading_an_epoch_draws_nothing(images: Images) -> None:
     """Order and views come from generators of their own, so what reads them first does not matter."""
     before = torch.get_rng_state()
-    Augmentation("random", 2, 4).draw(images.pixels, 0, 0)
+    Augmentation("random", 2, 4).draw(images.shape, 0, 0)
     assert torch.equal(torch.get_rng_state(), before)
 
 

@@ -1,0 +1,144 @@
+"""A folder of one's own images."""
+
+import os
+from collections.abc import Iterator, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from lightning.fabric.utilities.rank_zero import rank_zero_only
+
+from project.data.batches import ImageSet
+from project.data.files import CheckedFile, ImageFiles, check_files
+from project.data.module import SPLIT_SEED, ImageDataModule
+from project.data.normalisation import constants
+from project.errors import UserError
+
+OF_THE_SYSTEM = {"Thumbs.db", "desktop.ini"}
+NAMED = 5  # files in an error
+
+
+class ImageFolder(ImageDataModule):
+    """A folder of one's own images of any sizes and modes, in a sub-folder for each class; it may exceed the memory.
+
+    Where it has the sub-folders train and test, these have the sub-folders for the classes. Else a tenth of the images,
+    chosen by a fixed seeded permutation of their sorted names, is the test set. Hidden files, Thumbs.db and desktop.ini
+    are left out. Before the first run every file is decoded once; the verdicts, and the sums from which the
+    normalisation over the training images comes, are kept in the folder's .checked-<image_size>.json.
+    """
+
+    evaluation_batch = 1
+
+    def __init__(
+        self,
+        data_dir: str = "data/images",
+        image_size: int = 64,
+        workers: int = 2,
+        skip_damaged: bool = False,
+        **options: Any,
+    ) -> None:
+        """Check the options and list the files; none is read yet.
+
+        Args:
+            data_dir: Folder with a sub-folder of images for each class, or with train and test, which have them.
+            image_size: Side in pixels of the square that an image is shown as: its shorter side is brought to this
+                size, and its longer one cut at both ends; at least 1.
+            workers: Processes that decode images, for each process of the run; 0 decodes in the run's own. A run's
+                figures do not depend on it.
+            skip_damaged: Go on without the files that are damaged or no images; else they end the command. Both name
+                and count them.
+        """
+        self.data_dir, self.workers, self.skip_damaged = Path(data_dir), workers, skip_damaged
+        for name, value, low in (("image_size", image_size, 1), ("workers", workers, 0)):
+            if value < low:
+                raise ValueError(f"--data.{name} {value}: give a whole number of at least {low}")
+        self.image_shape = (3, image_size, image_size)
+        self._list_files()
+        super().__init__(**options)
+
+    def _list_files(self) -> None:
+        """Set names, class names and the number of training images."""
+        self.names = sorted(_walk(self.data_dir))
+        tops = {name.partition("/")[0] for name in self.names if "/" in name}
+        self._parted = {"train", "test"} <= tops
+        known = {self._class(name) for name in self.names if not (self._parted and name.startswith("test/"))}
+        self.class_names = self.folders = tuple(sorted(known - {""}))
+        if len(self.folders) < 2:
+            state = "has no files for two classes" if self.data_dir.is_dir() else "there is no such folder"
+            raise UserError(
+                f"--data.data_dir {self.data_dir}: {state}; give a folder that has a sub-folder of images for each "
+                "class, or that has train and test, which have them"
+            )
+        train, _ = self._divided([name for name in self.names if self._class(name) in known - {""}])
+        self.training_images = len(train)
+
+    def _class(self, name: str) -> str:
+        """The class of a file, empty where it is in no class's folder."""
+        *folders, _ = name.split("/")
+        if self._parted and (not folders or folders.pop(0) not in ("train", "test")):
+            return ""
+        return folders[0] if folders else ""
+
+    def _divided(self, names: Sequence[str]) -> tuple[list[str], list[str]]:
+        """Those for training and validation, and those of the test set."""
+        if self._parted:
+            train, test = ([name for name in names if name.startswith(f"{part}/")] for part in ("train", "test"))
+            return train, test
+        order = torch.randperm(len(names), generator=torch.Generator().manual_seed(SPLIT_SEED)).tolist()
+        kept = len(names) - max(1, len(names) // 10)
+        return [names[place] for place in order[:kept]], [names[place] for place in order[kept:]]
+
+    def prepare_data(self) -> None:
+        """Check every file that was not checked before.
+
+        Raises:
+            UserError: some are damaged or no images, unless they are to be skipped.
+        """
+        _ = self._whole
+
+    @cached_property
+    def _whole(self) -> dict[str, CheckedFile]:
+        """The files that are images of a class; the others are named and counted."""
+        stray = {name: "in no class's folder" for name in self.names if self._class(name) not in self.folders}
+        inside = [name for name in self.names if name not in stray]
+        checked = check_files(self.data_dir, inside, self.image_shape[1], self.workers)
+        problems = stray | {name: file.found for name, file in checked.items() if isinstance(file.found, str)}
+        if problems:
+            self._report([f"{name} ({problem})" for name, problem in sorted(problems.items())])
+        return {name: file for name, file in checked.items() if name not in problems}
+
+    def _report(self, problems: list[str]) -> None:
+        said = f"{len(problems):,} of {len(self.names):,} files are no whole images of a class"
+        if self.skip_damaged:
+            rank_zero_only(print)(f"skipping in {self.data_dir}: {said}: {', '.join(problems)}", flush=True)
+            return
+        more = [f"and {len(problems) - NAMED:,} more"] * (len(problems) > NAMED)
+        raise UserError(
+            f"--data.data_dir {self.data_dir}: {said}: {', '.join([*problems[:NAMED], *more])}; delete them, or go on "
+            "without them by --data.skip_damaged true"
+        )
+
+    def load(self) -> tuple[ImageSet, ImageSet]:
+        train, test = self._divided(list(self._whole))
+        if not train:
+            raise UserError(f"--data.data_dir {self.data_dir}: has no whole image for training; give some")
+        self.mean, self.std = constants(np.sum([self._whole[name].found for name in train], axis=0).tolist())
+        return self._files(train), self._files(test)
+
+    def _files(self, names: list[str]) -> ImageFiles:
+        numbers = {name: number for number, name in enumerate(self.folders)}
+        labels = torch.tensor([numbers[self._class(name)] for name in names], dtype=torch.long)
+        digests = np.array([self._whole[name].sha256 for name in names], dtype=str)
+        return ImageFiles(self.data_dir, np.array(names, dtype=str), digests, labels, self.image_shape[1], self.workers)
+
+
+def _walk(root: Path) -> Iterator[str]:
+    """The files below `root` by their path in it, but for hidden ones and the system's own."""
+    for folder, subfolders, files in os.walk(root, followlinks=True):
+        subfolders[:] = [name for name in subfolders if not name.startswith(".")]
+        inside = os.path.relpath(folder, root)
+        for name in files:
+            if not (name.startswith(".") or name in OF_THE_SYSTEM):
+                yield name if inside == "." else Path(inside, name).as_posix()
