@@ -11,6 +11,7 @@ import yaml
 
 from project.cli import main
 from tests.conftest import CONFIGS, REPOSITORY
+from tests.data_sets import WRITERS
 
 EXPERIMENTS = sorted(CONFIGS.glob("*.yaml"))
 OVERLAYS = sorted(set(CONFIGS.rglob("*.yaml")) - set(EXPERIMENTS))
@@ -53,18 +54,22 @@ def test_experiment(config: Path, cifar10_dir: Path) -> None:
 
 
 @pytest.mark.parametrize("overlay", [overlay for overlay in OVERLAYS if overlay != PROCESSES], ids=named)
-def test_overlay(overlay: Path, cifar10_dir: Path) -> None:
+def test_overlay(overlay: Path, cifar10_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     words = ["--config", str(CONFIGS / "mlp.yaml"), "--config", str(overlay)]
+    given = [*SMALL, "--trainer.devices", "1"]
     if overlay.parent.name != "data":
-        words += ["--data.data_dir", str(cifar10_dir)]
-    devices = ["--trainer.devices", "1"]
-    main(["fit", *words, *SMALL, *devices])
+        given += ["--data.data_dir", str(cifar10_dir)]
+    elif overlay.stem in WRITERS:
+        WRITERS[overlay.stem](Path("tiny"), monkeypatch)
+        given += ["--data.data_dir", "tiny"]
+    main(["fit", *words, *given])
     settings = flat(yaml.safe_load(Path("lightning_logs/mlp/version_0/config.yaml").read_text()))
-    given = {name.removeprefix("--").replace("data.", "data.init_args.") for name in (*SMALL, *devices)}
-    asked = {name: value for name, value in flat(yaml.safe_load(overlay.read_text())).items() if name not in given}
+    mine = {name.removeprefix("--").replace("data.", "data.init_args.", 1) for name in given}
+    asked = {name: value for name, value in flat(yaml.safe_load(overlay.read_text())).items() if name not in mine}
     assert asked != {}
     assert {name: settings[name] for name in asked} == asked
-    assert results("mlp")["steps"] == (1437 - 20 if overlay.parent.name == "data" else 180) // 20
+    images = {"digits": 1437, "image_folder": 220 - 22}.get(overlay.stem, 200)
+    assert results("mlp")["steps"] == (images - 20) // 20
 
 
 def test_two_processes() -> None:

@@ -1,0 +1,274 @@
+"""A folder of images: every mode is shown rightly, and every batch holds the same bits however it is read."""
+
+import hashlib
+import json
+import os
+import shutil
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from project.cli import main
+from project.data import ImageFolder
+from project.data.augmentation import Augmentation
+from project.data.batches import Batch, EvaluationBatches, Images, Normalisation, TrainingBatches
+from project.data.decoding import decode
+from project.data.files import ImageFiles
+from project.errors import UserError
+from tests.conftest import CONFIGS
+from tests.data_sets import write_image_folder
+
+SIDE = 16
+NORMALISE = Normalisation((0.5, 0.25, 0.0), (0.5, 0.25, 1.0), torch.device("cpu"))
+
+
+@pytest.fixture
+def folder() -> Path:
+    write_image_folder(Path("images"), count=20)
+    return Path("images")
+
+
+def data(**options: Any) -> ImageFolder:
+    defaults = {"data_dir": "images", "image_size": SIDE, "batch_size": 4, "val_size": 4, "workers": 0}
+    return ImageFolder(**(defaults | options))
+
+
+def ready(**options: Any) -> ImageFolder:
+    made = data(**options)
+    made.prepare_data()
+    made.setup("fit")
+    return made
+
+
+def in_memory(files: ImageFiles) -> Images:
+    decoded = [decode((files.folder / name).read_bytes(), SIDE) for name in files.names]
+    return Images(torch.stack(decoded), files.labels)
+
+
+def training(images: Any, first: int = 0, rank: int = 0, processes: int = 1) -> list[tuple[torch.Tensor, ...]]:
+    """Images, labels, and what dropout would draw, of each batch."""
+    drawn = Augmentation("random", shift=2, cutout=3, curriculum={8: 0.5})
+    batches = TrainingBatches(images, NORMALISE, 4, drawn, 1, lambda: (3, first, 40), rank, processes)
+    return [(*batch, torch.rand(3)) for batch in batches]
+
+
+def same(ours: Any, theirs: Any) -> bool:
+    pairs = list(zip(ours, theirs, strict=True))
+    return bool(pairs) and all(torch.equal(one, other) for both in pairs for one, other in zip(*both, strict=True))
+
+
+@pytest.mark.usefixtures("folder")
+def test_batches_are_those_from_memory_whatever_the_number_of_workers() -> None:
+    expected = training(in_memory(ready().train))  # type: ignore[arg-type]
+    for workers in (0, 1, 2):
+        files = ready(workers=workers).train
+        assert same(training(files), expected)
+        assert same(training(files, first=5), expected[5:])
+    assert same(training(files, rank=1, processes=2), training(in_memory(files), rank=1, processes=2))  # type: ignore[arg-type]
+
+
+@pytest.mark.usefixtures("folder")
+def test_evaluation_is_that_from_memory() -> None:
+    def batches(images: Any, rank: int) -> list[Batch]:
+        return list(EvaluationBatches(images, NORMALISE, 3, rank, 2))
+
+    files = ready(workers=2).train
+    for rank in (0, 1):
+        assert same(batches(files, rank), batches(in_memory(files), rank))  # type: ignore[arg-type]
+
+
+def test_reading_draws_nothing_from_torch(folder: Path) -> None:
+    files = ready(workers=1).train
+    before = torch.get_rng_state()
+    list(files.read(torch.arange(8), 4))
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def encoded(image: Image.Image, kind: str = "png", **options: Any) -> bytes:
+    content = BytesIO()
+    image.save(content, kind, **options)
+    return content.getvalue()
+
+
+def colour(mode: str, value: Any) -> bytes:
+    return encoded(Image.new(mode, (30, 20), value), "tiff" if mode == "CMYK" else "png")
+
+
+RED_PALETTE = Image.new("RGB", (30, 20), "red").convert("P")
+MODES = [
+    (colour("RGB", (10, 20, 30)), (10, 20, 30)),
+    (colour("L", 77), (77, 77, 77)),
+    (colour("1", 1), (255, 255, 255)),
+    (colour("I;16", 40 * 256 + 200), (40, 40, 40)),
+    (colour("RGBA", (10, 20, 30, 255)), (10, 20, 30)),
+    (colour("RGBA", (10, 20, 30, 0)), (255, 255, 255)),
+    (colour("LA", (9, 0)), (255, 255, 255)),
+    (colour("CMYK", (0, 255, 255, 0)), (255, 0, 0)),
+    (encoded(RED_PALETTE), (255, 0, 0)),
+    (encoded(RED_PALETTE, "gif"), (255, 0, 0)),
+]
+
+
+@pytest.mark.parametrize(("content", "expected"), MODES)
+def test_modes(content: bytes, expected: tuple[int, int, int]) -> None:
+    pixels = decode(content, 8)
+    assert (pixels.shape, pixels.dtype) == ((8, 8, 3), torch.uint8)
+    assert (pixels == torch.tensor(expected)).all()
+
+
+def test_the_longer_side_is_cut_at_both_ends() -> None:
+    stripes = np.zeros((20, 60, 3), np.uint8)
+    stripes[:, 20:40] = 200
+    for pixels in (stripes, stripes.transpose(1, 0, 2)):
+        assert (decode(encoded(Image.fromarray(pixels)), 10)[1:-1, 1:-1] == 200).all()
+
+
+def test_a_photograph_is_turned_as_its_camera_says() -> None:
+    halves = np.zeros((20, 20, 3), np.uint8)
+    halves[:10] = 255  # bright above
+    turned = Image.Exif()
+    turned[0x0112] = 6  # to be turned by 90 degrees clockwise
+    pixels = decode(encoded(Image.fromarray(halves), exif=turned), 10)
+    assert (pixels[:, 9].float().mean(), pixels[:, 0].float().mean()) == (255, 0)
+
+
+@pytest.mark.parametrize("kind", ["png", "jpeg", "tiff", "gif", "bmp", "webp"])
+def test_a_file_cut_short_is_damaged(kind: str) -> None:
+    whole = encoded(Image.fromarray(np.random.default_rng(0).integers(0, 255, (50, 50, 3)).astype(np.uint8)), kind)
+    decode(whole, 8)
+    for cut in (whole[: len(whole) // 2], b"", b"no picture"):
+        with pytest.raises(ValueError, match=r".") as error:
+            decode(cut, 8)
+        assert "\n" not in str(error.value)
+
+
+def test_floating_point_pixels_are_refused() -> None:
+    with pytest.raises(ValueError, match="floating-point"):
+        decode(encoded(Image.new("F", (4, 4), 0.5), "tiff"), 8)
+
+
+@pytest.mark.usefixtures("folder")
+def test_normalisation_is_that_of_the_training_images_and_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = ready(val_size=0, workers=2)
+    scaled = in_memory(made.train).pixels.numpy() / 255  # type: ignore[arg-type]
+    assert made.mean == pytest.approx(scaled.mean((0, 1, 2)), abs=6e-6)
+    assert made.std == pytest.approx(scaled.std((0, 1, 2)), abs=6e-6)
+    monkeypatch.setattr("project.data.files.decode", None)  # would fail if a file were read again
+    again = ready()
+    assert (again.mean, again.std, again.fingerprint()) == (made.mean, made.std, ready().fingerprint())
+
+
+@pytest.mark.usefixtures("folder")
+def test_only_a_changed_file_is_checked_again(capsys: pytest.CaptureFixture[str]) -> None:
+    before = ready().fingerprint()
+    shutil.copy("images/dog/1.png", "images/cat/1.png")
+    assert ready().fingerprint() != before
+    assert [line.split()[1] for line in capsys.readouterr().out.splitlines()] == ["40", "1"]
+
+
+@pytest.mark.usefixtures("folder")
+def test_split_is_of_names_whatever_the_file_system_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    first = ready()
+    walk = os.walk
+    monkeypatch.setattr(
+        os, "walk", lambda *args, **options: [(f, d, n[::-1]) for f, d, n in [*walk(*args, **options)][::-1]]
+    )
+    second = ready()
+    assert (len(first.train), len(first.val), len(first.test)) == (32, 4, 4)
+    assert first.fingerprint() == second.fingerprint()
+    parts = [set(part.names) for part in (first.train, first.val, first.test)]  # type: ignore[attr-defined]
+    assert len(set.union(*parts)) == 40
+    for part in (first.train, first.val, first.test):
+        assert [("cat", "dog")[label] for label in part.labels] == [name[:3] for name in part.names]  # type: ignore[attr-defined]
+
+
+def test_train_and_test_folders() -> None:
+    for part, count in (("train", 8), ("test", 3)):
+        write_image_folder(Path("images") / part, count=count)
+    made = ready(classes=["dog", "cat"])
+    assert (made.class_names, made.training_images, len(made.train), len(made.test)) == (("dog", "cat"), 16, 12, 6)
+    assert all(name.startswith("test/") for name in made.test.names)  # type: ignore[attr-defined]
+    assert [name.split("/")[1] for name in made.test.names] == [("dog", "cat")[label] for label in made.test.labels]  # type: ignore[attr-defined]
+
+
+def spoil(folder: Path) -> list[str]:
+    """Damage and add files; the start of what is said of each."""
+    whole = (folder / "cat/1.png").read_bytes()
+    (folder / "cat/1.png").write_bytes(whole[: len(whole) // 2])
+    (folder / "dog/notes.txt").write_text("no picture")
+    (folder / "dog/empty.jpg").touch()
+    (folder / "dog/lost.png").symlink_to("nowhere")
+    (folder / "LICENSE").write_text("in no class's folder")
+    for hidden in (".DS_Store", "cat/.DS_Store", "cat/Thumbs.db"):
+        (folder / hidden).write_text("the system's own")
+    return [
+        "LICENSE (in no",
+        "cat/1.png (",
+        "dog/empty.jpg (no image",
+        "dog/lost.png (No such",
+        "dog/notes.txt (no image",
+    ]
+
+
+COMMAND = ["fit", "--config", str(CONFIGS / "mlp.yaml"), "--config", str(CONFIGS / "data/image_folder.yaml")]
+QUICK = ["--data.data_dir", "images", "--data.image_size", "16", "--data.batch_size", "4", "--data.shift", "2"]
+WORDS = [*COMMAND, *QUICK, "--trainer.accelerator", "cpu"]
+
+
+def test_damaged_files_are_named_and_counted(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    said = spoil(folder)
+    for _ in range(2):  # what is damaged is not forgotten
+        with pytest.raises(SystemExit) as stopped:
+            main([*WORDS, "--trainer.max_epochs", "1"])
+        assert stopped.value.code == 2
+        line = capsys.readouterr().err
+        assert line.startswith("error: --data.data_dir images: 5 of 44 files are no whole images of a class: ")
+        assert line.count("\n") == 1
+        assert all(part in line for part in said)
+        assert "delete them, or go on without them by --data.skip_damaged true" in line
+    assert not list(Path().glob("lightning_logs/*/*"))
+
+
+def test_damaged_files_can_be_skipped_but_not_silently(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    said = spoil(folder)
+    main([*WORDS, "--trainer.max_epochs", "1", "--data.skip_damaged", "true"])
+    (line,) = [line for line in capsys.readouterr().out.splitlines() if line.startswith("skipping")]
+    assert "5 of 44 files" in line
+    assert all(part in line for part in said)
+    made = ready(skip_damaged=True)
+    assert sum(len(part) for part in (made.train, made.val, made.test)) == 39
+    kept = json.loads(Path("images/.checked-16.json").read_text())
+    assert len(kept) == 39
+    assert kept["cat/0.jpg"][2] == hashlib.sha256((folder / "cat/0.jpg").read_bytes()).hexdigest()
+
+
+def test_a_file_damaged_during_a_run_is_named(folder: Path) -> None:
+    for workers in (0, 1):
+        files = ready(workers=workers).train
+        content = (folder / "cat/2.png").read_bytes()
+        (folder / "cat/2.png").write_bytes(b"")
+        with pytest.raises(UserError, match=r"cat/2.png \(no image\); it was whole when it was checked"):
+            list(files.read(torch.arange(len(files)), 4))
+        (folder / "cat/2.png").write_bytes(content)
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"data_dir": "none"}, "--data.data_dir none: there is no such folder; give a folder"),
+        ({"data_dir": "images/cat"}, "images/cat: has no files for two classes; give a folder"),
+        ({"image_size": 0}, "--data.image_size 0: give a whole number of at least 1"),
+        ({"workers": -1}, "--data.workers -1: give a whole number of at least 0"),
+        ({"batch_size": 33}, "--data.batch_size 33: give a whole number from 1 to 32"),
+        ({"classes": ["cat", "cow"]}, "name two or more of cat, dog"),
+    ],
+)
+@pytest.mark.usefixtures("folder")
+def test_options(options: dict[str, Any], said: str) -> None:
+    with pytest.raises(ValueError, match=said.replace("(", r"\(")):
+        data(**options)

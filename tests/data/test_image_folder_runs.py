@@ -1,0 +1,90 @@
+"""A run on a folder of images, stopped and resumed, is the run that was not; its workers end with it."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+
+from project.benchmarks.comparison import differences
+from project.classifier import Classifier
+from project.cli import main
+from tests.conftest import CONFIGS, REPOSITORY
+from tests.data_sets import write_image_folder
+
+WHOLE, RESUMED = Path("lightning_logs/mlp/version_0"), Path("lightning_logs/mlp/version_1")
+OPTIONS = ["--data.data_dir", "images", "--data.image_size", "16", "--data.batch_size", "4", "--data.shift", "2"]
+CONFIG = ["--config", str(CONFIGS / "mlp.yaml"), "--config", str(CONFIGS / "data/image_folder.yaml")]
+WORDS = ["fit", *CONFIG, *OPTIONS, "--trainer.accelerator", "cpu", "--trainer.log_every_n_steps", "1"]
+
+
+@pytest.fixture(autouse=True)
+def folder() -> None:
+    write_image_folder(Path("images"), count=20)
+
+
+def children() -> set[int]:
+    """The processes that this one has started and that still are."""
+    return set(map(int, Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()))
+
+
+@pytest.mark.parametrize("step", [3, 12])  # in the first epoch of nine steps, and in the second
+def test_stopped_and_resumed(step: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    original, before = Classifier.training_step, children()
+
+    def training_step(self: Classifier, batch: object, batch_idx: int) -> torch.Tensor:
+        if self.global_step == step:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return original(self, batch, batch_idx)  # type: ignore[arg-type]
+
+    main([*WORDS, "--trainer.max_epochs", "3", "--data.workers", "0"])
+    with monkeypatch.context() as patched:
+        patched.setattr(Classifier, "training_step", training_step)
+        with pytest.raises(SystemExit) as stopped:
+            main([*WORDS, "--trainer.max_epochs", "3", "--data.workers", "2"])
+    assert stopped.value.code == 143
+    main([*WORDS, "--trainer.max_epochs", "3", "--data.workers", "1", "--ckpt_path", "last"])
+    assert differences(WHOLE, RESUMED) == []
+    assert children() == before
+
+
+def test_validation_in_the_middle_and_limits_change_nothing_of_the_weights() -> None:
+    more = ["--trainer.max_epochs", "2", "--trainer.limit_train_batches", "7"]
+    main([*WORDS, *more, "--data.workers", "0"])
+    main([*WORDS, *more, "--data.workers", "2", "--trainer.val_check_interval", "3"])
+    ours, theirs = (torch.load(run / "checkpoints/last.ckpt", weights_only=True) for run in (WHOLE, RESUMED))
+    assert ours["global_step"] == theirs["global_step"] == 14
+    assert all(torch.equal(weights, theirs["state_dict"][name]) for name, weights in ours["state_dict"].items())
+
+
+def alive(group: int) -> list[str]:
+    """The processes of a group that have not ended."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            state, _, its_group = path.read_text().rpartition(")")[2].split()[:3]
+        except OSError:
+            continue
+        if int(its_group) == group and state != "Z":
+            found.append(path.parent.name)
+    return found
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+@pytest.mark.parametrize(("whom", "signum", "code"), [(os.killpg, signal.SIGTERM, 143), (os.kill, signal.SIGKILL, -9)])
+def test_workers_end_with_the_run(whom: Callable[[int, int], None], signum: int, code: int) -> None:
+    command = [sys.executable, str(REPOSITORY / "scripts/main.py"), *WORDS, "--trainer.max_epochs", "100000"]
+    with subprocess.Popen(command, start_new_session=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as run:
+        assert run.stdout is not None
+        assert any(line.startswith(b"epoch") for line in run.stdout)
+        whom(run.pid, signum)
+        _, said = run.communicate(timeout=60)
+    assert run.returncode == code
+    assert said.decode().replace("SIGTERM: finishing the step; Ctrl-C stops at once\n", "") == ""
+    time.sleep(0.5)
+    assert alive(run.pid) == []

@@ -1,0 +1,139 @@
+"""The data sets that are read in their own formats, fetched where they are missing, and measured."""
+
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torchvision import datasets
+
+from project.cli import main
+from project.data import CIFAR100, MNIST, SVHN, FashionMNIST, ImageDataModule, normalisation
+from project.data import archive as archive_module
+from project.data.batches import Images
+from project.errors import UserError
+from tests.conftest import CONFIGS
+from tests.data_sets import WRITERS, images
+
+SETS: dict[str, type[Any]] = {"cifar100": CIFAR100, "mnist": MNIST, "fashion_mnist": FashionMNIST, "svhn": SVHN}
+SMALL = {"batch_size": 10, "val_size": 20}
+everywhere = pytest.mark.parametrize("name", SETS)
+
+
+@pytest.fixture
+def made(name: str, monkeypatch: pytest.MonkeyPatch) -> Callable[[], ImageDataModule]:
+    """Makes the data module on tiny data in the set's format."""
+    WRITERS[name](Path("tiny"), monkeypatch)
+    return lambda: SETS[name](data_dir="tiny", **SMALL)
+
+
+def loaded(data: ImageDataModule) -> tuple[Images, Images]:
+    data.prepare_data()
+    train, test = data.load()
+    assert isinstance(train, Images)
+    assert isinstance(test, Images)
+    return train, test
+
+
+@everywhere
+def test_reads_what_was_written(name: str, made: Callable[[], ImageDataModule]) -> None:
+    for part in loaded(made()):
+        labels = np.arange(len(part)) % made().num_classes
+        assert part.labels.tolist() == labels.tolist()
+        expected = images(labels)
+        if "mnist" in name:
+            grey = images(labels, 28)[..., :1].repeat(3, 3)
+            expected = np.pad(grey, ((0, 0), (2, 2), (2, 2), (0, 0)))
+        assert np.array_equal(part.pixels.numpy(), expected)
+        assert part.pixels.is_contiguous()
+
+
+@everywhere
+def test_constants_are_measured_once_and_kept(
+    made: Callable[[], ImageDataModule], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = made()
+    train, _ = loaded(data)
+    scaled = train.pixels.numpy() / 255
+    assert data.mean == pytest.approx(scaled.mean((0, 1, 2)), abs=6e-6)
+    assert data.std == pytest.approx(scaled.std((0, 1, 2)), abs=6e-6)
+    monkeypatch.setattr(normalisation, "sums", None)  # would fail if it were called again
+    again = made()
+    loaded(again)
+    assert (again.mean, again.std) == (data.mean, data.std)
+    assert [path.parent != Path("tiny") for path in Path("tiny").rglob("normalisation.json")] == [True]
+
+
+def test_other_images_are_measured_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    Path("kept").mkdir()
+    black, white = torch.zeros(2, 4, 4, 3, dtype=torch.uint8), torch.full((2, 4, 4, 3), 255, dtype=torch.uint8)
+    assert normalisation.kept_constants(Path("kept"), "black", black) == ((0.0,) * 3, (1.0,) * 3)
+    assert normalisation.kept_constants(Path("kept"), "white", white) == ((1.0,) * 3, (1.0,) * 3)
+    assert json.loads(Path("kept/normalisation.json").read_text()).keys() == {"black", "white"}
+    assert os.listdir("kept") == ["normalisation.json"]
+
+
+def test_a_folder_that_cannot_be_written_is_measured_each_time() -> None:
+    black = torch.zeros(2, 4, 4, 3, dtype=torch.uint8)
+    assert normalisation.kept_constants(Path("none"), "black", black) == ((0.0,) * 3, (1.0,) * 3)
+    assert not Path("none").exists()
+
+
+def test_the_hundred_classes_are_in_the_files_order() -> None:
+    assert len(CIFAR100.class_names) == len(set(CIFAR100.class_names)) == 100
+    assert list(CIFAR100.class_names) == sorted(CIFAR100.class_names)
+
+
+FIRST = {
+    "cifar100": "cifar-100-python/train",
+    "mnist": "MNIST/raw/t10k-labels-idx1-ubyte.gz",
+    "fashion_mnist": "FashionMNIST/raw/train-images-idx3-ubyte.gz",
+    "svhn": "SVHN/test_32x32.mat",
+}
+
+
+@everywhere
+def test_a_damaged_file_is_named(
+    name: str, made: Callable[[], ImageDataModule], capsys: pytest.CaptureFixture[str]
+) -> None:
+    (Path("tiny") / FIRST[name]).write_bytes(b"damage")
+    words = ["--config", str(CONFIGS / "mlp.yaml"), "--config", str(CONFIGS / f"data/{name}.yaml")]
+    with pytest.raises(SystemExit) as stopped:
+        main(["fit", *words, "--data.data_dir", "tiny", "--data.batch_size", "10", "--trainer.accelerator", "cpu"])
+    assert stopped.value.code == 2
+    said = capsys.readouterr().err
+    assert said.startswith("error: ")
+    assert said.count("\n") == 1
+    assert f"{FIRST[name]} is damaged (its MD5 sum differs); delete" in said
+
+
+@everywhere
+def test_no_network(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(archive_module.time, "sleep", lambda seconds: None)
+    monkeypatch.setattr(archive_module, "urlopen", _refuse)
+    with pytest.raises(UserError, match=r"cannot be fetched .*; put .* into /.*, or add --config configs/data/digits"):
+        SETS[name](data_dir="none").prepare_data()
+    assert [path for path in Path("none").rglob("*") if not path.is_dir()] == []
+
+
+def _refuse(url: str, timeout: float) -> None:
+    raise OSError("no network")
+
+
+def test_what_is_missing_is_fetched_from_the_mirror_that_has_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    WRITERS["mnist"](Path("server"), monkeypatch)
+    mirrors = ["file:///nowhere/", f"{(Path('server') / 'MNIST/raw').resolve().as_uri()}/"]
+    monkeypatch.setattr(datasets.MNIST, "mirrors", mirrors)
+    asked: list[str] = []
+    download = archive_module._download
+    monkeypatch.setattr(archive_module, "_download", lambda url, *where: (asked.append(url), download(url, *where)))
+    names = [name for name, _ in datasets.MNIST.resources]
+    MNIST(data_dir="here", **SMALL).prepare_data()
+    MNIST(data_dir="here", **SMALL).prepare_data()
+    assert asked == [mirror + name for name in names for mirror in mirrors]
+    assert sorted(os.listdir("here")) == ["MNIST"]
+    assert sorted(os.listdir("here/MNIST/raw")) == sorted(names)
