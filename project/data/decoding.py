@@ -3,6 +3,7 @@
 import ctypes
 import signal
 import sys
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from io import BytesIO
 from typing import Any
@@ -27,7 +28,8 @@ def decode(content: bytes, side: int) -> Tensor:
         ValueError: `content` is no whole image, in one line.
     """
     try:
-        with Image.open(BytesIO(content)) as image:
+        # Pillow warns of odd descriptions beside the pixels, in each worker and epoch anew; the pixels decide.
+        with warnings.catch_warnings(action="ignore"), Image.open(BytesIO(content)) as image:
             image.draft(None, (2 * side, 2 * side))  # a large JPEG is then decoded at a part of its size, far faster
             shown = _as_rgb(ImageOps.exif_transpose(image))
             return torch.from_numpy(np.array(ImageOps.fit(shown, (side, side), Image.Resampling.BILINEAR)))
