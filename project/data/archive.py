@@ -37,10 +37,10 @@ class RemoteFile:
     def name(self) -> str:
         return self.urls[0].rsplit("/", 1)[-1]
 
-    def check(self, path: Path) -> None:
+    def check(self, path: Path, data_dir: Path) -> None:
         """Raises UserError where the file at `path` is not the one that is meant."""
         if not check_integrity(path, self.md5):
-            raise UserError(f"--data.data_dir {path.parent}: {path} is damaged (its MD5 sum differs); delete it")
+            raise UserError(f"--data.data_dir {data_dir}: {path} is damaged (its MD5 sum differs); delete it")
 
     def fetch(self, path: Path, data_dir: Path, place: Path) -> None:
         """Write the file to `path`, whole, from the first address that has it.
@@ -56,7 +56,7 @@ class RemoteFile:
             for url in tuple(waiting):
                 try:
                     _download(url, path, ANSWER_SECONDS / len(self.urls))
-                    return self.check(path)
+                    return self.check(path, data_dir)
                 except (OSError, UserError) as error:
                     problem = f"{url} cannot be fetched ({error})"
                     if isinstance(error, TimeoutError) and not path.exists():
@@ -103,7 +103,7 @@ class Archive:
         remote = RemoteFile([self.url], self.md5)
         archive = data_dir / remote.name
         if archive.exists():
-            remote.check(archive)
+            remote.check(archive, data_dir)
         else:
             archive = unfinished / remote.name
             remote.fetch(archive, data_dir, data_dir)
@@ -135,7 +135,7 @@ class LooseFiles:
                         file.fetch(unfinished / file.name, data_dir, folder)
                         os.replace(unfinished / file.name, folder / file.name)
         for file in self.files:
-            file.check(folder / file.name)
+            file.check(folder / file.name, data_dir)
 
 
 @contextmanager

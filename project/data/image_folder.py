@@ -23,10 +23,10 @@ NAMED = 5  # files in an error
 class ImageFolder(ImageDataModule):
     """A folder of one's own images of any sizes and modes, in a sub-folder for each class; it may exceed the memory.
 
-    Where it has the sub-folders train and test, these have the sub-folders for the classes. Else a tenth of the images,
-    chosen by a fixed seeded permutation of their sorted names, is the test set. Hidden files, Thumbs.db and desktop.ini
-    are left out. Before the first run every file is decoded once; the verdicts, and the sums from which the
-    normalisation over the training images comes, are kept in the folder's .checked-<image_size>.json.
+    Where its sub-folders train and test have sub-folders, these are the classes. Else a tenth of the images, chosen by
+    a fixed seeded permutation of their sorted names, is the test set. Hidden files, Thumbs.db and desktop.ini are left
+    out. Before the first run every file is decoded once; what was found, and the sums from which the normalisation over
+    the images that are not the test set's comes, are kept in the folder's .checked-<image_size>.json.
     """
 
     evaluation_batch = 1
@@ -61,17 +61,20 @@ class ImageFolder(ImageDataModule):
     def _list_files(self) -> None:
         """Set names, class names and the number of training images."""
         self.names = sorted(_walk(self.data_dir))
-        tops = {name.partition("/")[0] for name in self.names if "/" in name}
-        self._parted = {"train", "test"} <= tops
-        known = {self._class(name) for name in self.names if not (self._parted and name.startswith("test/"))}
-        self.class_names = self.folders = tuple(sorted(known - {""}))
-        if len(self.folders) < 2:
-            state = "has no files for two classes" if self.data_dir.is_dir() else "there is no such folder"
+        deep = {name.partition("/")[0] for name in self.names if name.count("/") > 1}
+        self._parted = {"train", "test"} <= deep
+        known = {self._class(name) for name in self.names if not (self._parted and name.startswith("test/"))} - {""}
+        self.class_names = self.folders = tuple(sorted(known))
+        problem = "" if len(known) > 1 else "has no files for two classes"
+        if "train" in deep and not self._parted:
+            problem = "its train has sub-folders, but there is no test that has them too"
+        if problem:
             raise UserError(
-                f"--data.data_dir {self.data_dir}: {state}; give a folder that has a sub-folder of images for each "
-                "class, or that has train and test, which have them"
+                f"--data.data_dir {self.data_dir}: {problem if self.data_dir.is_dir() else 'there is no such folder'}; "
+                "give a folder that has a sub-folder of images for each class, or that has train and test, which have "
+                "them"
             )
-        train, _ = self._divided([name for name in self.names if self._class(name) in known - {""}])
+        train, _ = self._divided([name for name in self.names if self._class(name) in known])
         self.training_images = len(train)
 
     def _class(self, name: str) -> str:
@@ -106,7 +109,8 @@ class ImageFolder(ImageDataModule):
         checked = check_files(self.data_dir, inside, self.image_shape[1], self.workers)
         problems = stray | {name: file.found for name, file in checked.items() if isinstance(file.found, str)}
         if problems:
-            self._report([f"{name} ({problem})" for name, problem in sorted(problems.items())])
+            said = [f"{name} ({problem})" for name, problem in sorted(problems.items())]
+            self._report([one.encode(errors="backslashreplace").decode() for one in said])  # a name may be no UTF-8
         return {name: file for name, file in checked.items() if name not in problems}
 
     def _report(self, problems: list[str]) -> None:

@@ -215,6 +215,27 @@ def spoil(folder: Path) -> list[str]:
     ]
 
 
+def test_parts_other_than_train_and_test_are_no_classes(capsys: pytest.CaptureFixture[str]) -> None:
+    for part in ("train", "val"):
+        write_image_folder(Path("images") / part, count=3)
+    with pytest.raises(UserError, match="its train has sub-folders, but there is no test that has them too"):
+        data()
+    write_image_folder(Path("images/test"), count=3)
+    with pytest.raises(UserError, match=r"6 of 18 files .* val/cat/0.jpg \(in no class's folder\)"):
+        data(batch_size=2, val_size=2).prepare_data()
+
+
+def test_names_that_are_no_text(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    odd = os.fsdecode(b"\xff.png")
+    shutil.copy(folder / "cat/1.png", folder / "cat" / odd)
+    (folder / "dog" / odd).touch()
+    made = ready(skip_damaged=True, workers=1)
+    assert f"cat/{odd}" in {*made.train.names, *made.val.names, *made.test.names}  # type: ignore[attr-defined]
+    assert len(made.fingerprint()) == 64
+    assert "dog/\\udcff.png (no image)" in capsys.readouterr().out
+    training(made.train)
+
+
 COMMAND = ["fit", "--config", str(CONFIGS / "mlp.yaml"), "--config", str(CONFIGS / "data/image_folder.yaml")]
 QUICK = ["--data.data_dir", "images", "--data.image_size", "16", "--data.batch_size", "4", "--data.shift", "2"]
 WORDS = [*COMMAND, *QUICK, "--trainer.accelerator", "cpu"]

@@ -106,7 +106,7 @@ def test_a_damaged_file_is_named(
         main(["fit", *words, "--data.data_dir", "tiny", "--data.batch_size", "10", "--trainer.accelerator", "cpu"])
     assert stopped.value.code == 2
     said = capsys.readouterr().err
-    assert said.startswith("error: ")
+    assert said.startswith("error: --data.data_dir tiny: ")
     assert said.count("\n") == 1
     assert f"{FIRST[name]} is damaged (its MD5 sum differs); delete" in said
 
