@@ -14,6 +14,7 @@ from torchmetrics import MeanMetric, MetricCollection
 from torchmetrics.classification import MulticlassAccuracy
 
 from project.data.batches import Batch
+from project.errors import UserError
 from project.optim import Plateau
 from project.test_time_augmentation import Views, views_logits
 
@@ -37,7 +38,8 @@ class Classifier(LightningModule):
         """Put the parts together.
 
         Args:
-            network: From images [N, C, H, W] to logits [N, num_classes].
+            network: From images [N, C, H, W] to logits [N, num_classes]; in training also to a tuple of these and the
+                logits of auxiliary heads, whose losses count network.auxiliary_weight each.
             num_classes: Number of classes; linked from the data.
             loss: From logits [N, num_classes] and labels [N] to one number; the same for train, val and test.
             optimizer: Makes the optimizer of the network's parameters.
@@ -53,6 +55,7 @@ class Classifier(LightningModule):
         self.loss = loss
         self.optimizer = optimizer
         self.lr_scheduler = lr_scheduler
+        self.backbone_rate: float | None = None  # as a fraction of the optimizer's rate, set by Finetuning
         if compile:
             self.network.compile()
         metrics = MetricCollection(
@@ -73,6 +76,13 @@ class Classifier(LightningModule):
         """Images [N, C, H, W] to logits [N, num_classes]."""
         logits: Tensor = self.network(images)
         return logits
+
+    def setup(self, stage: str) -> None:
+        """Tell a network that normalises images in its own way how the data does."""
+        renormalise_from = getattr(self.network, "renormalise_from", None)
+        if renormalise_from is not None:
+            data: Any = self.trainer.datamodule  # type: ignore[attr-defined]
+            renormalise_from(data.mean, data.std)
 
     def on_train_start(self) -> None:
         """Let a network that is made from the data see it, once: a checkpoint brings what was made."""
@@ -142,12 +152,29 @@ class Classifier(LightningModule):
     def make_optimizer(self, total_steps: int) -> tuple[Optimizer, LRScheduler | None]:
         """The optimizer, and the schedule for a run of so many steps. Raises ValueError for options out of range."""
         optimizer = self.optimizer(self.network.parameters())
+        if self.backbone_rate is not None:
+            _slow_down(optimizer, set(self.network.backbone.parameters()), self.backbone_rate)  # type: ignore
         return optimizer, self.lr_scheduler and self.lr_scheduler(optimizer, total_steps)
 
     def _step(self, batch: Batch, metrics: MetricCollection) -> Tensor:
+        """The loss that training minimises; what is measured is of the main logits alone."""
         images, labels = batch
-        logits = self(images)
+        outputs = self(images)
+        logits, *auxiliary = outputs if isinstance(outputs, tuple) else (outputs,)
         loss: Tensor = self.loss(logits, labels)
         measured: dict[str, Any] = {"preds": logits.detach(), "target": labels, "value": loss.detach()}
         metrics.update(**measured, weight=len(labels))
+        for more in auxiliary:
+            loss = loss + self.network.auxiliary_weight * self.loss(more, labels)
         return loss
+
+
+def _slow_down(optimizer: Optimizer, weights: set[nn.Parameter], rate: float) -> None:
+    """Put `weights` into a group of their own, at a fraction of the rate. Raises ValueError where there are groups."""
+    if len(optimizer.param_groups) > 1:
+        name = type(optimizer).__name__
+        raise UserError(f"--model.optimizer {name}: has groups of its own; Finetuning needs one without, such as AdamW")
+    (group,) = optimizer.param_groups
+    slow = [parameter for parameter in group["params"] if parameter in weights]
+    group["params"] = [parameter for parameter in group["params"] if parameter not in weights]
+    optimizer.add_param_group({**group, "params": slow, "lr": rate * group["lr"]})

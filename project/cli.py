@@ -36,6 +36,8 @@ from project.errors import UserError
 from project.interruption import REQUEUE, Interrupted, job, requeue, requeued
 from project.memory import keep_freed_memory
 from project.messages import check_config_files, explain
+from project.networks import TorchvisionModel
+from project.pretrained import load_weights
 from project.quiet import quieten
 from project.trainer import ExperimentTrainer
 
@@ -201,6 +203,8 @@ class ExperimentCLI(LightningCLI):
         except ValueError as error:
             raise UserError(_root_cause(error)) from error
         self._try_parts()
+        if self.checkpoint is None and isinstance(self.model.network, TorchvisionModel):
+            load_weights(self.model.network)  # a checkpoint brings its own
         if self.checkpoint is not None:
             data = type(self.datamodule).__qualname__
             runs.check_fits(Path(self.options.ckpt_path), self.checkpoint, self.model.state_dict(), data)

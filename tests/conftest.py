@@ -8,7 +8,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from torchvision import datasets
+from torchvision.models import ResNet18_Weights, resnet18
 
 from project.data import CIFAR10
 
@@ -74,6 +76,23 @@ def archive(cifar10_dir: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder.rmdir()
     monkeypatch.setattr(datasets.CIFAR10, "tgz_md5", hashlib.md5(packed.read_bytes()).hexdigest())
     return packed
+
+
+@pytest.fixture(scope="session")
+def filled_torch_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    home = tmp_path_factory.mktemp("torch")
+    path = home / "hub/checkpoints" / Path(ResNet18_Weights.DEFAULT.url).name
+    path.parent.mkdir(parents=True)
+    torch.manual_seed(7)
+    torch.save(resnet18().state_dict(), path)
+    return home
+
+
+@pytest.fixture
+def resnet18_weights(filled_torch_home: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The file that torchvision's weights of ResNet-18 are looked for in; its numbers are random."""
+    monkeypatch.setenv("TORCH_HOME", str(filled_torch_home))
+    return next(filled_torch_home.rglob("*.pth"))
 
 
 def _write_batch(path: Path, random: np.random.Generator) -> str:

@@ -26,6 +26,8 @@ SMALL = [
     "--trainer.accelerator",
     "cpu",
 ]
+# What makes an experiment quick enough for a test.
+QUICKER = {"finetune": ["--model.network.image_size", "32"]}
 
 
 def named(path: Path) -> str:
@@ -45,9 +47,11 @@ def results(experiment: str) -> dict[str, float]:
     return found
 
 
+@pytest.mark.usefixtures("resnet18_weights")
 @pytest.mark.parametrize("config", EXPERIMENTS, ids=named)
 def test_experiment(config: Path, cifar10_dir: Path) -> None:
-    main(["fit", "--config", str(config), "--data.data_dir", str(cifar10_dir), *SMALL])
+    quicker = QUICKER.get(config.stem, [])
+    main(["fit", "--config", str(config), "--data.data_dir", str(cifar10_dir), *SMALL, *quicker])
     classes = flat(yaml.safe_load(config.read_text())).get("data.init_args.classes") or range(10)
     assert results(config.stem)["steps"] == (20 * len(classes) - 20) // 20  # 20 images of each class, 20 for validation
     assert 0 <= results(config.stem)["test/accuracy"] <= 1

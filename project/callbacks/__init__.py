@@ -2,6 +2,7 @@
 
 from project.callbacks.checkpoints import Checkpoints
 from project.callbacks.epoch_lines import EpochLines
+from project.callbacks.finetuning import Finetuning
 from project.callbacks.finite_loss import FiniteLoss
 from project.callbacks.given_options import GivenOptions
 from project.callbacks.predictions import Predictions
@@ -11,6 +12,7 @@ from project.callbacks.stopwatch import Stopwatch
 __all__ = [
     "Checkpoints",
     "EpochLines",
+    "Finetuning",
     "FiniteLoss",
     "GivenOptions",
     "Predictions",

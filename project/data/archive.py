@@ -55,7 +55,7 @@ class RemoteFile:
                 time.sleep(attempt)
             for url in tuple(waiting):
                 try:
-                    _download(url, path, ANSWER_SECONDS / len(self.urls))
+                    download(url, path, ANSWER_SECONDS / len(self.urls))
                     return self.check(path, data_dir)
                 except (OSError, UserError) as error:
                     problem = f"{url} cannot be fetched ({error})"
@@ -154,7 +154,8 @@ def _alone(data_dir: Path, name: str) -> Iterator[Path]:
         raise UserError(f"--data.data_dir {data_dir}: cannot be written ({error.strerror or error})") from None
 
 
-def _download(url: str, path: Path, answer_seconds: float) -> None:
+def download(url: str, path: Path, answer_seconds: float = ANSWER_SECONDS) -> None:
+    """Write what is at `url` to `path`. Raises OSError, soon where there is no answer."""
     with _open(url, answer_seconds) as response, path.open("wb") as file:
         while block := response.read(1 << 20):
             file.write(block)

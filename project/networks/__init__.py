@@ -3,6 +3,16 @@
 from project.networks.convnet import ConvNet
 from project.networks.mlp import MLP
 from project.networks.perceptron import Perceptron, PerceptronCriterion
+from project.networks.resnet import ResNet18
+from project.networks.torchvision_model import TorchvisionModel
 from project.networks.whitened import WhitenedConvNet
 
-__all__ = ["MLP", "ConvNet", "Perceptron", "PerceptronCriterion", "WhitenedConvNet"]
+__all__ = [
+    "MLP",
+    "ConvNet",
+    "Perceptron",
+    "PerceptronCriterion",
+    "ResNet18",
+    "TorchvisionModel",
+    "WhitenedConvNet",
+]

@@ -1,0 +1,178 @@
+"""Any classification network of torchvision, by its name."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from typing import Any
+
+import torch
+import torchvision
+from torch import Tensor, nn
+from torchvision.models import get_model, get_model_weights, list_models
+
+
+@dataclass(frozen=True)
+class Auxiliary:
+    """Heads in the middle of a network, which only learn along with it.
+
+    Their last layers, in the order of the network's outputs; the weight of each one's loss; the smallest image's side.
+    """
+
+    layers: tuple[str, ...]
+    weight: float
+    side: int
+
+
+AUXILIARY = {
+    "inception_v3": Auxiliary(("AuxLogits.fc",), 0.4, 299),  # Szegedy et al., arXiv 1512.00567; 0.4 as in TF-Slim
+    "googlenet": Auxiliary(("aux2.fc2", "aux1.fc2"), 0.3, 15),  # Szegedy et al., arXiv 1409.4842, section 5
+}
+# How the files of DenseNet's weights name what torchvision's modules now call norm1 or conv2.
+OLD_NAME = re.compile(r"^(.*denselayer\d+\.(?:norm|conv))\.([12]\.\w+)$")
+
+
+class TorchvisionModel(nn.Module):
+    """A network of torchvision whose last layer is a new one.
+
+    Images come as the data normalises them and get the size and the normalisation that the network's weights were
+    trained with; grey ones become three equal channels. `backbone` is the network up to its last layer, `heads` that
+    layer and those of auxiliary heads, all of them linear. The weights are put in by project.pretrained, which the
+    command line calls where no checkpoint brings them.
+    """
+
+    scale: Tensor
+    offset: Tensor
+
+    def __init__(
+        self,
+        num_classes: int,
+        image_shape: tuple[int, int, int] = (3, 32, 32),
+        name: str = "resnet18",
+        weights: str | None = None,
+        image_size: int | None = None,
+    ) -> None:
+        """Build the network with random weights.
+
+        Args:
+            num_classes: Number of logits; linked from the data.
+            image_shape: (C, H, W) of an image, C 1 or 3; linked from the data.
+            name: One of torchvision's classification networks, such as resnet18, inception_v3 or vit_b_16.
+            weights: What training begins from: default, torchvision's best; a name of its others, such as
+                IMAGENET1K_V1; or a file with a state dict of that network, whose last layer is left out. None begins
+                from random weights. A run that goes on from a checkpoint needs no other weights and reads none.
+            image_size: Side in pixels that images are resized to; None takes the side that the weights were trained
+                with, mostly 224. Fewer pixels train faster. Below 299 inception_v3 has no auxiliary head.
+        """
+        super().__init__()
+        known = _checked_weights(name, weights)
+        preset = known.transforms()
+        side = preset.crop_size[0] if image_size is None else image_size
+        _check_images(name, image_shape[0], side, known.meta["min_size"][0])
+        self.name, self.weights, self.side, self.interpolation = name, weights, side, preset.interpolation.value
+        self.backbone = _built(name, side, pretrained=weights is not None)
+        layers = [_last_layer(self.backbone), *_auxiliary_layers(name, side)]
+        sizes = [_inputs(self.backbone.get_submodule(layer)) for layer in layers]
+        for layer in layers:
+            self.backbone.set_submodule(layer, nn.Identity())
+        self.heads = nn.ModuleList(nn.Linear(size, num_classes) for size in sizes)
+        self.auxiliary_weight = AUXILIARY[name].weight if name in AUXILIARY else 0.0
+        self._left_out = tuple(f"{layer}." for layer in (*layers, *_missing_parts(name, side)))
+        self.mean, self.std = preset.mean, preset.std
+        self.register_buffer("scale", torch.ones(3, 1, 1))
+        self.register_buffer("offset", torch.zeros(3, 1, 1))
+
+    def renormalise_from(self, mean: Sequence[float], std: Sequence[float]) -> None:
+        """Take images that are normalised by `mean` and `std`, channel by channel, of pixels from 0 to 1."""
+        own_mean, own_std = torch.tensor(self.mean), torch.tensor(self.std)
+        self.scale.copy_((torch.tensor(std) / own_std)[:, None, None])
+        self.offset.copy_(((torch.tensor(mean) - own_mean) / own_std)[:, None, None])
+
+    def load_weights(self, state: dict[str, Tensor]) -> None:
+        """Put in the weights of the whole network but for its last layers. Raises RuntimeError where they do not fit.
+
+        Args:
+            state: torchvision's, which is changed: a copy would lose the versions that come with it.
+        """
+        for name in list(state):
+            if name.startswith(self._left_out):
+                del state[name]
+            elif match := OLD_NAME.match(name):
+                state[match[1] + match[2]] = state.pop(name)
+        self.backbone.load_state_dict(state)
+
+    def input(self, images: Tensor) -> Tensor:
+        """Images [N, C, H, W] as the backbone takes them, [N, 3, side, side]."""
+        images = images * self.scale + self.offset
+        if images.shape[2:] == (self.side, self.side):
+            return images
+        return nn.functional.interpolate(images, (self.side, self.side), mode=self.interpolation, antialias=True)
+
+    def forward(self, images: Tensor) -> Tensor | tuple[Tensor, ...]:
+        """Images [N, C, H, W] to logits [N, num_classes]; in training, to a tuple with those of auxiliary heads too."""
+        features = self.backbone(self.input(images))
+        if isinstance(features, Tensor):
+            logits: Tensor = self.heads[0](features)
+            return logits
+        return tuple(head(part) for head, part in zip(self.heads, features, strict=True))
+
+
+def _checked_weights(name: str, weights: str | None) -> Any:
+    """torchvision's entry of the weights, which has size and normalisation; a file and random weights take default's.
+
+    Raises ValueError for an unknown network.
+    """
+    names = list_models(module=torchvision.models)
+    if name not in names:
+        near = ", ".join(get_close_matches(name, names) or names)
+        raise ValueError(f"--model.network.name {name}: torchvision has no such network; the nearest are {near}")
+    entries = get_model_weights(name)
+    return entries.__members__.get(weights, entries.DEFAULT)
+
+
+def _check_images(name: str, channels: int, side: int, smallest: int) -> None:
+    if channels not in (1, 3):
+        raise ValueError(f"TorchvisionModel needs images of 1 or 3 channels, not {channels}")
+    if side < smallest:
+        raise ValueError(f"--model.network.image_size {side}: {name} needs at least {smallest}")
+
+
+def _built(name: str, side: int, pretrained: bool) -> nn.Module:
+    options: dict[str, Any] = {}
+    if name in AUXILIARY:  # the pretrained ones expect another normalisation, which they make themselves
+        with_heads = bool(_auxiliary_layers(name, side))
+        options = {"aux_logits": with_heads, "transform_input": pretrained, "init_weights": True}
+    elif name.startswith("vit_"):
+        options = {"image_size": side}
+    elif name == "maxvit_t":
+        options = {"input_size": (side, side)}
+    try:
+        network: nn.Module = get_model(name, **options)
+    except (AssertionError, ValueError) as error:
+        raise ValueError(f"--model.network.image_size {side}: {name} cannot take it ({error})") from error
+    return network
+
+
+def _last_layer(network: nn.Module) -> str:
+    """The name of the layer that gives the logits; SqueezeNet's is a convolution, before pooling."""
+    linear, convolutions = (
+        [name for name, layer in network.named_modules() if isinstance(layer, kind)] for kind in (nn.Linear, nn.Conv2d)
+    )
+    last: str = (linear or convolutions)[-1]
+    return last
+
+
+def _inputs(layer: nn.Module) -> int:
+    size = layer.in_features if isinstance(layer, nn.Linear) else layer.in_channels
+    assert isinstance(size, int)
+    return size
+
+
+def _auxiliary_layers(name: str, side: int) -> tuple[str, ...]:
+    return AUXILIARY[name].layers if name in AUXILIARY and side >= AUXILIARY[name].side else ()
+
+
+def _missing_parts(name: str, side: int) -> set[str]:
+    """The auxiliary heads that a network for smaller images is built without."""
+    every = AUXILIARY[name].layers if name in AUXILIARY else ()
+    return {layer.partition(".")[0] for layer in every if layer not in _auxiliary_layers(name, side)}

@@ -1,0 +1,75 @@
+"""The files of torchvision's pretrained weights: finding, fetching and reading them."""
+
+import hashlib
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import torch
+from torchvision.models import get_model_weights
+
+from project.data.archive import download
+from project.errors import UserError
+from project.networks import TorchvisionModel
+
+
+def load_weights(network: TorchvisionModel) -> None:
+    """Put into `network` the weights that it was made to begin from, without running code from their file.
+
+    Raises:
+        UserError: their file is not there and cannot be fetched, is damaged, or is of another network.
+    """
+    if network.weights is None:
+        return
+    path = _found(network.name, network.weights)
+    try:
+        network.load_weights(torch.load(path, "cpu", weights_only=True))
+        if not all(weights.isfinite().all() for weights in network.state_dict().values()):
+            raise ValueError("not every number in it is finite")
+    # torch.load has no exception of its own: what it raises depends on where a file is broken.
+    except Exception as error:
+        reason = " ".join(str(error).split())[:200]
+        raise UserError(
+            f"--model.network.weights {network.weights}: {path} does not hold weights of {network.name} ({reason}); "
+            "give a file of torchvision's that does, or delete it to fetch it anew"
+        ) from None
+
+
+def _found(name: str, weights: str) -> Path:
+    """The file of the weights, which torchvision's own name stands for, fetched where it is missing."""
+    entries: Any = get_model_weights(name)
+    entry = entries.DEFAULT if weights == "default" else entries.__members__.get(weights)
+    if entry is None:
+        if not Path(weights).is_file():
+            names = ", ".join(("default", *(known.name for known in entries)))
+            raise UserError(f"--model.network.weights {weights}: there is no such file; give one, or {names}")
+        return Path(weights)
+    path = Path(torch.hub.get_dir(), "checkpoints", Path(entry.url).name)
+    if not path.exists():
+        _fetch(entry.url, path, weights)
+    return path
+
+
+def _fetch(url: str, path: Path, weights: str) -> None:
+    """Fetch beside `path`, then rename: whoever reads it finds all of it."""
+    print(f"fetching {url} into {path.parent}", flush=True)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=path.parent, prefix=".unfinished-") as folder:
+            unfinished = Path(folder) / path.name
+            download(url, unfinished)
+            _check_sum(unfinished)
+            unfinished.replace(path)
+    except OSError as error:
+        raise UserError(
+            f"--model.network.weights {weights}: {path.name} is not there and {url} cannot be fetched ({error}); "
+            f"put {path.name} into {path.parent}, or give the path of a file"
+        ) from None
+
+
+def _check_sum(path: Path) -> None:
+    """Raises OSError where a file does not have the sum whose first digits end its name, as torchvision has it."""
+    with path.open("rb") as file:
+        digits = hashlib.file_digest(file, "sha256").hexdigest()
+    if not digits.startswith(path.stem.rpartition("-")[2]):
+        raise OSError("what came is damaged: its SHA-256 sum differs")

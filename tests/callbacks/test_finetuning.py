@@ -1,0 +1,92 @@
+"""First the head learns, then all, the backbone at a lower rate; and a resumed run is the run that was not stopped."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+
+from project.benchmarks.comparison import differences
+from project.classifier import Classifier
+from project.cli import main
+from tests.conftest import CONFIGS
+
+WHOLE, RESUMED = Path("lightning_logs/finetune/version_0"), Path("lightning_logs/finetune/version_1")
+STEPS = 3
+NETWORK = ["--model.network.name", "shufflenet_v2_x0_5", "--model.network.weights", "null"]
+QUICK = ["--model.network.image_size", "32", "--data.batch_size", "20", "--data.val_size", "1377"]
+WORDS = [
+    *("--config", str(CONFIGS / "finetune.yaml"), "--config", str(CONFIGS / "data/digits.yaml"), *NETWORK, *QUICK),
+    *("--trainer.max_epochs", "3", "--trainer.accelerator", "cpu", "--trainer.limit_val_batches", "1"),
+]
+
+
+class Stopped(Exception):
+    """What ends a run before its time."""
+
+
+@pytest.fixture
+def watch(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Fit, and before each step call `see` with what trains."""
+
+    def fit(words: list[str], see: Callable[[Classifier], None]) -> None:
+        original = Classifier.training_step
+
+        def training_step(self: Classifier, batch: object, batch_idx: int) -> Tensor:
+            see(self)
+            return original(self, batch, batch_idx)
+
+        with monkeypatch.context() as patched:
+            patched.setattr(Classifier, "training_step", training_step)
+            main(["fit", *words])
+
+    return fit
+
+
+def test_head_first_then_all_of_it(watch: Callable[..., None]) -> None:
+    weights: list[dict[str, Tensor]] = []
+    rates: list[list[float]] = []
+
+    def see(classifier: Classifier) -> None:
+        weights.append({name: value.clone() for name, value in classifier.network.state_dict().items()})
+        rates.append([group["lr"] for group in classifier.trainer.optimizers[0].param_groups])
+
+    watch(WORDS, see)
+    assert len(weights) == 3 * STEPS
+    frozen = [name for name, value in weights[0].items() if torch.equal(value, weights[STEPS][name])]
+    assert {name for name in weights[0] if not name.startswith("heads.")} == set(frozen)
+    still = [name for name, value in weights[STEPS].items() if torch.equal(value, weights[-1][name])]
+    assert set(still) == {"scale", "offset"}
+    for number, (head, backbone) in enumerate(rates):
+        assert head == pytest.approx(0.002 * (1 - number / (3 * STEPS)))
+        assert backbone == pytest.approx(0.1 * head)
+
+
+AVERAGED = ["--trainer.callbacks+", "EMAWeightAveraging"]
+
+
+@pytest.mark.parametrize("options", [[], AVERAGED, ["--model.lr_scheduler", "OneCycle"]], ids=["", "averaged", "cycle"])
+@pytest.mark.parametrize("step", [2, STEPS, STEPS + 2, 2 * STEPS, 2 * STEPS + 1])
+def test_a_resumed_run_is_the_same(watch: Callable[..., None], step: int, options: list[str]) -> None:
+    def stop(classifier: Classifier) -> None:
+        if classifier.global_step == step:
+            raise Stopped
+
+    words = [*WORDS, *options, "--checkpoints.every_n_steps", "1"]
+    main(["fit", *words])
+    with pytest.raises(Stopped):
+        watch(words, stop)
+    main(["fit", *words, "--ckpt_path", "last"])
+    assert differences(WHOLE, RESUMED) == []
+
+
+def test_a_new_rate_counts_for_both_parts(watch: Callable[..., None]) -> None:
+    main(["fit", *WORDS, "--trainer.max_epochs", "2", "--model.lr_scheduler", "null"])
+    rates: list[list[float]] = []
+    options = ["--model.lr_scheduler", "null", "--model.optimizer.lr", "0.004", "--ckpt_path", "last"]
+    watch(
+        [*WORDS, *options],
+        lambda classifier: rates.append([g["lr"] for g in classifier.trainer.optimizers[0].param_groups]),
+    )
+    assert rates == [pytest.approx([0.004, 0.0004])] * STEPS

@@ -1,0 +1,213 @@
+"""torchvision's networks: their new heads, their own input, their weights, and what is wrong with a file of them."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+from urllib.error import URLError
+
+import pytest
+import torch
+import torchvision
+from torch import nn
+from torchvision.models import get_model, get_model_weights, list_models, regnet
+
+from project import pretrained
+from project.classifier import Classifier
+from project.cli import main
+from project.data import archive
+from project.networks import ResNet18, TorchvisionModel
+from tests.conftest import CONFIGS
+
+NAMES = list_models(module=torchvision.models)
+MEAN, STD = (0.4, 0.5, 0.6), (0.2, 0.25, 0.3)
+SMALL = ["--model.network.image_size", "16", "--trainer.max_steps", "1", "--trainer.accelerator", "cpu"]
+FIT = ["fit", "--config", str(CONFIGS / "finetune.yaml"), "--config", str(CONFIGS / "data/digits.yaml"), *SMALL]
+
+
+@pytest.fixture
+def meta(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Tensors without numbers, which cost nothing; RegNet computes its widths with some that have."""
+    original = regnet.BlockParams.from_init_params
+
+    def computed(*args: Any, **options: Any) -> Any:
+        with torch.device("cpu"):
+            return original(*args, **options)
+
+    monkeypatch.setattr(regnet.BlockParams, "from_init_params", computed)
+    with torch.device("meta"):
+        yield
+
+
+def test_resnet18_for_cifar() -> None:
+    network = ResNet18(10)
+    assert sum(weights.numel() for weights in network.parameters()) == 11_173_962
+    shapes: list[torch.Size] = []
+    network.layers.layer4.register_forward_hook(lambda *seen: shapes.append(seen[2].shape))
+    assert network(torch.randn(2, 3, 32, 32)).shape == (2, 10)
+    assert shapes == [(2, 512, 4, 4)]
+    assert ResNet18(7, (1, 8, 8))(torch.randn(2, 1, 8, 8)).shape == (2, 7)
+
+
+@pytest.mark.usefixtures("meta")
+@pytest.mark.parametrize("name", NAMES)
+def test_every_network_has_a_new_head(name: str) -> None:
+    network = TorchvisionModel(7, name=name).eval()
+    assert network(torch.zeros(2, 3, 32, 32)).shape == (2, 7)
+    parameters = sum(weights.numel() for weights in get_model(name).parameters())
+    (head, *auxiliary) = network.heads
+    difference = head.in_features * (1000 - 7) + (0 if name == "maxvit_t" else 1000) - 7
+    if name == "inception_v3":
+        difference += (768 + 1) * (1000 - 7)
+    if name == "googlenet":  # torchvision's has its auxiliary heads only where they are asked for
+        difference -= sum(weights.numel() for part in ("aux1", "aux2") for weights in part_of(network, part))
+        difference -= 2 * (1024 + 1) * 7
+    assert parameters - sum(weights.numel() for weights in network.parameters()) == difference
+    assert len(auxiliary) == {"inception_v3": 1, "googlenet": 2}.get(name, 0)
+
+
+def part_of(network: TorchvisionModel, part: str) -> Iterator[nn.Parameter]:
+    return network.backbone.get_submodule(part).parameters()
+
+
+@pytest.mark.parametrize("name", ["resnet18", "efficientnet_v2_l", "inception_v3"])
+def test_its_own_normalisation(name: str) -> None:
+    """An image that the data has normalised is what torchvision's own preset makes of its pixels."""
+    pixels = torch.randint(256, (2, 3, 80, 80), dtype=torch.uint8)
+    preset = get_model_weights(name).DEFAULT.transforms(crop_size=80, resize_size=80)
+    network = TorchvisionModel(7, name=name, image_size=80) if name != "efficientnet_v2_l" else on_meta(name)
+    network.renormalise_from(MEAN, STD)
+    mean, std = (torch.tensor(values)[:, None, None] for values in (MEAN, STD))
+    torch.testing.assert_close(network.input((pixels / 255 - mean) / std), preset(pixels), atol=1e-5, rtol=0)
+
+
+def on_meta(name: str) -> TorchvisionModel:
+    with torch.device("meta"):
+        network = TorchvisionModel(7, name=name, image_size=80)
+    network.scale, network.offset = torch.ones(3, 1, 1), torch.zeros(3, 1, 1)
+    return network
+
+
+def test_grey_images_and_its_own_size() -> None:
+    network = TorchvisionModel(7, (1, 8, 8), name="squeezenet1_1")
+    network.renormalise_from([0.3], [0.5])
+    images = network.input(torch.randn(2, 1, 8, 8))
+    assert images.shape == (2, 3, 224, 224)
+    own = (images * torch.tensor(network.std)[:, None, None]) + torch.tensor(network.mean)[:, None, None]
+    torch.testing.assert_close(own[:, 0], own[:, 2])
+
+
+@pytest.mark.parametrize(("name", "side", "weight"), [("inception_v3", 299, 0.4), ("googlenet", 64, 0.3)])
+def test_auxiliary_heads_count_in_the_loss_alone(name: str, side: int, weight: float) -> None:
+    torch.manual_seed(0)
+    network = TorchvisionModel(3, name=name, image_size=side)
+    classifier = Classifier(network, 3, nn.CrossEntropyLoss())
+    images, labels = torch.randn(2, 3, 32, 32), torch.tensor([0, 2])
+    torch.manual_seed(1)  # of dropout
+    loss = classifier._step((images, labels), classifier.train_metrics)
+    torch.manual_seed(1)
+    logits, *auxiliary = network(images)
+    assert len(auxiliary) == len(network.heads) - 1 > 0
+    main_loss = nn.functional.cross_entropy(logits, labels)
+    expected = main_loss + weight * sum(nn.functional.cross_entropy(more, labels) for more in auxiliary)
+    torch.testing.assert_close(loss, expected)
+    torch.testing.assert_close(classifier.train_metrics.compute()["train/loss"], main_loss)
+    loss.backward()
+    assert all(weights.grad is not None for weights in network.parameters())
+    assert network.eval()(images).shape == (2, 3)
+
+
+@pytest.mark.parametrize(
+    ("name", "side"), [("inception_v3", 75), ("googlenet", 32), ("densenet121", 32), ("mnasnet0_5", 32)]
+)
+def test_a_local_file(name: str, side: int, tmp_path: Path) -> None:
+    options = {"aux_logits": True, "init_weights": True} if name in ("inception_v3", "googlenet") else {}
+    source = get_model(name, **options)
+    state = source.state_dict()
+    for key in [key for key in state if "denselayer" in key]:  # as torchvision's own file has them
+        old = key.replace("norm1", "norm.1").replace("norm2", "norm.2").replace("conv1", "conv.1")
+        state[old.replace("conv2", "conv.2")] = state.pop(key)
+    torch.save(state, tmp_path / "weights.pth")
+    network = TorchvisionModel(3, name=name, weights=str(tmp_path / "weights.pth"), image_size=side)
+    pretrained.load_weights(network)
+    loaded = network.backbone.state_dict()
+    assert all(torch.equal(weights, source.state_dict()[key]) for key, weights in loaded.items())
+    assert len(loaded) > 0
+
+
+@pytest.fixture
+def error(capsys: pytest.CaptureFixture[str]) -> Callable[..., str]:
+    """The one line that a fit ends with, before it has begun a run."""
+
+    def line_of(*args: str) -> str:
+        with pytest.raises(SystemExit) as stopped:
+            main([*FIT, *args])
+        assert stopped.value.code == 2
+        (line,) = capsys.readouterr().err.strip().splitlines()
+        assert not list(Path().glob("lightning_logs/*/*"))
+        return line
+
+    return line_of
+
+
+CASES = [
+    (["--model.network.name", "resnt18"], "--model.network.name resnt18: torchvision has no such network; the nearest"),
+    (["--model.network.weights", "none.pth"], "none.pth: there is no such file; give one, or default, IMAGENET1K_V1"),
+    (["--model.network.name", "vgg11"], "--model.network.image_size 16: vgg11 needs at least 32"),
+    (["--model.network", "project.networks.MLP"], "--trainer.callbacks Finetuning: MLP has no backbone"),
+    (["--model.optimizer", "MuonSGD"], "--model.optimizer MuonSGD: has groups of its own"),
+    (["--trainer.callbacks.rate", "0"], "Finetuning's rate 0.0 must be above 0"),
+    (["--trainer.callbacks.unfreeze_at_epoch", "-1"], "Finetuning's unfreeze_at_epoch -1 must be at least 0"),
+]
+
+
+@pytest.mark.usefixtures("resnet18_weights")
+@pytest.mark.parametrize(("options", "expected"), CASES, ids=[" ".join(options) for options, _ in CASES])
+def test_option(error: Callable[..., str], options: list[str], expected: str) -> None:
+    assert expected in error(*options)
+
+
+def test_weights_that_cannot_be_fetched(
+    error: Callable[..., str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unreachable(url: str, timeout: float) -> None:
+        raise URLError("no network")
+
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
+    monkeypatch.setattr(archive, "urlopen", unreachable)
+    line = error()
+    folder = tmp_path / "torch/hub/checkpoints"
+    assert line.startswith("error: --model.network.weights default: resnet18-f37072fd.pth is not there and https://")
+    assert f"put resnet18-f37072fd.pth into {folder}, or give the path of a file" in line
+    assert list(folder.iterdir()) == []
+
+
+def test_fetched_weights_are_checked(
+    error: Callable[..., str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
+    monkeypatch.setattr(pretrained, "download", lambda url, path: path.write_bytes(b"half of it"))
+    assert "its SHA-256 sum differs" in error()
+    assert list((tmp_path / "torch/hub/checkpoints").iterdir()) == []
+
+
+def test_files_that_hold_no_weights(error: Callable[..., str], resnet18_weights: Path) -> None:
+    whole = resnet18_weights.read_bytes()
+    Path("half.pth").write_bytes(whole[: len(whole) // 2])
+    torch.save(get_model("squeezenet1_1").state_dict(), "other.pth")
+    state = torch.load(resnet18_weights, weights_only=True)
+    torch.save(state | {"conv1.weight": state["conv1.weight"] / 0}, "infinite.pth")
+    for name in ("half", "other", "infinite"):
+        line = error("--model.network.weights", f"{name}.pth")
+        assert f"--model.network.weights {name}.pth: {name}.pth does not hold weights of resnet18 (" in line
+
+
+def test_a_checkpoint_needs_no_other_weights(resnet18_weights: Path) -> None:
+    weights = Path("weights.pth")
+    weights.symlink_to(resnet18_weights)
+    words = [*FIT[1:], "--model.network.weights", str(weights)]
+    main(["fit", *words])
+    weights.unlink()
+    main(["test", *words, "--ckpt_path", "last"])
+    main(["fit", *words, "--trainer.max_steps", "2", "--ckpt_path", "last"])
+    saved = torch.load("lightning_logs/finetune/version_0/checkpoints/last.ckpt", weights_only=True)["state_dict"]
+    assert torch.equal(saved["network.backbone.conv1.weight"], torch.load(resnet18_weights)["conv1.weight"])
