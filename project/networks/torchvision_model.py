@@ -11,6 +11,8 @@ import torchvision
 from torch import Tensor, nn
 from torchvision.models import get_model, get_model_weights, list_models
 
+SMALLEST = 32  # pixels a side, of which most networks make 1; with fewer they would shrink what is one pixel already
+
 
 @dataclass(frozen=True)
 class Auxiliary:
@@ -26,7 +28,7 @@ class Auxiliary:
 
 AUXILIARY = {
     "inception_v3": Auxiliary(("AuxLogits.fc",), 0.4, 299),  # Szegedy et al., arXiv 1512.00567; 0.4 as in TF-Slim
-    "googlenet": Auxiliary(("aux2.fc2", "aux1.fc2"), 0.3, 15),  # Szegedy et al., arXiv 1409.4842, section 5
+    "googlenet": Auxiliary(("aux2.fc2", "aux1.fc2"), 0.3, SMALLEST),  # Szegedy et al., arXiv 1409.4842, section 5
 }
 # How the files of DenseNet's weights name what torchvision's modules now call norm1 or conv2.
 OLD_NAME = re.compile(r"^(.*denselayer\d+\.(?:norm|conv))\.([12]\.\w+)$")
@@ -62,13 +64,13 @@ class TorchvisionModel(nn.Module):
                 IMAGENET1K_V1; or a file with a state dict of that network, whose last layer is left out. None begins
                 from random weights. A run that goes on from a checkpoint needs no other weights and reads none.
             image_size: Side in pixels that images are resized to; None takes the side that the weights were trained
-                with, mostly 224. Fewer pixels train faster. Below 299 inception_v3 has no auxiliary head.
+                with, mostly 224. Fewer train faster, 32 at least. Below 299 inception_v3 has no auxiliary head.
         """
         super().__init__()
         known = _checked_weights(name, weights)
         preset = known.transforms()
         side = preset.crop_size[0] if image_size is None else image_size
-        _check_images(name, image_shape[0], side, known.meta["min_size"][0])
+        _check_images(name, image_shape[0], side, max(SMALLEST, *known.meta["min_size"]))
         self.name, self.weights, self.side, self.interpolation = name, weights, side, preset.interpolation.value
         self.backbone = _built(name, side, pretrained=weights is not None)
         layers = [_last_layer(self.backbone), *_auxiliary_layers(name, side)]
