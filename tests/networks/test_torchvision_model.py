@@ -1,6 +1,6 @@
 """torchvision's networks: their new heads, their own input, their weights, and what is wrong with a file of them."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from urllib.error import URLError
@@ -9,7 +9,7 @@ import pytest
 import torch
 import torchvision
 from torch import nn
-from torchvision.models import get_model, get_model_weights, list_models, regnet
+from torchvision.models import get_model, get_model_builder, get_model_weights, list_models, regnet
 
 from project import pretrained
 from project.classifier import Classifier
@@ -26,8 +26,8 @@ FIT = ["fit", "--config", str(CONFIGS / "finetune.yaml"), "--config", str(CONFIG
 
 
 @pytest.fixture
-def meta(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Tensors without numbers, which cost nothing; RegNet computes its widths with some that have."""
+def regnet_can_be_empty(monkeypatch: pytest.MonkeyPatch) -> None:
+    """RegNet computes its widths with tensors, which must have numbers where its own have none."""
     original = regnet.BlockParams.from_init_params
 
     def computed(*args: Any, **options: Any) -> Any:
@@ -35,8 +35,12 @@ def meta(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
             return original(*args, **options)
 
     monkeypatch.setattr(regnet.BlockParams, "from_init_params", computed)
+
+
+def empty(name: str, **options: Any) -> TorchvisionModel:
+    """A network whose tensors have no numbers, which cost nothing."""
     with torch.device("meta"):
-        yield
+        return TorchvisionModel(7, name=name, **options)
 
 
 def test_resnet18_for_cifar() -> None:
@@ -49,12 +53,21 @@ def test_resnet18_for_cifar() -> None:
     assert ResNet18(7, (1, 8, 8))(torch.randn(2, 1, 8, 8)).shape == (2, 7)
 
 
-@pytest.mark.usefixtures("meta")
-@pytest.mark.parametrize("name", NAMES)
-def test_every_network_has_a_new_head(name: str) -> None:
-    network = TorchvisionModel(7, name=name).eval()
-    assert network(torch.zeros(2, 3, 32, 32)).shape == (2, 7)
-    assert len(network.heads) - 1 == {"inception_v3": 1, "googlenet": 2}.get(name, 0)
+@pytest.mark.usefixtures("regnet_can_be_empty")
+def test_every_network_has_a_new_head() -> None:
+    for name in NAMES:
+        network = empty(name)
+        assert [head.out_features for head in network.heads] == [7] * {"inception_v3": 2, "googlenet": 3}.get(name, 1)
+        assert all(getattr(layer, "out_features", 0) != 1000 for layer in network.backbone.modules())
+
+
+@torch.no_grad()
+@pytest.mark.usefixtures("regnet_can_be_empty")
+def test_every_kind_of_network_gives_logits() -> None:
+    kinds = {get_model_builder(name).__module__: name for name in reversed(NAMES)}  # the first of each kind
+    assert len(kinds) > 15
+    for name in kinds.values():
+        assert empty(name).eval()(torch.zeros(2, 3, 32, 32, device="meta")).shape == (2, 7)
 
 
 @pytest.mark.parametrize("name", ["resnet18", "efficientnet_v2_l", "inception_v3"])
@@ -62,17 +75,11 @@ def test_its_own_normalisation(name: str) -> None:
     """An image that the data has normalised is what torchvision's own preset makes of its pixels."""
     pixels = torch.randint(256, (2, 3, 80, 80), dtype=torch.uint8)
     preset = get_model_weights(name).DEFAULT.transforms(crop_size=80, resize_size=80)
-    network = TorchvisionModel(7, name=name, image_size=80) if name != "efficientnet_v2_l" else on_meta(name)
+    network = empty(name, image_size=80)
+    network.scale, network.offset = torch.ones(3, 1, 1), torch.zeros(3, 1, 1)
     network.renormalise_from(MEAN, STD)
     mean, std = (torch.tensor(values)[:, None, None] for values in (MEAN, STD))
     torch.testing.assert_close(network.input((pixels / 255 - mean) / std), preset(pixels), atol=1e-5, rtol=0)
-
-
-def on_meta(name: str) -> TorchvisionModel:
-    with torch.device("meta"):
-        network = TorchvisionModel(7, name=name, image_size=80)
-    network.scale, network.offset = torch.ones(3, 1, 1), torch.zeros(3, 1, 1)
-    return network
 
 
 def test_grey_images_and_its_own_size() -> None:
