@@ -150,9 +150,10 @@ def _built(name: str, side: int, pretrained: bool) -> nn.Module:
         options = {"input_size": (side, side)}
     try:
         network: nn.Module = get_model(name, **options)
+        return network
     except (AssertionError, ValueError) as error:
-        raise ValueError(f"--model.network.image_size {side}: {name} cannot take it ({error})") from error
-    return network
+        problem = " ".join(str(error).split())
+    raise ValueError(f"--model.network.image_size {side}: {name} cannot take it ({problem})")
 
 
 def _last_layer(network: nn.Module) -> str:

@@ -147,6 +147,7 @@ CASES = [
     (["--model.network.name", "resnt18"], "--model.network.name resnt18: torchvision has no such network; the nearest"),
     (["--model.network.weights", "none.pth"], "none.pth: there is no such file; give one, or default, IMAGENET1K_V1"),
     (["--model.network.image_size", "31"], "--model.network.image_size 31: resnet18 needs at least 32"),
+    (["--model.network.name", "maxvit_t", "--model.network.image_size", "300"], "maxvit_t cannot take it (Input size"),
     (["--model.network", "project.networks.MLP"], "--trainer.callbacks Finetuning: MLP has no backbone"),
     (["--model.optimizer", "MuonSGD"], "--model.optimizer MuonSGD: has groups of its own"),
     (["--trainer.callbacks.rate", "0"], "Finetuning's rate 0.0 must be above 0"),
