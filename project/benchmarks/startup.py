@@ -45,17 +45,19 @@ def startup(turns: int, experiment: Sequence[str]) -> None:
 
     The first start, with cold files, does not count.
     """
+    with tempfile.TemporaryDirectory() as folder:
+        _parts([*experiment, "--trainer.max_steps", "1"], folder)
     kinds: dict[str, list[dict[str, Any]]] = {"startup": [], "startup-resumed": []}
-    for turn in range(turns + 1):
+    for turn in range(turns):
         with tempfile.TemporaryDirectory() as folder:
             for steps, (kind, rows) in enumerate(kinds.items(), 1):
                 resumed = ["--ckpt_path", "last"] if kind == "startup-resumed" else []
                 rows.append(
                     {"seed": turn, **_parts([*experiment, "--trainer.max_steps", str(steps), *resumed], folder)}
                 )
-        print(f"start {turn} of {turns}", flush=True)
+        print(f"start {turn + 1} of {turns}", flush=True)
     for kind, rows in kinds.items():
-        report(kind, [*rows[1:], *summary(rows[1:], (*PARTS, "whole"))], turns=turns)
+        report(kind, [*rows, *summary(rows, (*PARTS, "whole"))], turns=turns)
 
 
 def _parts(experiment: Sequence[str], folder: str) -> dict[str, float]:

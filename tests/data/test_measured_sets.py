@@ -129,8 +129,8 @@ def test_what_is_missing_is_fetched_from_the_mirror_that_has_it(monkeypatch: pyt
     mirrors = ["file:///nowhere/", f"{(Path('server') / 'MNIST/raw').resolve().as_uri()}/"]
     monkeypatch.setattr(datasets.MNIST, "mirrors", mirrors)
     asked: list[str] = []
-    download = archive_module._download
-    monkeypatch.setattr(archive_module, "_download", lambda url, *where: (asked.append(url), download(url, *where)))
+    download = archive_module.download
+    monkeypatch.setattr(archive_module, "download", lambda url, *where: (asked.append(url), download(url, *where)))
     names = [name for name, _ in datasets.MNIST.resources]
     MNIST(data_dir="here", **SMALL).prepare_data()
     MNIST(data_dir="here", **SMALL).prepare_data()
