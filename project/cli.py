@@ -276,7 +276,7 @@ class ExperimentCLI(LightningCLI):
         trainer: Any = self.trainer
         trainer.callbacks = [one for one in trainer.callbacks if not isinstance(one, WeightAveraging)]
         tested = {"datamodule": self.datamodule, "ckpt_path": path, "weights_only": True, "verbose": False}
-        (measured,) = self.trainer.test(self.model, **tested)
+        (measured,) = self.trainer.test(self.model, **tested) or [{}]  # none with --trainer.limit_test_batches 0
         if self.trainer.is_global_zero:
             settings = json.loads(self._parser("fit").dump(self.options, format="json"))
             results.record(run, {**measured, **figures}, settings, self.trainer)

@@ -12,8 +12,8 @@ from project.runs import RESULTS, write_text
 
 
 def record(run: Path, results: dict[str, Any], settings: dict[str, Any], trainer: Trainer) -> None:
-    """Write `results` into `run`, print them, and enter `settings` with the test accuracy into the HPARAMS tab."""
-    metrics = {"test/accuracy": results["test/accuracy"]}
+    """Write `results` into `run`, print them, and enter `settings` with the test accuracy, if any, into the HPARAMS tab."""
+    metrics = {name: value for name, value in results.items() if name == "test/accuracy"}
     for logger in trainer.loggers:
         if isinstance(logger, TensorBoardLogger):
             # Not by log_hyperparams(metrics=...), which would log the accuracy again that the test has logged.

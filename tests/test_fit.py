@@ -188,3 +188,11 @@ def test_without_validation_the_last_checkpoint_is_tested(digits: Callable[..., 
 def test_fast_dev_run_leaves_nothing(digits: Callable[..., list[str]]) -> None:
     main(["fit", *digits(), "--trainer.fast_dev_run", "true"])
     assert not list(Path("lightning_logs").glob("*/*"))
+
+
+def test_without_a_test(digits: Callable[..., list[str]]) -> None:
+    main(["fit", *digits(), "--trainer.limit_test_batches", "0"])
+    results = json.loads(Path("lightning_logs/mlp/version_0/results.json").read_text())
+    assert results["steps"] == 1257 // 32
+    assert results["val/accuracy"] > 0.5
+    assert "test/accuracy" not in results
