@@ -12,7 +12,7 @@ from project.runs import RESULTS, write_text
 
 
 def record(run: Path, results: dict[str, Any], settings: dict[str, Any], trainer: Trainer) -> None:
-    """Write `results` into `run`, print them, and enter `settings` with the test accuracy, if any, into the HPARAMS tab."""
+    """Write `results` into `run`, print them, and enter `settings` with the test accuracy into the HPARAMS tab."""
     metrics = {name: value for name, value in results.items() if name == "test/accuracy"}
     for logger in trainer.loggers:
         if isinstance(logger, TensorBoardLogger):
