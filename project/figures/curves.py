@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from matplotlib.ticker import MaxNLocator
+
 from project.benchmarks.runs import CONFIGS
 from project.figures.drawing import COLOURS, MARKS, panels, save
 from project.figures.runs import Kept, fit
@@ -79,6 +81,8 @@ def draw(name: str, folder: Path | None = None, data_dir: str = "data", further:
             style: dict[str, Any] = {"color": COLOURS[number], "marker": MARKS[number], "markersize": 4}
             axis.plot(range(1, len(values) + 1), values, label=f"{label}, rate {rate:g}", linewidth=1.2, **style)
             axis.set(xlabel="epoch", title=f"{comparison.title}: {metric}{' in %' if factor > 1 else ''}")
+    for axis in (losses, accuracies):
+        axis.xaxis.set_major_locator(MaxNLocator(integer=True))
     losses.legend(fontsize=8)
     return save(figure, name, folder)
 
