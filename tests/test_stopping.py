@@ -89,6 +89,7 @@ def test_signal_in_the_final_test(
 def test_signal_in_a_command_without_a_run(
     digits: Callable[..., list[str]], monkeypatch: pytest.MonkeyPatch, signum: signal.Signals, code: int
 ) -> None:
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job is started without it
     main(["fit", *digits()])
     monkeypatch.setattr(ImageDataModule, "evaluation_batch", 32)  # Lightning stops between two batches
     monkeypatch.setattr(Classifier, "test_step", lambda *args: os.kill(os.getpid(), signum))

@@ -132,9 +132,9 @@ def test_startup() -> None:
 
 
 def test_resume(benchmark: ModuleType) -> None:
-    benchmark.main(["resume", "--kills", "2", "--lanes", "1"])
+    benchmark.main(["resume", "--kills", "1", "--lanes", "1"])
     *_, every = written("resume")["rows"]
-    assert every.items() >= {"runs": 2, "the same bits": 2, "differences": 0, "rows lost": 0}.items()
+    assert every.items() >= {"runs": 1, "the same bits": 1, "differences": 0, "rows lost": 0}.items()
     assert [name for name in Path("lightning_logs/benchmarks/resume").iterdir() if name.is_dir()] == []
 
 
