@@ -35,7 +35,7 @@ from project.data import ImageDataModule
 from project.errors import UserError
 from project.interruption import REQUEUE, Interrupted, job, requeue, requeued
 from project.memory import keep_freed_memory
-from project.messages import check_config_files, explain
+from project.messages import check_config_files, explain, root_cause
 from project.networks import TorchvisionModel
 from project.pretrained import load_weights
 from project.quiet import quieten
@@ -201,7 +201,7 @@ class ExperimentCLI(LightningCLI):
             asked = "--trainer" if accelerator == "auto" else f"--trainer.accelerator {accelerator}"
             raise UserError(f"{asked}: {error} Change the trainer's options to what this machine has") from error
         except ValueError as error:
-            raise UserError(_root_cause(error)) from error
+            raise UserError(root_cause(error)) from error
         self._try_parts()
         if self.checkpoint is None and isinstance(self.model.network, TorchvisionModel):
             load_weights(self.model.network)  # a checkpoint brings its own
@@ -286,13 +286,6 @@ def _checked_seed(seed: bool | int) -> int:
     if not 0 <= seed < 2**32:
         raise ValueError(f"--seed_everything {seed}: give a whole number from 0 to {2**32 - 1}")
     return int(seed)
-
-
-def _root_cause(error: BaseException) -> str:
-    """What was raised first: the parser wraps what a class says of its options."""
-    while cause := error.__cause__ or error.__context__:
-        error = cause
-    return str(error)
 
 
 def _is_first_process() -> bool:

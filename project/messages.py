@@ -97,3 +97,10 @@ def _plain_type(name: str) -> str:
 
 def _one_line(message: str) -> str:
     return " ".join(message.split())
+
+
+def root_cause(error: BaseException) -> str:
+    """What was raised first: the parser wraps what a class says of its options."""
+    while cause := error.__cause__ or error.__context__:
+        error = cause
+    return str(error)
