@@ -63,9 +63,14 @@ def device_name(trainer: Trainer) -> str:
     return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
 
 
+def cpu_and_threads() -> str:
+    count = torch.get_num_threads()
+    return f"{cpu_name()}, {count} thread{'s' if count > 1 else ''}"
+
+
 def describe(trainer: Trainer) -> str:
     """Where and how a run computes, in a few words."""
     device = device_name(trainer)
-    place = f"{cpu_name()}, {torch.get_num_threads()} threads" if device == "cpu" else device
+    place = cpu_and_threads() if device == "cpu" else device
     parameters = sum(parameter.numel() for parameter in trainer.lightning_module.parameters())
     return f"{parameters:,} parameters on {place}, precision {trainer.precision}"

@@ -12,7 +12,7 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from project.environment import cpu_name
+from project.environment import cpu_and_threads, cpu_name
 
 OUTPUT = Path("lightning_logs/benchmarks")
 
@@ -28,7 +28,7 @@ def report(name: str, rows: Sequence[Mapping[str, Any]], **further: Any) -> None
     """Print `rows` as a table with their keys as columns; write them and what else was measured as JSON."""
     described = machine()
     packages = ", ".join(f"{key} {described[key]}" for key in ("torch", "torchvision", "lightning"))
-    place = described["gpu"] or f"{described['cpu']}, {described['threads']} threads"
+    place = described["gpu"] or cpu_and_threads()
     table = Table(*rows[0], title=name, caption=f"{place}; {packages}", caption_justify="left")
     for row in rows:
         table.add_row(*(_text(value) for value in row.values()))
