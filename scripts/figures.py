@@ -2,7 +2,8 @@
 """Draws a picture of docs/article.md from runs of its own, or all of them.
 
 Pictures go to docs/figures/, and to TensorBoard under lightning_logs/figures. Long ones show progress and go on where
-they were when they are asked again.
+they were when they are asked again: what was measured is kept in lightning_logs/figures/NAME.json; delete it to measure
+anew, as after a change of a config.
 """
 
 import argparse

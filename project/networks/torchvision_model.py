@@ -27,7 +27,7 @@ class Auxiliary:
 
 
 AUXILIARY = {
-    "inception_v3": Auxiliary(("AuxLogits.fc",), 0.4, 299),  # Szegedy et al., arXiv 1512.00567; 0.4 as in TF-Slim
+    "inception_v3": Auxiliary(("AuxLogits.fc",), 0.4, 299),  # arXiv 1512.00567; 0.4 as in PyTorch's finetuning tutorial
     "googlenet": Auxiliary(("aux2.fc2", "aux1.fc2"), 0.3, SMALLEST),  # Szegedy et al., arXiv 1409.4842, section 5
 }
 # How the files of DenseNet's weights name what torchvision's modules now call norm1 or conv2.
