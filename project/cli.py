@@ -10,12 +10,12 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, NoReturn
 
-import torch
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.fabric.utilities.rank_zero import rank_zero_only
 from lightning.pytorch import Callback, Trainer
-from lightning.pytorch.callbacks import RichProgressBar, WeightAveraging
+from lightning.pytorch.callbacks import ProgressBar, RichProgressBar, WeightAveraging
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
+from lightning.pytorch.loggers.logger import DummyLogger
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 
 from project import results, runs
@@ -35,8 +35,9 @@ from project.data import ImageDataModule
 from project.errors import UserError
 from project.interruption import REQUEUE, Interrupted, job, requeue, requeued
 from project.memory import keep_freed_memory
-from project.messages import check_config_files, explain, root_cause
+from project.messages import check_config_files, explain, of_lightning, root_cause
 from project.networks import TorchvisionModel
+from project.preflight import check_callbacks, check_length, try_optimizer_and_loss
 from project.pretrained import load_weights
 from project.quiet import quieten
 from project.trainer import ExperimentTrainer
@@ -67,6 +68,10 @@ def main(args: Sequence[str] | None = None) -> None:
             if error.errno not in FULL_OR_CLOSED:
                 raise
             _fail(f"{error.filename or 'a file of the run'}: {error.strerror}; mend that, then resume")
+        except (MisconfigurationException, ValueError) as error:
+            if not of_lightning(error):
+                raise
+            _fail(" ".join(str(error).split()))
         except Interrupted as stop:
             if not _is_first_process():
                 sys.exit(0)  # with anything else the launcher would kill the first process
@@ -199,41 +204,33 @@ class ExperimentCLI(LightningCLI):
         except MisconfigurationException as error:
             accelerator = self.options.trainer.accelerator
             asked = "--trainer" if accelerator == "auto" else f"--trainer.accelerator {accelerator}"
-            raise UserError(f"{asked}: {error} Change the trainer's options to what this machine has") from error
+            raise UserError(f"{asked}: {error} Change the trainer's options to fit") from error
         except ValueError as error:
             raise UserError(root_cause(error)) from error
-        self._try_parts()
-        if self.checkpoint is None and isinstance(self.model.network, TorchvisionModel):
-            load_weights(self.model.network)  # a checkpoint brings its own
+        made = try_optimizer_and_loss(self.model, self.datamodule.num_classes, self.options.model)
+        if self.subcommand == "fit":
+            check_length(self.trainer)
+            check_callbacks(self.trainer, self.model, self.datamodule.val_size)
+            check_kinds(self.checkpoint or {}, *made)
         if self.checkpoint is not None:
             data = type(self.datamodule).__qualname__
             runs.check_fits(Path(self.options.ckpt_path), self.checkpoint, self.model.state_dict(), data)
-
-    def _try_parts(self) -> None:
-        """Use optimizer, schedule and loss once, to hear now, not after the data is read, what is out of range."""
-        option = "optimizer"
-        try:
-            made = self.model.make_optimizer(total_steps=100)
-            option = "loss"
-            self.model.loss(torch.zeros(1, self.datamodule.num_classes), torch.zeros(1, dtype=torch.long))
-        except (ValueError, RuntimeError) as error:
-            name = self.options.model[option].class_path
-            raise UserError(f"--model.{option} {name}: {error}; give a value in its range") from error
-        if self.subcommand == "fit" and self.checkpoint is not None:
-            check_kinds(self.checkpoint, *made)
+        elif isinstance(self.model.network, TorchvisionModel):
+            load_weights(self.model.network)  # a checkpoint brings its own
 
     def instantiate_trainer(self, **options: Any) -> Trainer:
         """Add what every run does; a run's directory brings the loggers, unless others are asked for."""
         given = self._get(self.config_init, "trainer")
         if given["fast_dev_run"] or given["barebones"]:
             return super().instantiate_trainer(**options)
-        bar = given["enable_progress_bar"] is not False and sys.stdout.isatty()
         default_loggers = given["logger"] in (None, True)
-        logger = False if default_loggers else given["logger"]
-        asked = [given["callbacks"]] if isinstance(given["callbacks"], Callback) else given["callbacks"] or ()
+        logger = DummyLogger() if default_loggers else given["logger"]  # some callbacks look for one before the run's
+        asked = [given["callbacks"]] if isinstance(given["callbacks"], Callback) else given["callbacks"] or []
         callbacks = [*asked, *self._own_callbacks(default_loggers)]
-        callbacks += [RichProgressBar()] if bar else []
-        options |= {"callbacks": callbacks, "logger": logger, "enable_progress_bar": bar}
+        if given["enable_progress_bar"] is None and not any(isinstance(one, ProgressBar) for one in asked):
+            options["enable_progress_bar"] = sys.stdout.isatty()
+            callbacks += [RichProgressBar()] if sys.stdout.isatty() else []
+        options |= {"callbacks": callbacks, "logger": logger}
         if self.subcommand != "fit":
             options["enable_checkpointing"] = False
         return super().instantiate_trainer(**options)

@@ -2,11 +2,13 @@
 
 import importlib
 import re
+import traceback
 from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 from itertools import pairwise
 from pathlib import Path
 
+import lightning
 import torch
 import yaml
 from jsonargparse import ArgumentParser
@@ -104,3 +106,9 @@ def root_cause(error: BaseException) -> str:
     while cause := error.__cause__ or error.__context__:
         error = cause
     return str(error)
+
+
+def of_lightning(error: BaseException) -> bool:
+    """Whether Lightning itself raised it, of which its message tells more than where that was."""
+    raised_in = traceback.extract_tb(error.__traceback__)[-1].filename
+    return Path(lightning.__file__).parent in Path(raised_in).parents

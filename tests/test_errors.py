@@ -58,6 +58,25 @@ CASES = [
     (["--checkpoints.every_n_minutes", "-1"], "--checkpoints.every_n_minutes -1.0: give a number above 0"),
     (["--model.lr_scheduler", "Plateau", "--model.lr_scheduler.factor", "2"], "Plateau's factor 2.0 must be above 0"),
     (["--trainer.max_epochs", "few"], "--trainer.max_epochs few: expected a whole number"),
+    (["--trainer.gradient_clip_algorithm", "most"], "--trainer: `gradient_clip_algorithm` most is invalid"),
+    (
+        ["--trainer.callbacks", "EarlyStopping", "--trainer.callbacks.monitor", "val/acc"],
+        "--trainer.callbacks EarlyStopping: nothing measures its monitor val/acc; give val/accuracy or another of "
+        "val/loss, train/accuracy, train/loss",
+    ),
+    (
+        ["--trainer.callbacks", "ModelCheckpoint", "--trainer.callbacks.monitor", "val/loss", "--data.val_size", "0"],
+        "--trainer.callbacks ModelCheckpoint: nothing measures its monitor val/loss; give train/loss or another of "
+        "train/loss_step, train/accuracy",
+    ),
+    (["--trainer.callbacks", "lightning.pytorch.callbacks.BackboneFinetuning"], "BackboneFinetuning: give Finetuning"),
+    (["--trainer.callbacks", "LearningRateFinder"], "LearningRateFinder: give --model.optimizer.lr"),
+    (["--trainer.max_epochs", "0"], "--trainer.max_epochs 0: nothing would be trained; give at least 1"),
+    (["--trainer.max_steps", "0"], "--trainer.max_steps 0: nothing would be trained; give at least 1"),
+    (["--trainer.limit_train_batches", "0"], "--trainer.limit_train_batches 0: nothing would be trained; give at leas"),
+    (["--trainer.accumulate_grad_batches", "0"], "--trainer.accumulate_grad_batches 0: nothing would be trained; give"),
+    (["--trainer.max_epochs", "-1"], "--trainer.max_epochs -1: a run needs a length; give that or --trainer.max_steps"),
+    (["--trainer.callbacks", "BatchSizeFinder"], "BatchSizeFinder: give --data.batch_size"),
 ]
 
 
@@ -71,6 +90,20 @@ def test_more_for_validation_than_the_classes_have(error: Callable[..., str]) ->
     line = error("fit", *QUICK, "--data.classes", "['0', '1']", "--data.val_size", "500", "--data.batch_size", "10")
     assert "--data.val_size 500: the classes have 2" in line
     assert not list(Path().glob("lightning_logs/*/*"))
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        (["--trainer.val_check_interval", "1000"], "`val_check_interval` (1000) must be less than or equal to"),
+        (
+            ["--trainer.callbacks", "LearningRateMonitor", "--trainer.logger", "false"],
+            "Cannot use `LearningRateMonitor`",
+        ),
+    ],
+)
+def test_what_lightning_says_of_an_option(error: Callable[..., str], options: list[str], expected: str) -> None:
+    assert expected in error("fit", *QUICK, *options)
 
 
 def test_no_gpu(error: Callable[..., str], monkeypatch: pytest.MonkeyPatch) -> None:

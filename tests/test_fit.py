@@ -46,6 +46,27 @@ def test_files_of_a_run(capsys: pytest.CaptureFixture[str], learned: list[str]) 
     assert results["train_seconds"] == pytest.approx(sum(float(words[-2]) for words in epochs), abs=8 * 0.05)
 
 
+CALLBACKS = """
+trainer:
+  callbacks:
+  - class_path: DeviceStatsMonitor
+    init_args: {cpu_stats: false}
+  - class_path: OnExceptionCheckpoint
+    init_args: {dirpath: kept}
+  - class_path: ModelCheckpoint
+    init_args: {monitor: val/loss, filename: lowest}
+  - class_path: TQDMProgressBar
+"""
+
+
+def test_callbacks_of_lightning(capsys: pytest.CaptureFixture[str], digits: Callable[..., list[str]]) -> None:
+    Path("callbacks.yaml").write_text(CALLBACKS)
+    main(["fit", *digits(), "--config", "callbacks.yaml"])
+    assert (RUN / "checkpoints/lowest.ckpt").exists()
+    assert not Path("kept").exists()  # nothing was raised
+    assert "Epoch 0: 100%" in capsys.readouterr().out
+
+
 def test_metrics(learned: list[str]) -> None:
     with (RUN / "metrics.csv").open() as file:
         rows = list(csv.DictReader(file))

@@ -54,8 +54,8 @@ class RunDirectory(Callback):
         self.path = trainer.strategy.broadcast(self.path)
         assert self.path is not None
         for checkpoint in trainer.checkpoint_callbacks:
-            assert isinstance(checkpoint, (Checkpoints, ModelCheckpoint))
-            checkpoint.dirpath = checkpoint.dirpath or str(self.path / runs.FOLDER)
+            if isinstance(checkpoint, (Checkpoints, ModelCheckpoint)):
+                checkpoint.dirpath = checkpoint.dirpath or str(self.path / runs.FOLDER)
         if self.loggers:
             trainer.loggers = self._make_loggers(self.path)
 

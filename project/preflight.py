@@ -1,0 +1,68 @@
+"""Mistakes that would come up after the data is read, or an epoch later, heard before."""
+
+from collections.abc import Sequence
+from difflib import get_close_matches
+from typing import Any
+
+import torch
+from lightning.pytorch import Callback, Trainer
+from lightning.pytorch.callbacks import BackboneFinetuning, BatchSizeFinder, LearningRateFinder
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
+
+from project.classifier import Classifier
+from project.errors import UserError
+
+# Lightning's callbacks that look for what a Classifier does not have, and what does their work here.
+INSTEAD = {
+    BackboneFinetuning: "give Finetuning",
+    LearningRateFinder: "give --model.optimizer.lr, which it cannot set",
+    BatchSizeFinder: "give --data.batch_size, which it cannot set",
+}
+
+
+def try_optimizer_and_loss(model: Classifier, classes: int, given: Any) -> tuple[Optimizer, LRScheduler | None]:
+    """An optimizer and a schedule like the run's. Raises UserError for options of theirs or the loss's out of range.
+
+    Args:
+        classes: Number of logits.
+        given: The options of the model, whose class paths are named in the message.
+    """
+    option = "optimizer"
+    try:
+        made = model.make_optimizer(total_steps=100)
+        option = "loss"
+        model.loss(torch.zeros(1, classes), torch.zeros(1, dtype=torch.long))
+    except (ValueError, RuntimeError) as error:
+        raise UserError(f"--model.{option} {given[option].class_path}: {error}; give a value in its range") from error
+    return made
+
+
+def check_length(trainer: Trainer) -> None:
+    """Raises UserError where nothing would be trained, or without an end that schedules could be made for."""
+    for name in ("max_epochs", "max_steps", "limit_train_batches", "accumulate_grad_batches"):
+        if getattr(trainer, name) == 0:
+            raise UserError(f"--trainer.{name} 0: nothing would be trained; give at least 1")
+    if trainer.max_epochs == -1 and trainer.max_steps == -1:
+        raise UserError("--trainer.max_epochs -1: a run needs a length; give that or --trainer.max_steps")
+
+
+def check_callbacks(trainer: Trainer, model: Classifier, val_size: int | None) -> None:
+    """Raises UserError for a callback that cannot work with a Classifier, or watches what it does not measure."""
+    callbacks: list[Callback] = trainer.callbacks  # type: ignore[attr-defined]
+    validated = val_size != 0 and trainer.limit_val_batches != 0
+    measured = [*model.train_metrics, "train/loss_step", *(model.val_metrics if validated else ())]
+    for callback in callbacks:
+        name = f"--trainer.callbacks {type(callback).__name__}"
+        if instead := INSTEAD.get(type(callback)):
+            raise UserError(f"{name}: {instead}")
+        monitor = getattr(callback, "monitor", None) or ""
+        if monitor.startswith(("train", "val", "test")) and monitor not in measured and not _any_own(callbacks):
+            nearest, *others = get_close_matches(monitor, measured, n=len(measured), cutoff=0)
+            more = ", ".join(others)
+            raise UserError(f"{name}: nothing measures its monitor {monitor}; give {nearest} or another of {more}")
+
+
+def _any_own(callbacks: Sequence[Callback]) -> bool:
+    """Whether one is the user's own, which may measure something more."""
+    return any(type(callback).__module__.partition(".")[0] not in ("lightning", "project") for callback in callbacks)
