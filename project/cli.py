@@ -2,6 +2,7 @@
 
 import errno
 import json
+import os
 import re
 import signal
 import sys
@@ -51,7 +52,8 @@ is given. A file, or best, starts a new run from that state. None starts from th
 def main(args: Sequence[str] | None = None) -> None:
     """Run one command, as the shell gives it. A user's mistake ends in one `error:` line and exit code 2.
 
-    A run that is asked to stop ends with 128 and the signal's number: 130 for Ctrl-C, 143 for SIGTERM.
+    A run that is asked to stop ends with 128 and the signal's number: 130 for Ctrl-C, 143 for SIGTERM; and with 141
+    where nobody reads its output any more.
 
     Args:
         args: The words after the program's name; None takes them from the shell.
@@ -64,6 +66,9 @@ def main(args: Sequence[str] | None = None) -> None:
             ExperimentCLI(None if args is None else list(args), held)
         except UserError as error:
             _fail(str(error))
+        except BrokenPipeError:  # who read the output is gone; Python would write to it once more when it ends
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            sys.exit(128 + signal.SIGPIPE)
         except OSError as error:
             if error.errno not in FULL_OR_CLOSED:
                 raise

@@ -60,6 +60,18 @@ def test_signal(
     assert differences(WHOLE, STOPPED) == []
 
 
+def test_reader_of_the_output_is_gone(digits: Callable[..., list[str]], monkeypatch: pytest.MonkeyPatch) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    with open(writing, "w") as closed, monkeypatch.context() as patched:
+        patched.setattr("sys.stdout", closed)
+        with pytest.raises(SystemExit) as stopped:
+            main(["fit", *digits()])
+    assert stopped.value.code == 128 + signal.SIGPIPE
+    main(["fit", *digits(), "--ckpt_path", "last"])
+    assert (WHOLE / "results.json").exists()
+
+
 def test_signal_in_the_last_step_of_an_epoch(digits: Callable[..., list[str]], signal_at: Callable[..., int]) -> None:
     main(["fit", *digits(epochs=2)])
     assert signal_at(38, signal.SIGTERM, digits(epochs=2)) == 143
