@@ -45,7 +45,8 @@ class Finetuning(BaseFinetuning):
     def freeze_before_training(self, pl_module: LightningModule) -> None:
         backbone = _backbone(pl_module)
         self.freeze(backbone, train_bn=False)
-        backbone.eval()
+        for part in backbone.children():  # itself stays in training, in which it gives what auxiliary heads take
+            part.eval()
         pl_module.backbone_rate = self.rate  # type: ignore[assignment]
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:

@@ -66,6 +66,17 @@ def test_head_first_then_all_of_it(watch: Callable[..., None]) -> None:
         assert backbone == pytest.approx(0.1 * head)
 
 
+def test_auxiliary_heads_learn_with_the_head(watch: Callable[..., None]) -> None:
+    weights: list[dict[str, Tensor]] = []
+
+    def see(classifier: Classifier) -> None:
+        weights.append({name: value.clone() for name, value in classifier.network.state_dict().items()})
+
+    watch([*WORDS, "--model.network.name", "googlenet", "--trainer.max_epochs", "1"], see)
+    changed = {name for name, value in weights[0].items() if not torch.equal(value, weights[-1][name])}
+    assert changed == {f"heads.{head}.{part}" for head in range(3) for part in ("weight", "bias")}
+
+
 AVERAGED = ["--trainer.callbacks+", "EMAWeightAveraging", "--model.lr_scheduler", "OneCycle"]
 
 
