@@ -13,7 +13,7 @@ from torch import Tensor
 
 from project.callbacks.finite_loss import FiniteLoss
 from project.checkpoints import synchronise_folder
-from project.errors import UserError
+from project.errors import NotFiniteError, UserError
 from project.interruption import Interrupted, Signals
 from project.loops import BoundaryCallback
 
@@ -141,13 +141,13 @@ def _save_together(trainer: Trainer, path: Path) -> None:
 
 
 def _check_losses_and_weights(trainer: Trainer) -> None:
-    """Raises UserError rather than let weights be saved that no resumed run could go on with."""
+    """Raises NotFiniteError rather than let weights be saved that no resumed run could go on with."""
     for callback in trainer.callbacks:  # type: ignore[attr-defined]
         if isinstance(callback, FiniteLoss):
             callback.check(trainer)
     for name, value in trainer.lightning_module.state_dict().items():
         if value.is_floating_point() and not value.isfinite().all():
-            raise UserError(
+            raise NotFiniteError(
                 f"{name} is not finite after step {trainer.global_step - 1}; the last good checkpoint stays: resume "
                 "from it with a lower --model.optimizer.lr"
             )

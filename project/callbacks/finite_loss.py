@@ -7,7 +7,7 @@ import torch
 from lightning.pytorch import LightningModule, Trainer
 from torch import Tensor
 
-from project.errors import UserError
+from project.errors import NotFiniteError
 from project.loops import BoundaryCallback
 
 AT_ONCE = 50  # steps whose losses a GPU is asked for together, since each question makes it wait
@@ -39,7 +39,7 @@ class FiniteLoss(BoundaryCallback):
             self.check(trainer)
 
     def check(self, trainer: Trainer) -> None:
-        """Raises UserError in every process where one of them has seen a loss that is not finite."""
+        """Raises NotFiniteError in every process where one of them has seen a loss that is not finite."""
         if not self._pending and trainer.world_size == 1:
             return
         losses = [loss.float() for *_, loss in self._pending]
@@ -49,7 +49,7 @@ class FiniteLoss(BoundaryCallback):
             name, step, rate, value = "train/loss", self._step, self._rate, "not finite in another process"
             if bad is not None:
                 (name, step, rate, _), value = self._pending[bad], str(values[bad])
-            raise UserError(
+            raise NotFiniteError(
                 f"{name} is {value} at step {step}, at a learning rate of {rate:.3g}; the last good checkpoint stays: "
                 "resume from it with a lower --model.optimizer.lr"
             )

@@ -12,6 +12,7 @@ from typing import Any
 from matplotlib.ticker import MaxNLocator
 
 from project.benchmarks.runs import CONFIGS
+from project.errors import NotFiniteError
 from project.figures.drawing import COLOURS, MARKS, panels, save
 from project.figures.runs import Kept, fit
 
@@ -61,9 +62,13 @@ def best_rate(kept: Kept, name: str, words: Words, epochs: int, start: float) ->
         return value
 
     best = LADDER.index(start)
-    while (better := max((best, best - 1, best + 1), key=accuracy)) != best:
+    while (better := max(_with_neighbours(best), key=accuracy)) != best:
         best = better
     return LADDER[best]
+
+
+def _with_neighbours(place: int) -> list[int]:
+    return [near for near in (place, place - 1, place + 1) if 0 <= near < len(LADDER)]
 
 
 def draw(name: str, folder: Path | None = None, data_dir: str = "data", further: Words = ()) -> Path:
@@ -91,7 +96,7 @@ def _accuracy(name: str, words: Words, epochs: int, rate: float) -> float:
     """On the validation images at the end of a short run; below 0 where the loss does not stay finite."""
     try:
         accuracy = _curves(words, epochs, rate)["val/accuracy"][-1]
-    except SystemExit:
+    except NotFiniteError:
         accuracy = -rate  # of two that diverge the lower is nearer
     print(
         f"    {name}, rate {rate:g}: {f'validation accuracy {accuracy:.2%}' if accuracy > 0 else 'diverges'}",

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import sys
 import tempfile
 from collections.abc import Callable, Sequence
 from contextlib import redirect_stderr, redirect_stdout
@@ -11,6 +12,7 @@ from typing import Any
 
 from project.benchmarks.runs import CONFIGS
 from project.cli import main
+from project.errors import NotFiniteError
 
 KEPT = Path("lightning_logs/figures")
 Row = dict[str, float]
@@ -36,12 +38,24 @@ class Kept:
 def fit(experiment: str, words: Sequence[str]) -> tuple[dict[str, Any], list[Row]]:
     """results.json, and the rows of metrics.csv, of one run on the CPU in this process.
 
-    Raises SystemExit where the run ends in an error, as it does when the loss is no longer finite.
+    Raises NotFiniteError where the loss does not stay finite, and SystemExit for any other error, which is printed.
     """
     command = ["fit", "--config", str(CONFIGS / f"{experiment}.yaml"), "--trainer.accelerator", "cpu", *words]
-    with tempfile.TemporaryDirectory() as folder, redirect_stdout(StringIO()), redirect_stderr(StringIO()):
-        main([*command, "--trainer.default_root_dir", folder])
+    with tempfile.TemporaryDirectory() as folder:
+        _quietly([*command, "--trainer.default_root_dir", folder])
         (results,) = Path(folder).rglob("results.json")
         with (results.parent / "metrics.csv").open() as file:
             rows = [{name: float(value) for name, value in row.items() if value} for row in csv.DictReader(file)]
         return json.loads(results.read_text()), rows
+
+
+def _quietly(command: list[str]) -> None:
+    said = StringIO()
+    try:
+        with redirect_stdout(StringIO()), redirect_stderr(said):
+            main(command)
+    except SystemExit as stop:
+        if isinstance(stop.__context__, NotFiniteError):
+            raise stop.__context__ from None
+        print(said.getvalue(), end="", file=sys.stderr)
+        raise

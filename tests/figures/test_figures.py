@@ -1,6 +1,7 @@
 """What the pictures show is computed, and each is drawn."""
 
 import json
+import runpy
 from itertools import combinations
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import torch
 from project.data import CIFAR10
 from project.figures import approximation, curves, descent, pairs
 from project.figures.runs import KEPT, Kept
+from tests.conftest import REPOSITORY
 
 PNG = b"\x89PNG\r\n\x1a\n"
 
@@ -71,6 +73,25 @@ def test_curves_at_the_best_rate(tmp_path: Path, cifar10_dir: Path, monkeypatch:
     for label in two:
         assert len(kept[label]["train/loss"]) == len(kept[label]["val/accuracy"]) == 3
         assert kept[label]["train/loss"][-1] < kept[label]["train/loss"][0]
+
+
+def test_a_mistake_is_told_and_nothing_is_kept(capsys: pytest.CaptureFixture[str]) -> None:
+    script = runpy.run_path(str(REPOSITORY / "scripts/figures.py"))
+    Path("taken").write_text("a file")
+    for name in ("pairs", "optimizers_mlp"):
+        with pytest.raises(SystemExit) as stopped:
+            script["main"]([name, "--data.data_dir", "taken/data"])
+        assert stopped.value.code == 2
+        assert "error: --data.data_dir taken/data: cannot be written" in capsys.readouterr().err
+    assert not list(KEPT.glob("*.json"))
+
+
+def test_the_search_stays_on_the_ladder() -> None:
+    kept = Kept("ends")
+    kept.values = {f"SGD at {rate:g}": 1 - place / 100 for place, rate in enumerate(curves.LADDER)}
+    assert curves.best_rate(kept, "SGD", (), 1, curves.LADDER[1]) == curves.LADDER[0]
+    kept.values = {f"SGD at {rate:g}": place / 100 for place, rate in enumerate(curves.LADDER)}
+    assert curves.best_rate(kept, "SGD", (), 1, curves.LADDER[-2]) == curves.LADDER[-1]
 
 
 def test_a_rate_that_diverges_is_no_good(cifar10_dir: Path) -> None:
