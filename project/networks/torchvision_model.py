@@ -64,7 +64,8 @@ class TorchvisionModel(nn.Module):
                 IMAGENET1K_V1; or a file with a state dict of that network, whose last layer is left out. None begins
                 from random weights. A run that goes on from a checkpoint needs no other weights and reads none.
             image_size: Side in pixels that images are resized to; None takes the side that the weights were trained
-                with, mostly 224. Fewer train faster, 32 at least. Below 299 inception_v3 has no auxiliary head.
+                with, mostly 224. Fewer train faster; 32 at least, and more for some networks, as the error says. Below
+                299 inception_v3 has no auxiliary head.
         """
         super().__init__()
         known = _checked_weights(name, weights)
