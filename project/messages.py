@@ -94,7 +94,8 @@ def _nearest(name: str, names: Iterable[str], dashes: str = "") -> str:
 def _plain_type(name: str) -> str:
     name = re.sub(r"<class '(?:\w+\.)*(\w+)'>", r"\1", name)
     name = re.sub(r"typing\.Literal\[(.+)\]", r"one of \1", name)
-    return {"int": "a whole number", "float": "a number", "bool": "true or false"}.get(name, name)
+    plain = {"int": "a whole number", "float": "a number", "bool": "true or false", "list": "a list, as in '[a, b]'"}
+    return plain.get(name, name)
 
 
 def _one_line(message: str) -> str:

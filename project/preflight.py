@@ -12,6 +12,7 @@ from torch.optim.lr_scheduler import LRScheduler
 
 from project.classifier import Classifier
 from project.errors import UserError
+from project.optim import Plateau
 
 # Lightning's callbacks that look for what a Classifier does not have, and what does their work here.
 INSTEAD = {
@@ -38,8 +39,19 @@ def try_optimizer_and_loss(model: Classifier, classes: int, given: Any) -> tuple
     return made
 
 
-def check_length(trainer: Trainer) -> None:
-    """Raises UserError where nothing would be trained, or without an end that schedules could be made for."""
+def check_fit(trainer: Trainer, model: Classifier, schedule: LRScheduler | None, val_size: int | None) -> None:
+    """Raises UserError for a run without a length, or where something watches what is not measured."""
+    _check_length(trainer)
+    validated = val_size != 0 and trainer.limit_val_batches != 0
+    if isinstance(schedule, Plateau) and not validated:
+        raise UserError(
+            "--model.lr_scheduler Plateau: watches the validation loss, and nothing is validated; give --data.val_size"
+        )
+    callbacks: list[Callback] = trainer.callbacks  # type: ignore[attr-defined]
+    _check_callbacks(callbacks, [*model.train_metrics, "train/loss_step", *(model.val_metrics if validated else ())])
+
+
+def _check_length(trainer: Trainer) -> None:
     for name in ("max_epochs", "max_steps", "limit_train_batches", "accumulate_grad_batches"):
         if getattr(trainer, name) == 0:
             raise UserError(f"--trainer.{name} 0: nothing would be trained; give at least 1")
@@ -47,11 +59,7 @@ def check_length(trainer: Trainer) -> None:
         raise UserError("--trainer.max_epochs -1: a run needs a length; give that or --trainer.max_steps")
 
 
-def check_callbacks(trainer: Trainer, model: Classifier, val_size: int | None) -> None:
-    """Raises UserError for a callback that cannot work with a Classifier, or watches what it does not measure."""
-    callbacks: list[Callback] = trainer.callbacks  # type: ignore[attr-defined]
-    validated = val_size != 0 and trainer.limit_val_batches != 0
-    measured = [*model.train_metrics, "train/loss_step", *(model.val_metrics if validated else ())]
+def _check_callbacks(callbacks: Sequence[Callback], measured: Sequence[str]) -> None:
     for callback in callbacks:
         name = f"--trainer.callbacks {type(callback).__name__}"
         if instead := INSTEAD.get(type(callback)):

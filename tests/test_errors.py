@@ -71,6 +71,12 @@ CASES = [
     ),
     (["--trainer.callbacks", "lightning.pytorch.callbacks.BackboneFinetuning"], "BackboneFinetuning: give Finetuning"),
     (["--trainer.callbacks", "LearningRateFinder"], "LearningRateFinder: give --model.optimizer.lr"),
+    (
+        ["--model.lr_scheduler", "Plateau", "--data.val_size", "0"],
+        "--model.lr_scheduler Plateau: watches the validation loss, and nothing is validated; give --data.val_size",
+    ),
+    (["--data.classes", "[cat,"], "--data.classes [cat,: expected a list, as in '[a, b]'"),
+    (["--data.classes", "[0, 10]"], "--data.classes [0, 10]: name two or more of 0, 1, 2,"),
     (["--trainer.max_epochs", "0"], "--trainer.max_epochs 0: nothing would be trained; give at least 1"),
     (["--trainer.max_steps", "0"], "--trainer.max_steps 0: nothing would be trained; give at least 1"),
     (["--trainer.limit_train_batches", "0"], "--trainer.limit_train_batches 0: nothing would be trained; give at leas"),
@@ -87,7 +93,7 @@ def test_option(error: Callable[..., str], options: list[str], expected: str) ->
 
 
 def test_more_for_validation_than_the_classes_have(error: Callable[..., str]) -> None:
-    line = error("fit", *QUICK, "--data.classes", "['0', '1']", "--data.val_size", "500", "--data.batch_size", "10")
+    line = error("fit", *QUICK, "--data.classes", "[0, 1]", "--data.val_size", "500", "--data.batch_size", "10")
     assert "--data.val_size 500: the classes have 2" in line
     assert not list(Path().glob("lightning_logs/*/*"))
 

@@ -41,7 +41,7 @@ class ImageDataModule(LightningDataModule, ABC):
         shift: int = 0,
         cutout: int = 0,
         curriculum: dict[int, float] | None = None,
-        classes: list[str] | None = None,
+        classes: list[str | int] | None = None,
         seed: int = 0,
     ) -> None:
         """Check the options; nothing is read yet.
@@ -69,7 +69,7 @@ class ImageDataModule(LightningDataModule, ABC):
         _within("cutout", cutout, 0, side)
         self.batch_size, self.val_size, self.seed = batch_size, val_size, seed
         self.chosen = _checked_classes(classes, self.class_names)
-        self.class_names = tuple(classes or self.class_names)
+        self.class_names = tuple(str(name) for name in classes or self.class_names)
         self.augmentation = Augmentation(flip, shift, cutout, _checked_curriculum(curriculum or {}, side))
 
     @property
@@ -168,13 +168,14 @@ def _within(name: str, value: int, low: int, high: int) -> None:
         raise ValueError(f"--data.{name} {value}: give a whole number from {low} to {high}")
 
 
-def _checked_classes(classes: list[str] | None, known: tuple[str, ...]) -> list[int] | None:
-    """The numbers of the `known` classes that are named."""
+def _checked_classes(classes: list[str | int] | None, known: tuple[str, ...]) -> list[int] | None:
+    """The places among the `known` classes of those that are named; the digits' names may come as numbers."""
     if classes is None:
         return None
-    if len(set(classes)) < max(2, len(classes)) or not set(classes) <= set(known):
-        raise ValueError(f"--data.classes {classes}: name two or more of {', '.join(known)}, each once")
-    return [known.index(name) for name in classes]
+    names = [str(name) for name in classes]
+    if len(set(names)) < max(2, len(names)) or not set(names) <= set(known):
+        raise ValueError(f"--data.classes [{', '.join(names)}]: name two or more of {', '.join(known)}, each once")
+    return [known.index(name) for name in names]
 
 
 def _checked_curriculum(curriculum: dict[int, float], side: int) -> dict[int, float]:

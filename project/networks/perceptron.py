@@ -21,7 +21,7 @@ class Perceptron(nn.Module):
         """
         super().__init__()
         if num_classes != 2:
-            raise ValueError(f"Perceptron tells two classes apart, not {num_classes}: give --data.classes [cat, dog]")
+            raise ValueError(f"Perceptron tells two classes apart, not {num_classes}: give --data.classes '[cat, dog]'")
         self.unit = nn.Linear(prod(image_shape), 1)
         nn.init.zeros_(self.unit.weight)
         nn.init.zeros_(self.unit.bias)
