@@ -38,7 +38,7 @@ from project.interruption import REQUEUE, Interrupted, job, requeue, requeued
 from project.memory import keep_freed_memory
 from project.messages import check_config_files, explain, of_lightning, root_cause
 from project.networks import TorchvisionModel
-from project.preflight import check_fit, try_optimizer_and_loss
+from project.preflight import check_fit, try_parts
 from project.pretrained import load_weights
 from project.quiet import quieten
 from project.trainer import ExperimentTrainer
@@ -212,7 +212,7 @@ class ExperimentCLI(LightningCLI):
             raise UserError(f"{asked}: {error} Change the trainer's options to fit") from error
         except ValueError as error:
             raise UserError(root_cause(error)) from error
-        made = try_optimizer_and_loss(self.model, self.datamodule.num_classes, self.options.model)
+        made = try_parts(self.model, self.datamodule, self.options.model)
         if self.subcommand == "fit":
             check_fit(self.trainer, self.model, made[1], self.datamodule.val_size)
             check_kinds(self.checkpoint or {}, *made)

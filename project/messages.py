@@ -79,7 +79,10 @@ def _unknown_option(message: str, key: str, name: str, options: Iterable[str]) -
     module, _, class_name = owner[1].rpartition(".")
     parser = ArgumentParser()
     parser.add_class_arguments(getattr(importlib.import_module(module), class_name), fail_untyped=False)
-    return f"--{key}.{name}: {class_name} has no such option; {_nearest(name, parser.get_defaults().keys())}"
+    known = list(parser.get_defaults().keys())
+    if name in known:
+        return f"--{key}.{name}: the run gives it to {class_name}; leave it out"
+    return f"--{key}.{name}: {class_name} has no such option; {_nearest(name, known)}"
 
 
 def _unknown_class(key: str, name: str, names: Iterable[str]) -> str:

@@ -1,5 +1,6 @@
 """Each mistake of the user ends in one line, with exit code 2, and nothing is left behind."""
 
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -95,6 +96,69 @@ def test_option(error: Callable[..., str], options: list[str], expected: str) ->
 def test_more_for_validation_than_the_classes_have(error: Callable[..., str]) -> None:
     line = error("fit", *QUICK, "--data.classes", "[0, 1]", "--data.val_size", "500", "--data.batch_size", "10")
     assert "--data.val_size 500: the classes have 2" in line
+    assert not list(Path().glob("lightning_logs/*/*"))
+
+
+OWN = """
+import torch
+from torch import nn
+from torch.optim.lr_scheduler import ExponentialLR
+
+class Seven(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.Linear(3072, 7)
+
+    def forward(self, images):
+        return self.layer(images.flatten(1))
+
+class Narrow(Seven):
+    def forward(self, images):
+        return nn.functional.linear(images, torch.zeros(10, 5))
+
+class Pair(Seven):
+    def forward(self, images):
+        return images, images
+
+class Fading(ExponentialLR):
+    pass
+"""
+OWN_PARTS = [
+    (["--model.network", "mine.Seven"], "--model.network mine.Seven: gives [3, 7] for 3 images; give logits [N, 10]"),
+    (["--model.network", "mine.Seven", "--data.classes", "[0, 1]", "--data.val_size", "9"], "give logits [N, 2]"),
+    (["--model.network", "mine.Narrow"], "--model.network mine.Narrow: mat1 and mat2 shapes cannot be multiplied"),
+    (["--model.network", "mine.Narrow"], "(mine.py, line 16); it gets images [3, 3, 32, 32]"),
+    (["--model.network", "mine.Pair"], "--model.network mine.Pair: gives a tuple for 3 images; give logits [N, 10]"),
+    (["--model.loss", "MSELoss"], "--model.loss torch.nn.MSELoss: The size of tensor a (10) must match"),
+    (
+        ["--model.loss.reduction", "none"],
+        "--model.loss torch.nn.CrossEntropyLoss: gives [3] for 3 images; give one number",
+    ),
+    (
+        ["--model.lr_scheduler", "mine.Fading"],
+        "--model.lr_scheduler mine.Fading: its second argument, gamma, is not the",
+    ),
+    (
+        ["--model.lr_scheduler", "torch.optim.lr_scheduler.ReduceLROnPlateau"],
+        "ReduceLROnPlateau: its second argument, mode, is not the",
+    ),
+    (
+        ["--model.lr_scheduler", "StepLR", "--model.lr_scheduler.step_size", "3"],
+        "step_size: the run gives it to StepLR",
+    ),
+]
+
+
+@pytest.mark.parametrize(("options", "expected"), OWN_PARTS, ids=[" ".join(options) for options, _ in OWN_PARTS])
+def test_parts_of_ones_own(
+    error: Callable[..., str], monkeypatch: pytest.MonkeyPatch, options: list[str], expected: str
+) -> None:
+    Path("mine.py").write_text(OWN)
+    monkeypatch.syspath_prepend(Path())
+    monkeypatch.delitem(sys.modules, "mine", raising=False)
+    network = [] if "--model.network" in options else ["--config", str(CONFIGS / "mlp.yaml")]
+    words = [*network, "--config", str(CONFIGS / "data/digits.yaml"), *options]
+    assert expected in error("fit", *words)
     assert not list(Path().glob("lightning_logs/*/*"))
 
 
