@@ -16,6 +16,7 @@ def quieten() -> None:
         "You're resuming from a checkpoint that ended before the epoch ended",  # TrainingBatches goes on exactly
         "Total length of `EvaluationBatches` across ranks is zero",  # val_size 0 asks for no validation
         r"The number of training batches .* is smaller than the logging interval",  # each epoch is logged as well
+        "This DataLoader will create",  # the number of workers is the user's
         r"Found \d+ module\(s\) in eval mode at the start of training",  # Finetuning has frozen them
         "Checkpoint directory .* exists and is not empty",  # a ModelCheckpoint's that was asked for, in a resumed run
         r"`isinstance\(treespec, LeafSpec\)` is deprecated",  # in Lightning's own code

@@ -84,14 +84,18 @@ class ImageDataModule(LightningDataModule, ABC):
         if hasattr(self, "test"):
             return
         images, self.test = (self._only_chosen(images) for images in self.load())
+        self.train, self.val = self.split(images)
+        share = len(self.train) // (self.trainer.world_size if self.trainer else 1)
+        if share < self.batch_size:
+            raise UserError(f"--data.batch_size {self.batch_size}: a process has {share} images; give at most that")
+
+    def split(self, images: ImageSet) -> tuple[ImageSet, ImageSet]:
+        """Those to train on and those for validation."""
         order = torch.randperm(len(images), generator=torch.Generator().manual_seed(SPLIT_SEED))
         val_size = len(images) // 10 if self.val_size is None else self.val_size
         if val_size >= len(images):
             raise UserError(f"--data.val_size {val_size}: the classes have {len(images)} images; give less than that")
-        self.val, self.train = images[order[:val_size]], images[order[val_size:]]
-        share = len(self.train) // (self.trainer.world_size if self.trainer else 1)
-        if share < self.batch_size:
-            raise UserError(f"--data.batch_size {self.batch_size}: a process has {share} images; give at most that")
+        return images[order[val_size:]], images[order[:val_size]]
 
     def train_dataloader(self) -> TrainingBatches:
         trainer = self._trainer

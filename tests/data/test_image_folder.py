@@ -187,15 +187,6 @@ def test_split_is_of_names_whatever_the_file_system_says(monkeypatch: pytest.Mon
         assert [("cat", "dog")[label] for label in part.labels] == [name[:3] for name in part.names]  # type: ignore[attr-defined]
 
 
-def test_train_and_test_folders() -> None:
-    for part, count in (("train", 8), ("test", 3)):
-        write_image_folder(Path("images") / part, count=count)
-    made = ready(classes=["dog", "cat"])
-    assert (made.class_names, made.training_images, len(made.train), len(made.test)) == (("dog", "cat"), 16, 12, 6)
-    assert all(name.startswith("test/") for name in made.test.names)  # type: ignore[attr-defined]
-    assert [name.split("/")[1] for name in made.test.names] == [("dog", "cat")[label] for label in made.test.labels]  # type: ignore[attr-defined]
-
-
 def spoil(folder: Path) -> list[str]:
     """Damage and add files; the start of what is said of each."""
     whole = (folder / "cat/1.png").read_bytes()
@@ -213,16 +204,6 @@ def spoil(folder: Path) -> list[str]:
         "dog/lost.png (No such",
         "dog/notes.txt (no image",
     ]
-
-
-def test_parts_other_than_train_and_test_are_no_classes(capsys: pytest.CaptureFixture[str]) -> None:
-    for part in ("train", "val"):
-        write_image_folder(Path("images") / part, count=3)
-    with pytest.raises(UserError, match="its train has sub-folders, but there is no test that has them too"):
-        data()
-    write_image_folder(Path("images/test"), count=3)
-    with pytest.raises(UserError, match=r"6 of 18 files .* val/cat/0.jpg \(in no class's folder\)"):
-        data(batch_size=2, val_size=2).prepare_data()
 
 
 def test_names_that_are_no_text(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
