@@ -77,6 +77,8 @@ def main(args: Sequence[str] | None = None) -> None:
             if not of_lightning(error):
                 raise
             _fail(" ".join(str(error).split()))
+        except SyntaxError as error:  # in a module of the user's own
+            _fail(f"{error.filename}, line {error.lineno}: {error.msg}")
         except Interrupted as stop:
             if not _is_first_process():
                 sys.exit(0)  # with anything else the launcher would kill the first process

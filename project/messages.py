@@ -10,8 +10,10 @@ from pathlib import Path
 
 import lightning
 import torch
+import torchvision
 import yaml
 from jsonargparse import ArgumentParser
+from torchvision.models import list_models
 
 from project import data, networks, optim
 from project.errors import UserError
@@ -54,10 +56,17 @@ def explain(message: str, options: Iterable[str]) -> str:
     if match := re.search(r"[Oo]ption '(.+?)'|unrecognized arguments: --([\w.]+)", message):
         return _unknown_option(message, key, match[1] or match[2], options)
     if match := re.search(r"module '(.+)' has no attribute '(.+?)'", message):
-        return _unknown_class(key, match[2], dir(importlib.import_module(match[1])))
-    if match := re.search(r"(?:Expected a dot import path string: |No module named ')([\w.]+)", message):
-        name = match[1].rpartition(".")[2]
-        return _unknown_class(key, name, (name for module in CLASSES for name in dir(module)))
+        return _unknown_class(key, match[2], dir(importlib.import_module(match[1])), f"{match[1]} has ")
+    if match := re.search(r"class_path '(.+?)':\s+No module named '(.+?)'", message):
+        return _unknown_module(key, *match.groups())
+    if match := re.search(r"sub-config file (\S+)\.py: ", message):
+        return f"--{key} {match[1]}.py: give a class of it, as in {match[1]}.ClassName"
+    if match := re.search(r"Import path (\S+) does not correspond to a subclass of (\w+)", message):
+        return f"--{key} {match[1]}: no class of the kind {match[2]}; give one"
+    if match := re.search(r"Expected a dot import path string: ([\w.]+)", message):
+        if match[1] in list_models(torchvision.models):
+            return f"--{key} {match[1]}: no such class; torchvision's is TorchvisionModel with --{key}.name {match[1]}"
+        return _unknown_class(key, match[1], (name for module in CLASSES for name in dir(module)))
     if match := re.search(r"Multiple subclasses with name (\w+)\. (.+)", message):
         return f"--{key} {match[1]}: {match[2]}"
     if match := re.search(r"(--seed_everything .+)", message):
@@ -85,8 +94,14 @@ def _unknown_option(message: str, key: str, name: str, options: Iterable[str]) -
     return f"--{key}.{name}: {class_name} has no such option; {_nearest(name, known)}"
 
 
-def _unknown_class(key: str, name: str, names: Iterable[str]) -> str:
-    return f"--{key} {name}: no such class; {_nearest(name, [name for name in names if name[0].isupper()])}"
+def _unknown_class(key: str, name: str, names: Iterable[str], where: str = "") -> str:
+    return f"--{key} {name}: {where}no such class; {_nearest(name, [name for name in names if name[0].isupper()])}"
+
+
+def _unknown_module(key: str, class_path: str, missing: str) -> str:
+    if class_path.startswith(f"{missing}."):
+        return f"--{key} {class_path}: Python finds no module {missing}; put it where it does, as in project/networks"
+    return f"--{key} {class_path}: its module needs {missing}, which is not installed"
 
 
 def _nearest(name: str, names: Iterable[str], dashes: str = "") -> str:

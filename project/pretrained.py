@@ -1,11 +1,13 @@
 """The files of torchvision's pretrained weights: finding, fetching and reading them."""
 
 import hashlib
+import re
 import tempfile
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 from torchvision.models import get_model_weights
 
 from project.data.archive import download
@@ -23,16 +25,37 @@ def load_weights(network: TorchvisionModel) -> None:
         return
     path = _found(network.name, network.weights)
     try:
-        network.load_weights(torch.load(path, "cpu", weights_only=True))
+        network.load_weights(_state(path))
         if not all(weights.isfinite().all() for weights in network.state_dict().values()):
             raise ValueError("not every number in it is finite")
+    except (ValueError, RuntimeError) as error:
+        if missing := re.search(r'Missing key\(s\) in state_dict: "(.+?)"', str(error)):
+            error = ValueError(f"it has no {missing[1]}")
+        fetched = "" if str(path) == network.weights else f", or delete {path} to fetch it anew"
+        raise UserError(
+            f"--model.network.weights {network.weights}: no weights of {network.name}: {' '.join(str(error).split())}; "
+            f"give a file of torchvision's{fetched}"
+        ) from None
+
+
+def _state(path: Path) -> dict[str, Tensor]:
+    """The file's names and tensors. Raises ValueError where it holds something else."""
+    try:
+        state = torch.load(path, "cpu", weights_only=True)
     # torch.load has no exception of its own: what it raises depends on where a file is broken.
     except Exception as error:
-        reason = " ".join(str(error).split())[:200]
-        raise UserError(
-            f"--model.network.weights {network.weights}: {path} does not hold weights of {network.name} ({reason}); "
-            "give a file of torchvision's that does, or delete it to fetch it anew"
-        ) from None
+        unsafe = "Unsupported global" in str(error)
+        problem = "it holds more than tensors: save the network's state_dict()"
+        raise ValueError(problem if unsafe else "it is no file of torch's, or damaged") from None
+    if not isinstance(state, dict):
+        raise ValueError(f"it holds a {type(state).__name__}: save a network's state_dict()")
+    if "state_dict" in state:
+        raise ValueError("it holds them under state_dict: save that alone")
+    if all(name.startswith("module.") for name in state):
+        raise ValueError(
+            "its names begin with module., as DataParallel's do: save that network's own module.state_dict()"
+        )
+    return state
 
 
 def _found(name: str, weights: str) -> Path:

@@ -12,6 +12,7 @@ import torch
 from torchvision import datasets
 from torchvision.models import ResNet18_Weights, resnet18
 
+from project.cli import main
 from project.data import CIFAR10
 
 REPOSITORY = Path(__file__).parents[1]
@@ -106,3 +107,19 @@ def _write_batch(path: Path, random: np.random.Generator) -> str:
 def _write(path: Path, content: object) -> str:
     path.write_bytes(pickle.dumps(content))
     return hashlib.md5(path.read_bytes()).hexdigest()
+
+
+@pytest.fixture
+def error(capsys: pytest.CaptureFixture[str]) -> Callable[..., str]:
+    """The one line that a command ends with."""
+
+    def line_of(*args: str) -> str:
+        with pytest.raises(SystemExit) as stopped:
+            main(args)
+        assert stopped.value.code == 2
+        printed = capsys.readouterr().err.strip()
+        assert printed.startswith("error: ")
+        assert "\n" not in printed
+        return printed.removeprefix("error: ")
+
+    return line_of

@@ -191,9 +191,27 @@ def test_files_that_hold_no_weights(error: Callable[..., str], resnet18_weights:
     torch.save(get_model("squeezenet1_1").state_dict(), "other.pth")
     state = torch.load(resnet18_weights, weights_only=True)
     torch.save(state | {"conv1.weight": state["conv1.weight"] / 0}, "infinite.pth")
-    for name in ("half", "other", "infinite"):
+    torch.save({f"module.{name}": value for name, value in state.items()}, "parallel.pth")
+    torch.save({"state_dict": state}, "wrapped.pth")
+    torch.save(torch.nn.Linear(1, 1), "module.pth")
+    torch.save([1, 2], "list.pth")
+    Path("text.pth").write_text("weights")
+    expected = {
+        "half": "it is no file of torch's, or damaged",
+        "text": "it is no file of torch's, or damaged",
+        "other": "it has no conv1.weight",
+        "infinite": "not every number in it is finite",
+        "parallel": "its names begin with module., as DataParallel's do: save that network's own module.state_dict()",
+        "wrapped": "it holds them under state_dict: save that alone",
+        "module": "it holds more than tensors: save the network's state_dict()",
+        "list": "it holds a list: save a network's state_dict()",
+    }
+    for name, reason in expected.items():
         line = error("--model.network.weights", f"{name}.pth")
-        assert f"--model.network.weights {name}.pth: {name}.pth does not hold weights of resnet18 (" in line
+        assert line.startswith(f"error: --model.network.weights {name}.pth: no weights of resnet18: {reason}")
+        assert "fetch" not in line
+    resnet18_weights.write_bytes(whole[:-9])
+    assert f"or delete {resnet18_weights} to fetch it anew" in error()
 
 
 def test_a_checkpoint_needs_no_other_weights() -> None:
