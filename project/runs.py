@@ -94,7 +94,9 @@ def find_checkpoint(root: Path, experiment: str, name: str, configs: Sequence[Pa
     found = [run / FOLDER / f"{name}.ckpt"] if run else list(parent.glob(f"version_*/{FOLDER}/{name}.ckpt"))
     found = [path for path in found if path.exists() and number(path.parents[1]) >= 0]
     if not found:
-        raise UserError(f"--ckpt_path {name}: no run in {parent} has a checkpoint; start one without --ckpt_path")
+        raise UserError(
+            f"--ckpt_path {name}: no run in {parent} has a checkpoint; train one first, by main.py fit without it"
+        )
     newest = max(found, key=lambda path: number(path.parents[1]))
     return newest_whole(newest.parents[1]) or newest if name == "last" else newest
 

@@ -52,6 +52,8 @@ def main(args: list[str] | None = None) -> None:
     options, further = parser.parse_known_args(args)
     if further and options.command in ("overhead", "loader", "resume", "damage"):
         parser.error(f"{options.command} has no option {further[0]}")
+    if (fewest := min(getattr(options, name, 1) for name in ("seeds", "turns", "kills", "lanes", "runs"))) < 1:
+        parser.error(f"{options.command} cannot count to {fewest}; give at least 1")
     {
         "seeds": lambda: seeds(options.config, options.seeds, further),
         "article": lambda: article(options.data_dir, options.seeds, further, configs=options.config or EXPERIMENTS),

@@ -21,7 +21,9 @@ class Perceptron(nn.Module):
         """
         super().__init__()
         if num_classes != 2:
-            raise ValueError(f"Perceptron tells two classes apart, not {num_classes}: give --data.classes '[cat, dog]'")
+            raise ValueError(
+                f"Perceptron tells two classes apart, not {num_classes}: name two by --data.classes, as in '[cat, dog]'"
+            )
         self.unit = nn.Linear(prod(image_shape), 1)
         nn.init.zeros_(self.unit.weight)
         nn.init.zeros_(self.unit.bias)

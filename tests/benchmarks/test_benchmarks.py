@@ -42,6 +42,12 @@ def test_unknown_option(benchmark: ModuleType, capsys: pytest.CaptureFixture[str
     assert "loader has no option --data_dir" in capsys.readouterr().err
 
 
+def test_none_of_them(benchmark: ModuleType, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        benchmark.main(["seeds", "--config", str(CONFIGS / "mlp.yaml"), "--seeds", "0"])
+    assert "seeds cannot count to 0; give at least 1" in capsys.readouterr().err
+
+
 def test_articles_network() -> None:
     network = article.articles_network()
     assert sum(weights.numel() for weights in network.parameters()) == 299_434
