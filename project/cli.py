@@ -1,6 +1,5 @@
 """The command line: Lightning's, with this project's defaults, links, checks and messages."""
 
-import errno
 import json
 import os
 import re
@@ -36,15 +35,13 @@ from project.data import ImageDataModule
 from project.errors import UserError
 from project.interruption import REQUEUE, Interrupted, job, requeue, requeued
 from project.memory import keep_freed_memory
-from project.messages import check_config_files, explain, of_lightning, root_cause
+from project.messages import check_config_files, explain, root_cause, told
 from project.networks import TorchvisionModel
 from project.preflight import check_fit, try_parts
 from project.pretrained import load_weights
 from project.quiet import quieten
 from project.trainer import ExperimentTrainer
 
-# What a person can mend: no space, quota, file size, permission, a read-only or broken disk.
-FULL_OR_CLOSED = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EACCES, errno.EPERM, errno.EROFS, errno.EIO}
 RESUME_HELP = """last goes on with the experiment's newest run, in its own directory, or with the run whose config.yaml
 is given. A file, or best, starts a new run from that state. None starts from the beginning."""
 
@@ -64,21 +61,13 @@ def main(args: Sequence[str] | None = None) -> None:
         try:
             check_config_files(sys.argv[1:] if args is None else args)
             ExperimentCLI(None if args is None else list(args), held)
-        except UserError as error:
-            _fail(str(error))
         except BrokenPipeError:  # who read the output is gone; Python would write to it once more when it ends
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             sys.exit(128 + signal.SIGPIPE)
-        except OSError as error:
-            if error.errno not in FULL_OR_CLOSED:
+        except (ValueError, OSError, SyntaxError, MisconfigurationException) as error:
+            if not (line := told(error)):
                 raise
-            _fail(f"{error.filename or 'a file of the run'}: {error.strerror}; mend that, then resume")
-        except (MisconfigurationException, ValueError) as error:
-            if not of_lightning(error):
-                raise
-            _fail(" ".join(str(error).split()))
-        except SyntaxError as error:  # in a module of the user's own
-            _fail(f"{error.filename}, line {error.lineno}: {error.msg}")
+            _fail(line)
         except Interrupted as stop:
             if not _is_first_process():
                 sys.exit(0)  # with anything else the launcher would kill the first process

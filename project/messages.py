@@ -1,5 +1,6 @@
-"""One line for the user out of the parser's long ones."""
+"""One line for the user out of the parser's long ones, and out of errors."""
 
+import errno
 import importlib
 import re
 import traceback
@@ -20,6 +21,8 @@ from project.errors import UserError
 
 # Where the short class names that the command line knows live.
 CLASSES = (networks, data, optim, torch.optim, torch.optim.lr_scheduler, torch.nn)
+# What a person can mend: no space, quota, file size, permission, a read-only or broken disk.
+FULL_OR_CLOSED = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EACCES, errno.EPERM, errno.EROFS, errno.EIO}
 COMMAND_FIRST = "the command comes first, then its options: main.py fit|validate|test|predict --config ..."
 
 
@@ -127,7 +130,14 @@ def root_cause(error: BaseException) -> str:
     return str(error)
 
 
-def of_lightning(error: BaseException) -> bool:
-    """Whether Lightning itself raised it, of which its message tells more than where that was."""
+def told(error: BaseException) -> str:
+    """The line for an error that the user can mend; empty for any other."""
+    if isinstance(error, UserError):
+        return str(error)
+    if isinstance(error, OSError) and error.errno in FULL_OR_CLOSED:
+        return f"{error.filename or 'a file of the run'}: {error.strerror}; mend that, then resume"
+    if isinstance(error, SyntaxError):  # in a module of the user's own
+        return f"{error.filename}, line {error.lineno}: {error.msg}"
+    # Of what Lightning raises itself, its message tells more than where that was.
     raised_in = traceback.extract_tb(error.__traceback__)[-1].filename
-    return Path(lightning.__file__).parent in Path(raised_in).parents
+    return _one_line(str(error)) if Path(lightning.__file__).parent in Path(raised_in).parents else ""
