@@ -210,8 +210,16 @@ def test_files_that_hold_no_weights(error: Callable[..., str], resnet18_weights:
         line = error("--model.network.weights", f"{name}.pth")
         assert line.startswith(f"error: --model.network.weights {name}.pth: no weights of resnet18: {reason}")
         assert "fetch" not in line
-    resnet18_weights.write_bytes(whole[:-9])
-    assert f"or delete {resnet18_weights} to fetch it anew" in error()
+
+
+def test_a_damaged_file_of_the_default_weights(
+    error: Callable[..., str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    damaged = tmp_path / "torch/hub/checkpoints/resnet18-f37072fd.pth"
+    damaged.parent.mkdir(parents=True)
+    damaged.write_bytes(b"half of it")
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
+    assert f"or delete {damaged} to fetch it anew" in error()
 
 
 def test_a_checkpoint_needs_no_other_weights() -> None:
