@@ -58,20 +58,8 @@ def explain(message: str, options: Iterable[str]) -> str:
         return f"{match[1]}: no such command; {_nearest(match[1], commands)}"
     if match := re.search(r"[Oo]ption '(.+?)'|unrecognized arguments: --([\w.]+)", message):
         return _unknown_option(message, key, match[1] or match[2], options)
-    if match := re.search(r"module '(.+)' has no attribute '(.+?)'", message):
-        return _unknown_class(key, match[2], dir(importlib.import_module(match[1])), f"{match[1]} has ")
-    if match := re.search(r"class_path '(.+?)':\s+No module named '(.+?)'", message):
-        return _unknown_module(key, *match.groups())
-    if match := re.search(r"sub-config file (\S+)\.py: ", message):
-        return f"--{key} {match[1]}.py: give a class of it, as in {match[1]}.ClassName"
-    if match := re.search(r"Import path (\S+) does not correspond to a subclass of (\w+)", message):
-        return f"--{key} {match[1]}: no class of the kind {match[2]}; give one"
-    if match := re.search(r"Expected a dot import path string: ([\w.]+)", message):
-        if match[1] in list_models(torchvision.models):
-            return f"--{key} {match[1]}: no such class; torchvision's is TorchvisionModel with --{key}.name {match[1]}"
-        return _unknown_class(key, match[1], (name for module in CLASSES for name in dir(module)))
-    if match := re.search(r"Multiple subclasses with name (\w+)\. (.+)", message):
-        return f"--{key} {match[1]}: {match[2]}"
+    if line := _no_class(message, key):
+        return line
     if match := re.search(r"(--seed_everything .+)", message):
         return match[1]
     if match := re.search(r"arguments are required: (?:\w+\.)?(.+)", message):
@@ -80,6 +68,25 @@ def explain(message: str, options: Iterable[str]) -> str:
         kinds = [_plain_type(kind) for kind in re.findall(r"Expected an? (.+?)(?:\. Got value|\n|$)", message)]
         return f"--{key} {match[1]}: expected {' or '.join(kind for kind in kinds if kind != 'NoneType')}"
     return (f"--{key}: " if key else "") + _one_line(message)
+
+
+def _no_class(message: str, key: str) -> str:
+    """Empty where the message is not of a class."""
+    if match := re.search(r"module '(.+)' has no attribute '(.+?)'", message):
+        return _unknown_class(key, match[2], dir(importlib.import_module(match[1])), f"{match[1]} has ")
+    if match := re.search(r"class_path '(.+?)':\s+No module named '(.+?)'", message):
+        return _unknown_module(key, *match.groups())
+    if match := re.search(r"sub-config file (\S+)\.py: ", message):
+        return f"--{key} {match[1]}.py: give a class of it, as in {match[1]}.ClassName"
+    if match := re.search(r"Import path (\S+) does not correspond to a subclass of (\w+)", message):
+        return f"--{key} {match[1]}: no class of the kind {match[2]}; give one"
+    if match := re.search(r"Multiple subclasses with name (\w+)\. (.+)", message):
+        return f"--{key} {match[1]}: {match[2]}"
+    if match := re.search(r"Expected a dot import path string: ([\w.]+)", message):
+        if match[1] in list_models(torchvision.models):
+            return f"--{key} {match[1]}: no such class; torchvision's is TorchvisionModel with --{key}.name {match[1]}"
+        return _unknown_class(key, match[1], (name for module in CLASSES for name in dir(module)))
+    return ""
 
 
 def _unknown_option(message: str, key: str, name: str, options: Iterable[str]) -> str:

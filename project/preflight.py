@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 from lightning.pytorch import Callback, Trainer
+from lightning.pytorch.accelerators import CPUAccelerator
 from lightning.pytorch.callbacks import BackboneFinetuning, BatchSizeFinder, LearningRateFinder
 from torch import Tensor, nn
 from torch.optim import Optimizer
@@ -30,8 +31,12 @@ INSTEAD = {
 }
 
 
-def try_parts(model: Classifier, data: ImageDataModule, given: Any) -> tuple[Optimizer, LRScheduler | None]:
+def try_parts(
+    trainer: Trainer, model: Classifier, data: ImageDataModule, given: Any
+) -> tuple[Optimizer, LRScheduler | None]:
     """Use network, optimizer, schedule and loss once; the optimizer and the schedule, which are like the run's.
+
+    The network is tried where it will compute on a CPU: one made for a GPU may need it.
 
     Args:
         given: The options of the model, whose class paths are named in a message.
@@ -42,7 +47,9 @@ def try_parts(model: Classifier, data: ImageDataModule, given: Any) -> tuple[Opt
     images = torch.zeros(IMAGES, *data.image_shape)
     part, remedy = "network", f"it gets images {list(images.shape)}"
     try:
-        logits = _without_a_trace(model.network, images)
+        logits = torch.zeros(IMAGES, data.num_classes)
+        if isinstance(trainer.accelerator, CPUAccelerator):
+            logits = _without_a_trace(model.network, images)
         _check_shape(logits, (IMAGES, data.num_classes), f"give logits [N, {data.num_classes}]")
         part, remedy = "lr_scheduler", "give values in their range"
         _check_schedule(given.lr_scheduler)
