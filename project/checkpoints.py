@@ -58,7 +58,7 @@ def read(path: Path, map_location: Any = "cpu") -> dict[str, Any]:
     if not path.is_file():
         raise UserError(f"--ckpt_path {path}: there is no such file; give best, last or a file that exists")
     try:
-        _check_digest(path)
+        check_digest(path)
         checkpoint = torch.load(path, map_location, weights_only=True)
         checkpoint["state_dict"], checkpoint["global_step"]
     # torch.load has no exception of its own: what it raises depends on where a file is broken.
@@ -90,7 +90,7 @@ def _ending(content: bytes | memoryview) -> bytes:
     return len(digest).to_bytes(LENGTH, "little") + digest
 
 
-def _check_digest(path: Path) -> None:
+def check_digest(path: Path) -> None:
     """Raises ValueError where a file does not have its digest, or, without one, a part of it not its checksum."""
     with zipfile.ZipFile(path) as archive:
         if not archive.comment:  # not written by this project

@@ -8,8 +8,10 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn.modules.utils import consume_prefix_in_state_dict_if_present
 from torchvision.models import get_model_weights
 
+from project.checkpoints import check_digest
 from project.data.archive import download
 from project.errors import UserError
 from project.networks import TorchvisionModel
@@ -39,7 +41,7 @@ def load_weights(network: TorchvisionModel) -> None:
 
 
 def _state(path: Path) -> dict[str, Tensor]:
-    """The file's names and tensors. Raises ValueError where it holds something else."""
+    """The file's names and tensors, of a run's checkpoint the backbone's. Raises ValueError where it has others."""
     try:
         state = torch.load(path, "cpu", weights_only=True)
     # torch.load has no exception of its own: what it raises depends on where a file is broken.
@@ -50,11 +52,23 @@ def _state(path: Path) -> dict[str, Tensor]:
     if not isinstance(state, dict):
         raise ValueError(f"it holds a {type(state).__name__}: save a network's state_dict()")
     if "state_dict" in state:
-        raise ValueError("it holds them under state_dict: save that alone")
+        return _backbone(state["state_dict"], path)
     if all(name.startswith("module.") for name in state):
         raise ValueError(
             "its names begin with module., as DataParallel's do: save that network's own module.state_dict()"
         )
+    return state
+
+
+def _backbone(state: dict[str, Tensor], path: Path) -> dict[str, Tensor]:
+    """What a checkpoint of TorchvisionModel has of its backbone, under torchvision's names; `state` is changed."""
+    for name in [name for name in state if not name.startswith("network.backbone.")]:
+        del state[name]
+    if not state:
+        raise ValueError("its state_dict is not TorchvisionModel's: save that of a network of torchvision alone")
+    check_digest(path)
+    for prefix in ("network.", "backbone."):  # one by one: both together would lose the backbone's own version
+        consume_prefix_in_state_dict_if_present(state, prefix)
     return state
 
 

@@ -61,8 +61,9 @@ class TorchvisionModel(nn.Module):
             image_shape: (C, H, W) of an image, C 1 or 3; linked from the data.
             name: One of torchvision's classification networks, such as resnet18, inception_v3 or vit_b_16.
             weights: What training begins from: default, torchvision's best; a name of its others, such as
-                IMAGENET1K_V1; or a file with a state dict of that network, whose last layer is left out. None begins
-                from random weights. A run that goes on from a checkpoint needs no other weights and reads none.
+                IMAGENET1K_V1; or a file, a state dict of that network or the checkpoint of a run that trained it. Its
+                last layer is left out. None begins from random weights. A run that goes on from a checkpoint needs no
+                other weights and reads none.
             image_size: Side in pixels that images are resized to; None takes the side that the weights were trained
                 with, mostly 224. Fewer train faster; 32 at least, and more for some networks, as the error says. Below
                 299 inception_v3 has no auxiliary head.
@@ -73,7 +74,7 @@ class TorchvisionModel(nn.Module):
         side = preset.crop_size[0] if image_size is None else image_size
         _check_images(name, image_shape[0], side, max(SMALLEST, *known.meta["min_size"]))
         self.name, self.weights, self.side, self.interpolation = name, weights, side, preset.interpolation.value
-        self.backbone = _built(name, side, pretrained=weights is not None)
+        self.backbone = _built(name, side)
         layers = [_last_layer(self.backbone), *_auxiliary_layers(name, side)]
         sizes = [_inputs(self.backbone.get_submodule(layer)) for layer in layers]
         for layer in layers:
@@ -140,11 +141,11 @@ def _check_images(name: str, channels: int, side: int, smallest: int) -> None:
         raise ValueError(f"--model.network.image_size {side}: {name} needs at least {smallest}")
 
 
-def _built(name: str, side: int, pretrained: bool) -> nn.Module:
+def _built(name: str, side: int) -> nn.Module:
     options: dict[str, Any] = {}
-    if name in AUXILIARY:  # the pretrained ones expect another normalisation, which they make themselves
+    if name in AUXILIARY:  # their weights expect another normalisation, which they make themselves
         with_heads = bool(_auxiliary_layers(name, side))
-        options = {"aux_logits": with_heads, "transform_input": pretrained, "init_weights": True}
+        options = {"aux_logits": with_heads, "transform_input": True, "init_weights": True}
     elif name.startswith("vit_"):
         options = {"image_size": side}
     elif name == "maxvit_t":

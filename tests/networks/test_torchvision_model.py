@@ -11,7 +11,7 @@ import torchvision
 from torch import nn
 from torchvision.models import get_model, get_model_builder, get_model_weights, list_models, regnet
 
-from project import pretrained
+from project import checkpoints, pretrained
 from project.classifier import Classifier
 from project.cli import main
 from project.data import archive
@@ -128,6 +128,26 @@ def test_a_local_file(name: str, side: int, tmp_path: Path) -> None:
     assert len(loaded) > 0
 
 
+@torch.no_grad()
+def test_the_checkpoint_of_a_run(tmp_path: Path) -> None:
+    """Another run begins with its features, whatever its classes were; MNASNet's depend on the version in the file."""
+    torch.manual_seed(0)
+    source = TorchvisionModel(4, name="mnasnet0_5", image_size=32).eval()
+    state = Classifier(source, 4, nn.CrossEntropyLoss()).state_dict()
+    path = tmp_path / "best.ckpt"
+    checkpoints.write({"state_dict": state, "global_step": 1}, path)
+    network = TorchvisionModel(3, name="mnasnet0_5", weights=str(path), image_size=32).eval()
+    pretrained.load_weights(network)
+    images = torch.randn(2, 3, 32, 32)
+    ours, theirs = network.backbone(images), source.backbone(images)
+    assert (ours - theirs).norm() < 1e-4 * theirs.norm()  # the bits depend on where in memory weights lie
+
+
+@pytest.mark.parametrize("name", AUXILIARY)
+def test_weights_of_a_run_from_random_ones_are_of_the_same_images(name: str) -> None:
+    assert empty(name).backbone.transform_input == empty(name, weights="default").backbone.transform_input
+
+
 @pytest.fixture
 def error(capsys: pytest.CaptureFixture[str]) -> Callable[..., str]:
     """The one line that a fit ends with, before it has begun a run."""
@@ -202,7 +222,7 @@ def test_files_that_hold_no_weights(error: Callable[..., str], resnet18_weights:
         "other": "it has no conv1.weight",
         "infinite": "not every number in it is finite",
         "parallel": "its names begin with module., as DataParallel's do: save that network's own module.state_dict()",
-        "wrapped": "it holds them under state_dict: save that alone",
+        "wrapped": "its state_dict is not TorchvisionModel's: save that of a network of torchvision alone",
         "module": "it holds more than tensors: save the network's state_dict()",
         "list": "it holds a list: save a network's state_dict()",
     }
@@ -220,6 +240,23 @@ def test_a_damaged_file_of_the_default_weights(
     damaged.write_bytes(b"half of it")
     monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
     assert f"or delete {damaged} to fetch it anew" in error()
+
+
+def test_a_run_begins_with_another_ones_weights(capsys: pytest.CaptureFixture[str]) -> None:
+    words = [*FIT, "--model.network.name", "squeezenet1_1"]
+    main([*words, "--model.network.weights", "null", "--trainer.callbacks", "null"])
+    first = Path("lightning_logs/finetune/version_0/checkpoints/last.ckpt")
+    main([*words, "--model.network.weights", str(first)])  # its only epoch trains the head alone
+    second = Path("lightning_logs/finetune/version_1/checkpoints/last.ckpt")
+    ours, theirs = (torch.load(path, weights_only=True)["state_dict"] for path in (first, second))
+    for name, weights in ours.items():
+        assert torch.equal(weights, theirs[name]) == ("heads" not in name)
+    content = bytearray(first.read_bytes())
+    content[-1] ^= 1
+    first.write_bytes(content)
+    with pytest.raises(SystemExit):
+        main([*words, "--model.network.weights", str(first)])
+    assert "no weights of squeezenet1_1: its digest differs" in capsys.readouterr().err
 
 
 def test_a_checkpoint_needs_no_other_weights() -> None:
