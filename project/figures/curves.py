@@ -43,14 +43,15 @@ OPTIMIZERS = {
     "Adam": (_optimizer("adam"), 0.003),
     "AdamW": (_optimizer("adamw"), 0.003),
 }
+CONSTANT = (*_optimizer("sgd"), "--model.lr_scheduler", "null")
 BATCHES = {
-    f"batches of {size:,}": ((*_optimizer("sgd"), "--data.batch_size", str(size)), rate)
+    f"batches of {size:,}": ((*CONSTANT, "--data.batch_size", str(size)), rate)
     for size, rate in ((100, 0.1), (1_000, 0.3), (9_000, 0.3))
-} | {"all 45,000 at once": ((*_optimizer("sgd"), "--data.batch_size", "45000"), 0.3)}
+} | {"all 45,000 at once": ((*CONSTANT, "--data.batch_size", "45000"), 0.3)}
 COMPARISONS = {
     "optimizers_mlp": Comparison("mlp.yaml", "mlp", 10, 2, OPTIMIZERS),
     "optimizers_convnet": Comparison("convnet.yaml", "convnet", 5, 1, OPTIMIZERS),
-    "batches": Comparison("mlp.yaml, plain descent", "mlp", 10, 3, BATCHES),
+    "batches": Comparison("mlp.yaml, plain descent", "mlp", 10, 10, BATCHES),
 }
 
 

@@ -17,7 +17,7 @@ PNG = b"\x89PNG\r\n\x1a\n"
 
 
 def test_plain_descent_zigzags_and_momentum_damps_it() -> None:
-    plain, damped = (descent.path(descent.OPTIMIZERS[name], 0.075) for name in ("SGD", "momentum"))
+    plain, damped = (descent.path(make, 0.075) for make in list(descent.OPTIMIZERS.values())[:2])
     # Across the valley each step of plain descent multiplies by 1 - 0.075 * 25 = -0.875, along it by 0.925.
     factors = torch.tensor([1 - 0.075, 1 - 0.075 * 25])
     steps = torch.arange(descent.STEPS + 1)[:, None]
@@ -28,7 +28,9 @@ def test_plain_descent_zigzags_and_momentum_damps_it() -> None:
 def test_each_optimizer_goes_down() -> None:
     start = descent.height(torch.tensor(descent.START))
     for make in descent.OPTIMIZERS.values():
-        assert descent.height(descent.path(make, descent.best_rate(make))[-1]) < start / 10
+        rate = descent.best_rate(make)
+        assert rate not in (descent.RATES[0], descent.RATES[-1])  # the search was wide enough
+        assert descent.height(descent.path(make, rate)[-1]) < start / 100
 
 
 def test_the_error_falls_with_the_units() -> None:
