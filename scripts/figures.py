@@ -7,20 +7,27 @@ anew, as after a change of a config.
 """
 
 import argparse
+import sys
 from functools import partial
 
-from project.figures import approximation, curves, descent, pairs
+try:
+    from project.figures import approximation, backpropagation, curves, descent, pairs
+except ModuleNotFoundError as error:
+    print(f"error: there is no {error.name}: pip install -e '.[figures]'", file=sys.stderr)
+    sys.exit(2)
 
 PICTURES = {
     "descent": descent.draw,
     "approximation": approximation.draw,
+    "backpropagation": backpropagation.draw,
     "pairs": pairs.draw,
     **{name: partial(curves.draw, name) for name in curves.COMPARISONS},
 }
 
 
 def main(args: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(description=__doc__, allow_abbrev=False)
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.add_argument("name", choices=[*PICTURES, "all"])
     parser.add_argument("--data.data_dir", dest="data_dir", default="data", help="folder of CIFAR-10")
     options = parser.parse_args(args)

@@ -48,7 +48,14 @@ BATCHES = {
     f"batches of {size:,}": ((*CONSTANT, "--data.batch_size", str(size)), rate)
     for size, rate in ((100, 0.1), (1_000, 0.3), (9_000, 0.3))
 } | {"all 45,000 at once": ((*CONSTANT, "--data.batch_size", "45000"), 0.3)}
+LAYERS = {
+    "ReLU between": ((), 0.003),
+    "ReLU on the logits too": (("--model.network.relu_on_logits", "true"), 0.003),
+    "no nonlinearity": (("--model.network.activation", "none"), 0.001),
+    "one linear layer": (("--model.network.hidden", "[]"), 0.001),
+}
 COMPARISONS = {
+    "layers": Comparison("mlp.yaml", "mlp", 10, 2, LAYERS),
     "optimizers_mlp": Comparison("mlp.yaml", "mlp", 10, 2, OPTIMIZERS),
     "optimizers_convnet": Comparison("convnet.yaml", "convnet", 5, 1, OPTIMIZERS),
     "batches": Comparison("mlp.yaml, plain descent", "mlp", 10, 10, BATCHES),

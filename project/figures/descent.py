@@ -58,7 +58,7 @@ def draw(folder: Path | None = None, **_: Any) -> Path:
         places = path(make, best_rate(make))
         heights = height(places)
         rate = make([nn.Parameter(torch.zeros(1))], best_rate(make)).param_groups[0]["lr"]
-        label = f"{name}, rate {rate:.3g}: on average {heights.mean():.3g}"
+        label = f"{name}, rate {rate:.3g}: mean height {heights.mean():.3g}"
         print(f"  {label}, at the end {heights[-1]:.2g}", flush=True)
         style: dict[str, Any] = {"color": COLOURS[number], "marker": MARKS[number], "markersize": 3.5}
         axes[number > 1].plot(*places.T.numpy(), label=label, linewidth=1.2, **style)

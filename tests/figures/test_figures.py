@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from project.data import CIFAR10
-from project.figures import approximation, curves, descent, pairs
+from project.figures import approximation, backpropagation, curves, descent, pairs
 from project.figures.runs import KEPT, Kept
 from tests.conftest import REPOSITORY
 
@@ -43,6 +43,13 @@ def test_the_error_falls_with_the_units() -> None:
 def test_drawn(tmp_path: Path) -> None:
     assert descent.draw(tmp_path).read_bytes().startswith(PNG)
     assert approximation.draw(tmp_path, steps=5).read_bytes().startswith(PNG)
+
+
+def test_backpropagation_is_drawn(tmp_path: Path, cifar10_dir: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert backpropagation.draw(tmp_path, str(cifar10_dir)).read_bytes().startswith(PNG)
+    differences = [float(line.split()[-1]) for line in capsys.readouterr().out.splitlines() if "layer" in line]
+    assert len(differences) == 3
+    assert all(0 < difference < 1e-14 for difference in differences)
 
 
 def test_pairs_are_measured_once(tmp_path: Path, cifar10_dir: Path) -> None:

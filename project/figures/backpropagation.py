@@ -1,0 +1,87 @@
+"""The gradients of a multi-layer perceptron by the article's two formulas, beside autograd's."""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from matplotlib.axes import Axes
+from torch import Tensor, nn
+
+from project.data import CIFAR10
+from project.figures.drawing import COLOURS, MARKS, panels, save
+from project.networks import MLP
+
+IMAGES = 100
+SHOWN = 400  # weights of each layer, of up to 393,216
+
+
+def by_formulas(network: MLP, images: Tensor, labels: Tensor) -> list[Tensor]:
+    """The gradients of cross-entropy by each of the network's parameters, node by node from the loss back.
+
+    dL/dx = dL/dy dy/dx for what a node was given, dL/dw = dL/dy dy/dw for its weights.
+
+    Args:
+        network: With ReLU between its layers.
+        images: [N, C, H, W].
+        labels: [N].
+    """
+    layers = list(network)[1:]
+    values = [images.flatten(1)]
+    for layer in layers:
+        values.append(layer(values[-1]))
+    # Of softmax and cross-entropy, averaged over N images: dL/dlogits = (probabilities - one-hot labels) / N.
+    wanted = nn.functional.one_hot(labels, values[-1].shape[1])
+    upstream = (values[-1].softmax(1) - wanted) / len(labels)
+    gradients: list[Tensor] = []
+    for layer, given in zip(reversed(layers), reversed(values[:-1]), strict=True):
+        if isinstance(layer, nn.Linear):  # y = W x + b
+            gradients = [upstream.T @ given, upstream.sum(0), *gradients]
+            upstream = upstream @ layer.weight
+        else:  # y = max(0, x)
+            upstream = upstream * (given > 0)
+    return gradients
+
+
+def by_autograd(network: MLP, images: Tensor, labels: Tensor) -> list[Tensor]:
+    """The same, by torch."""
+    loss = nn.functional.cross_entropy(network(images), labels)
+    return list(torch.autograd.grad(loss, list(network.parameters())))
+
+
+def draw(folder: Path | None = None, data_dir: str = "data", **_: Any) -> Path:
+    """Each gradient by the formulas over autograd's on the left, their differences on the right."""
+    images, labels = _images(data_dir)
+    torch.manual_seed(0)
+    network = MLP(10).double()
+    with torch.no_grad():
+        ours = by_formulas(network, images, labels)
+    theirs = by_autograd(network, images, labels)
+    figure, axes = panels(2)
+    for number, (by_hand, by_torch) in enumerate(zip(ours[::2], theirs[::2], strict=True)):  # the weights, no biases
+        worst = float((by_hand - by_torch).norm() / by_torch.norm())
+        print(f"  layer {number + 1}, {by_hand.numel():,} weights: relative difference {worst:.1e}", flush=True)
+        places = torch.randperm(by_hand.numel())[:SHOWN]
+        _points(axes, number, by_hand.flatten()[places], by_torch.flatten()[places])
+    axes[0].set(xlabel="by autograd", ylabel="by the two formulas", title="gradient of each weight")
+    axes[0].legend(fontsize=8)
+    axes[1].set(xscale="log", yscale="log", xlabel="size of the gradient", ylabel="size of the difference")
+    axes[1].set_title("difference (grey: float64's rounding)")
+    return save(figure, "backpropagation", folder)
+
+
+def _points(axes: list[Axes], number: int, ours: Tensor, theirs: Tensor) -> None:
+    style: dict[str, Any] = {"color": COLOURS[number], "marker": MARKS[number], "markersize": 3, "linestyle": "none"}
+    axes[0].plot(theirs, ours, label=f"layer {number + 1}", **style)
+    size, difference = theirs.abs(), (ours - theirs).abs()
+    axes[1].plot(size[difference > 0], difference[difference > 0], **style)
+    ends = torch.stack((size[size > 0].min(), size.max()))
+    axes[1].plot(ends, ends * torch.finfo(torch.float64).eps, color="#999999", linewidth=1)
+
+
+def _images(data_dir: str) -> tuple[Tensor, Tensor]:
+    """The first training images of CIFAR-10 [N, 3, 32, 32], normalised, and their labels [N]."""
+    data = CIFAR10(data_dir, batch_size=1, val_size=0)
+    data.prepare_data()
+    images, _ = data.load()
+    pixels = (images.pixels[:IMAGES].double() / 255 - torch.tensor(data.mean)) / torch.tensor(data.std)
+    return pixels.permute(0, 3, 1, 2), images.labels[:IMAGES]
