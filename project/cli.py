@@ -208,8 +208,8 @@ class ExperimentCLI(LightningCLI):
             check_fit(self.trainer, self.model, made[1], self.datamodule.val_size)
             check_kinds(self.checkpoint or {}, *made)
         if self.checkpoint is not None:
-            data = type(self.datamodule).__qualname__
-            runs.check_fits(Path(self.options.ckpt_path), self.checkpoint, self.model.state_dict(), data)
+            path = Path(self.options.ckpt_path)
+            runs.check_fits(path, self.checkpoint, self.model.state_dict(), self.datamodule)
         elif isinstance(self.model.network, TorchvisionModel):
             load_weights(self.model.network)  # a checkpoint brings its own
 

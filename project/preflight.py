@@ -86,17 +86,19 @@ def _check_schedule(given: Any) -> None:
     if given is None:
         return
     module, _, name = given.class_path.rpartition(".")
-    _, second, *_ = inspect.signature(getattr(importlib.import_module(module), name)).parameters
-    if second not in LENGTHS:
+    arguments = list(inspect.signature(getattr(importlib.import_module(module), name)).parameters)
+    if not set(arguments[1:2]) & set(LENGTHS):
         raise UserError(
-            f"its second argument, {second}, is not the run's length; give OneCycle, WarmupLinear, Plateau, torch's "
-            "CosineAnnealingLR, or a class of your own that is made as schedule(optimizer, total_steps)"
+            f"the second of its arguments ({', '.join(arguments)}) is not the run's length; give OneCycle, "
+            "WarmupLinear, Plateau, torch's CosineAnnealingLR, or a class of your own that is made as "
+            "schedule(optimizer, total_steps)"
         )
 
 
 def _place(error: Exception) -> str:
     """The file and the line outside of torch that raised it."""
-    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if "torch" not in Path(frame.filename).parts]
+    own = Path(torch.__file__).parent
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if own not in Path(frame.filename).parents]
     file, line = Path(frames[-1].filename), frames[-1].lineno
     return f" ({file.name}, line {line})" if file != Path(__file__) else ""
 

@@ -34,9 +34,12 @@ def load_weights(network: TorchvisionModel) -> None:
         if missing := re.search(r'Missing key\(s\) in state_dict: "(.+?)"', str(error)):
             error = ValueError(f"it has no {missing[1]}")
         fetched = "" if str(path) == network.weights else f", or delete {path} to fetch it anew"
+        remedy = f"give a file of torchvision's{fetched}"
+        if "size mismatch for encoder.pos_embedding" in str(error):  # a transformer's places
+            remedy = "give the --model.network.image_size that they were trained with; leave it out for torchvision's"
         raise UserError(
             f"--model.network.weights {network.weights}: no weights of {network.name}: {' '.join(str(error).split())}; "
-            f"give a file of torchvision's{fetched}"
+            f"{remedy}"
         ) from None
 
 
@@ -49,14 +52,19 @@ def _state(path: Path) -> dict[str, Tensor]:
         unsafe = "Unsupported global" in str(error)
         problem = "it holds more than tensors: save the network's state_dict()"
         raise ValueError(problem if unsafe else "it is no file of torch's, or damaged") from None
-    if not isinstance(state, dict):
-        raise ValueError(f"it holds a {type(state).__name__}: save a network's state_dict()")
-    if "state_dict" in state:
-        return _backbone(state["state_dict"], path)
-    if all(name.startswith("module.") for name in state):
+    named = _checked_names(state)
+    if "state_dict" in named:
+        return _backbone(_checked_names(named["state_dict"]), path)
+    if all(name.startswith("module.") for name in named):
         raise ValueError(
             "its names begin with module., as DataParallel's do: save that network's own module.state_dict()"
         )
+    return named
+
+
+def _checked_names(state: Any) -> dict[str, Any]:
+    if not (isinstance(state, dict) and state and all(isinstance(name, str) for name in state)):
+        raise ValueError("it holds no tensors by name: save a network's state_dict()")
     return state
 
 

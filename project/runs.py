@@ -14,6 +14,7 @@ import yaml
 from filelock import FileLock, Timeout
 
 from project.checkpoints import read
+from project.data import ImageDataModule
 from project.errors import UserError
 
 ROOT = "lightning_logs"
@@ -134,11 +135,11 @@ def finished(run: Path, max_epochs: int, max_steps: int) -> str:
     return f"its {max_steps} steps" if 0 < max_steps <= done["steps"] else ""
 
 
-def check_fits(path: Path, checkpoint: dict[str, Any], own: dict[str, torch.Tensor], data: str) -> None:
-    """Raises UserError where the checkpoint of `path` is not of a network with weights `own` on the class `data`."""
-    saved = checkpoint["state_dict"]
-    if data not in checkpoint:
-        difference = f"it is not of {data}"
+def check_fits(path: Path, checkpoint: dict[str, Any], own: dict[str, torch.Tensor], data: ImageDataModule) -> None:
+    """Raises UserError where the checkpoint of `path` is not of a network with weights `own` on such `data`."""
+    saved, kind = checkpoint["state_dict"], type(data).__qualname__
+    if kind not in checkpoint:
+        difference = f"it is not of {kind}"
     elif lacking := [name for name in own if name not in saved]:
         difference = f"it has no {lacking[0]}"
     elif extra := [name for name in saved if name not in own]:
@@ -146,6 +147,9 @@ def check_fits(path: Path, checkpoint: dict[str, Any], own: dict[str, torch.Tens
     elif other := [name for name in own if own[name].shape != saved[name].shape]:
         name = other[0]
         difference = f"{name} is {list(saved[name].shape)} in it and {list(own[name].shape)} in the network"
+    elif differing := set(enumerate(checkpoint[kind]["class_names"])) - set(enumerate(data.class_names)):
+        number, name = min(differing)
+        difference = f"its class {number} is {name}, the data's {data.class_names[number]}"
     else:
         return
     raise UserError(

@@ -213,6 +213,15 @@ def test_checkpoint_of_other_data(error: Callable[..., str]) -> None:
     assert "it is not of CIFAR10" in error("test", *QUICK, "--data", "project.data.CIFAR10", "--ckpt_path", "best")
 
 
+def test_checkpoint_of_other_classes(error: Callable[..., str]) -> None:
+    two = [*QUICK, "--data.val_size", "9", "--data.classes"]
+    main(["fit", *two, "[0, 1]"])
+    for command in (["test"], ["predict"], ["fit", "--trainer.max_epochs", "2"]):
+        line = error(command[0], *two, "[0, 7]", *command[1:], "--ckpt_path", "last")
+        assert "a checkpoint of another network or other data (its class 1 is 1, the data's 7)" in line
+    main(["test", *two, "[0, 1]", "--ckpt_path", "last"])
+
+
 class Malicious:
     def __reduce__(self) -> tuple[Callable[..., object], tuple[str]]:
         return Path.touch, (Path("harm"),)  # type: ignore[return-value]

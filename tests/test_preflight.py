@@ -32,6 +32,10 @@ class Pair(Seven):
 class Fading(ExponentialLR):
     pass
 
+class Lonely(ExponentialLR):
+    def __init__(self, optimizer):
+        super().__init__(optimizer, 0.9)
+
 def reduce(logits, labels):
     return logits.mean()
 """
@@ -57,11 +61,19 @@ OWN_PARTS = [
     ),
     (
         ["--model.lr_scheduler", "mine.Fading"],
-        "--model.lr_scheduler mine.Fading: its second argument, gamma, is not the",
+        "--model.lr_scheduler mine.Fading: the second of its arguments (optimizer, gamma, last_epoch) is not the",
     ),
     (
         ["--model.lr_scheduler", "torch.optim.lr_scheduler.ReduceLROnPlateau"],
-        "ReduceLROnPlateau: its second argument, mode, is not the",
+        "ReduceLROnPlateau: the second of its arguments (optimizer, mode, factor,",
+    ),
+    (
+        ["--model.lr_scheduler", "mine.Lonely"],
+        "--model.lr_scheduler mine.Lonely: the second of its arguments (optimizer) is not the run's length; give",
+    ),
+    (
+        ["--model.loss", "PerceptronCriterion"],
+        "PerceptronCriterion: it tells two classes apart, not 10: name two by --data.classes",
     ),
     (
         ["--model.lr_scheduler", "StepLR", "--model.lr_scheduler.step_size", "3"],
@@ -74,9 +86,11 @@ OWN_PARTS = [
 def test_parts_of_ones_own(
     error: Callable[..., str], monkeypatch: pytest.MonkeyPatch, options: list[str], expected: str
 ) -> None:
+    Path("torch").mkdir()  # a folder of that name is not torch's own
+    monkeypatch.chdir("torch")
     for name, text in {"mine.py": OWN, **OTHERS}.items():
         Path(name).write_text(text)
-    monkeypatch.syspath_prepend(Path())
+    monkeypatch.syspath_prepend(Path.cwd())
     monkeypatch.delitem(sys.modules, "mine", raising=False)
     network = [] if "--model.network" in options else ["--config", str(CONFIGS / "mlp.yaml")]
     words = [*network, "--config", str(CONFIGS / "data/digits.yaml"), *options]

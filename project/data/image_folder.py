@@ -150,8 +150,9 @@ class ImageFolder(ImageDataModule):
 
     def load(self) -> tuple[ImageSet, ImageSet]:
         train, test = self._divided(list(self._whole))
-        if not train:
-            raise UserError(f"--data.data_dir {self.data_dir}: has no whole image for training; give some")
+        for part, names in (("training", train), ("the test", test)):
+            if not names:
+                raise UserError(f"--data.data_dir {self.data_dir}: has no whole image for {part}; give some")
         self.mean, self.std = constants(np.sum([self._whole[name].found for name in train], axis=0).tolist())
         return self._files(train), self._files(test)
 

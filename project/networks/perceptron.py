@@ -42,6 +42,8 @@ class PerceptronCriterion(nn.Module):
     """
 
     def forward(self, logits: Tensor, labels: Tensor) -> Tensor:
-        """Logits [N, 2] and labels [N] to one number of at least 0."""
+        """Logits [N, 2] and labels [N] to one number of at least 0. Raises ValueError for more classes."""
+        if logits.shape[1] != 2:
+            raise ValueError(f"it tells two classes apart, not {logits.shape[1]}: name two by --data.classes")
         margins = (2 * labels - 1) * (logits[:, 1] - logits[:, 0]) / 2
         return torch.where(margins <= 0, -margins, 0.0).mean()

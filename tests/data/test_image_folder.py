@@ -121,6 +121,12 @@ def test_modes(content: bytes, expected: tuple[int, int, int]) -> None:
     assert (pixels == torch.tensor(expected)).all()
 
 
+@pytest.mark.parametrize("mode", ["I", "F"])
+def test_a_range_that_is_not_known(mode: str) -> None:
+    with pytest.raises(ValueError, match=r"its pixels are .* whose range is not known"):
+        decode(encoded(Image.new(mode, (30, 20), 70_000), "tiff"), 8)
+
+
 def test_the_longer_side_is_cut_at_both_ends() -> None:
     stripes = np.zeros((20, 60, 3), np.uint8)
     stripes[:, 20:40] = 200

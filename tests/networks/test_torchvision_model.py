@@ -15,6 +15,7 @@ from project import checkpoints, pretrained
 from project.classifier import Classifier
 from project.cli import main
 from project.data import archive
+from project.errors import UserError
 from project.networks import ResNet18, TorchvisionModel
 from project.networks.torchvision_model import AUXILIARY
 from tests.conftest import CONFIGS
@@ -214,7 +215,9 @@ def test_files_that_hold_no_weights(error: Callable[..., str], resnet18_weights:
     torch.save({f"module.{name}": value for name, value in state.items()}, "parallel.pth")
     torch.save({"state_dict": state}, "wrapped.pth")
     torch.save(torch.nn.Linear(1, 1), "module.pth")
-    torch.save([1, 2], "list.pth")
+    for name, content in {"list": [1, 2], "empty": {}, "numbers": {0: state["conv1.weight"]}}.items():
+        torch.save(content, f"{name}.pth")
+        torch.save({"state_dict": content}, f"{name}_inside.pth")
     Path("text.pth").write_text("weights")
     expected = {
         "half": "it is no file of torch's, or damaged",
@@ -224,12 +227,23 @@ def test_files_that_hold_no_weights(error: Callable[..., str], resnet18_weights:
         "parallel": "its names begin with module., as DataParallel's do: save that network's own module.state_dict()",
         "wrapped": "its state_dict is not TorchvisionModel's: save that of a network of torchvision alone",
         "module": "it holds more than tensors: save the network's state_dict()",
-        "list": "it holds a list: save a network's state_dict()",
     }
+    for name in ("list", "empty", "numbers"):
+        expected[name] = expected[f"{name}_inside"] = "it holds no tensors by name: save a network's state_dict()"
     for name, reason in expected.items():
         line = error("--model.network.weights", f"{name}.pth")
         assert line.startswith(f"error: --model.network.weights {name}.pth: no weights of resnet18: {reason}")
         assert "fetch" not in line
+
+
+@pytest.mark.filterwarnings("ignore:for .* copying from a non-meta parameter")
+def test_weights_of_another_image_size(tmp_path: Path) -> None:
+    with torch.device("meta"):
+        whole = get_model("vit_b_32").state_dict()
+    torch.save({name: torch.zeros(1).expand(value.shape) for name, value in whole.items()}, tmp_path / "224.pth")
+    network = empty("vit_b_32", weights=str(tmp_path / "224.pth"), image_size=256)
+    with pytest.raises(UserError, match=r"pos_embedding.*; give the --model.network.image_size that they were trained"):
+        pretrained.load_weights(network)
 
 
 def test_a_damaged_file_of_the_default_weights(
