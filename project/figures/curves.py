@@ -96,7 +96,7 @@ def draw(name: str, folder: Path | None = None, data_dir: str = "data", further:
             axis.set(xlabel="epoch", title=f"{comparison.title}: {metric}{' in %' if factor > 1 else ''}")
     for axis in (losses, accuracies):
         axis.xaxis.set_major_locator(MaxNLocator(integer=True))
-    losses.legend(fontsize=8)
+    figure.legend(*losses.get_legend_handles_labels(), loc="outside lower center", ncols=3, fontsize=8)
     return save(figure, name, folder)
 
 
