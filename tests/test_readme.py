@@ -15,9 +15,10 @@ ARTICLE = (REPOSITORY / "docs/article.md").read_text()
 
 
 def commands() -> list[list[str]]:
-    """The words after `main.py` of each command in the README and the article's guide, in their order."""
+    """The words after `main.py` of each command in the README and the article's guide, once, in their order."""
     lines = (README + ARTICLE).replace("\\\n", " ").splitlines()
-    words = [shlex.split(line, comments=True) for line in lines if "python scripts/main.py" in line]
+    once = dict.fromkeys(line for line in lines if "python scripts/main.py" in line)
+    words = [shlex.split(line, comments=True) for line in once]
     return [line[line.index("scripts/main.py") + 1 :] for line in words]
 
 
@@ -27,7 +28,7 @@ def test_commands(cifar10_dir: Path, capsys: pytest.CaptureFixture[str]) -> None
     for words in commands():
         epochs = "2" if "last" in words else "1"
         data = [] if "configs/data/digits.yaml" in words else ["--data.data_dir", str(cifar10_dir)]
-        small = [*SMALL, "--trainer.max_epochs", epochs]
+        small = [*SMALL, "--trainer.max_epochs", epochs, "--trainer.limit_train_batches", "2"]
         if any(word == "--help" or word.endswith(".help") for word in words):
             data = small = []
         with suppress(SystemExit):  # --help and --print_config end so, and a mistake with its error line

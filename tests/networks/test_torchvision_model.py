@@ -215,9 +215,9 @@ def test_files_that_hold_no_weights(error: Callable[..., str], resnet18_weights:
     torch.save({f"module.{name}": value for name, value in state.items()}, "parallel.pth")
     torch.save({"state_dict": state}, "wrapped.pth")
     torch.save(torch.nn.Linear(1, 1), "module.pth")
-    for name, content in {"list": [1, 2], "empty": {}, "numbers": {0: state["conv1.weight"]}}.items():
+    unnamed = {"list": [1, 2], "empty": {}, "inside": {"state_dict": {0: state["conv1.weight"]}}}
+    for name, content in unnamed.items():
         torch.save(content, f"{name}.pth")
-        torch.save({"state_dict": content}, f"{name}_inside.pth")
     Path("text.pth").write_text("weights")
     expected = {
         "half": "it is no file of torch's, or damaged",
@@ -228,8 +228,7 @@ def test_files_that_hold_no_weights(error: Callable[..., str], resnet18_weights:
         "wrapped": "its state_dict is not TorchvisionModel's: save that of a network of torchvision alone",
         "module": "it holds more than tensors: save the network's state_dict()",
     }
-    for name in ("list", "empty", "numbers"):
-        expected[name] = expected[f"{name}_inside"] = "it holds no tensors by name: save a network's state_dict()"
+    expected |= dict.fromkeys(unnamed, "it holds no tensors by name: save a network's state_dict()")
     for name, reason in expected.items():
         line = error("--model.network.weights", f"{name}.pth")
         assert line.startswith(f"error: --model.network.weights {name}.pth: no weights of resnet18: {reason}")
