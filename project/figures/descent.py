@@ -15,7 +15,7 @@ from project.figures.drawing import COLOURS, MARKS, panels, save
 CURVATURE = (1.0, 25.0)  # of the valley along and across: a condition number of 25
 START = (-8.0, 2.0)
 STEPS = 40
-MOMENTUM = 4 / 9  # ((sqrt(25) - 1) / (sqrt(25) + 1))^2, the best for this condition number (Polyak, 1964)
+MOMENTUM = 4 / 9  # ((sqrt(25) - 1) / (sqrt(25) + 1))^2, for a condition number of 25 (Polyak, 1964)
 Making = Callable[[Iterable[Tensor], float], Optimizer]
 OPTIMIZERS: dict[str, Making] = {
     "SGD": lambda weights, rate: SGD(weights, rate),
