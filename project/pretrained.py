@@ -37,9 +37,9 @@ def load_weights(network: TorchvisionModel) -> None:
         remedy = f"give a file of torchvision's{fetched}"
         if "size mismatch for encoder.pos_embedding" in str(error):  # a transformer's places
             remedy = "give the --model.network.image_size that they were trained with; leave it out for torchvision's"
+        said = " ".join(str(error).split())
         raise UserError(
-            f"--model.network.weights {network.weights}: no weights of {network.name}: {' '.join(str(error).split())}; "
-            f"{remedy}"
+            f"--model.network.weights {network.weights}: no weights of {network.name}: {said}; {remedy}"
         ) from None
 
 

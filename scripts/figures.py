@@ -10,6 +10,8 @@ import argparse
 import sys
 from functools import partial
 
+from project.errors import UserError
+
 try:
     from project.figures import approximation, backpropagation, curves, descent, pairs
 except ModuleNotFoundError as error:
@@ -33,7 +35,10 @@ def main(args: list[str] | None = None) -> None:
     options = parser.parse_args(args)
     for name in PICTURES if options.name == "all" else [options.name]:
         print(name, flush=True)
-        print(PICTURES[name](data_dir=options.data_dir), flush=True)
+        try:
+            print(PICTURES[name](data_dir=options.data_dir), flush=True)
+        except UserError as error:
+            parser.exit(2, f"error: {error}\n")
 
 
 if __name__ == "__main__":

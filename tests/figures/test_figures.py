@@ -87,7 +87,7 @@ def test_curves_at_the_best_rate(tmp_path: Path, cifar10_dir: Path, monkeypatch:
 def test_a_mistake_is_told_and_nothing_is_kept(capsys: pytest.CaptureFixture[str]) -> None:
     script = runpy.run_path(str(REPOSITORY / "scripts/figures.py"))
     Path("taken").write_text("a file")
-    for name in ("pairs", "optimizers_mlp"):
+    for name in ("pairs", "optimizers_mlp", "backpropagation"):
         with pytest.raises(SystemExit) as stopped:
             script["main"]([name, "--data.data_dir", "taken/data"])
         assert stopped.value.code == 2
