@@ -6,6 +6,7 @@ import os
 import re
 import tempfile
 from collections.abc import Mapping, Sequence
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -147,9 +148,12 @@ def check_fits(path: Path, checkpoint: dict[str, Any], own: dict[str, torch.Tens
     elif other := [name for name in own if own[name].shape != saved[name].shape]:
         name = other[0]
         difference = f"{name} is {list(saved[name].shape)} in it and {list(own[name].shape)} in the network"
-    elif differing := set(enumerate(checkpoint[kind]["class_names"])) - set(enumerate(data.class_names)):
-        number, name = min(differing)
-        difference = f"its class {number} is {name}, the data's {data.class_names[number]}"
+    elif differing := [
+        (number, *names)
+        for number, names in enumerate(zip_longest(checkpoint[kind]["class_names"], data.class_names))
+        if len(set(names)) > 1
+    ]:
+        difference = "its class {} is {}, the data's {}".format(*differing[0])
     else:
         return
     raise UserError(

@@ -8,6 +8,7 @@ from matplotlib.axes import Axes
 from torch import Tensor, nn
 
 from project.data import CIFAR10
+from project.data.batches import Normalisation
 from project.figures.drawing import COLOURS, MARKS, panels, save
 from project.networks import MLP
 
@@ -83,5 +84,5 @@ def _images(data_dir: str) -> tuple[Tensor, Tensor]:
     data = CIFAR10(data_dir, batch_size=1, val_size=0)
     data.prepare_data()
     images, _ = data.load()
-    pixels = (images.pixels[:IMAGES].double() / 255 - torch.tensor(data.mean)) / torch.tensor(data.std)
-    return pixels.permute(0, 3, 1, 2), images.labels[:IMAGES]
+    normalise = Normalisation(data.mean, data.std, torch.device("cpu"))
+    return normalise(images.pixels[:IMAGES]).permute(0, 3, 1, 2).double(), images.labels[:IMAGES]

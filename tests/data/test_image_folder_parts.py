@@ -55,8 +55,8 @@ def test_parts_must_have_the_same_classes() -> None:
 def test_no_part_is_empty_of_whole_images() -> None:
     for part in ("train", "test"):
         write_image_folder(Path("images") / part, count=3)
-        for file in Path("images/test").rglob("*.*"):
-            file.write_text("no image")
+    for file in Path("images/test").rglob("*.*"):
+        file.write_text("no image")
     with pytest.raises(UserError, match="images: has no whole image for the test; give some"):
         ready(skip_damaged=True, batch_size=2, val_size=2)
 
