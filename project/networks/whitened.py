@@ -47,7 +47,8 @@ class WhitenedConvNet(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         """Images [N, C, H, W] to logits [N, num_classes]."""
         features: Tensor = self.groups(nn.functional.gelu(self.whitening(images)))
-        logits: Tensor = self.head(features.amax((2, 3)))
+        # Not amax((2, 3)): compiled on CUDA its gradients are not finite (torch 2.11 on an H200).
+        logits: Tensor = self.head(features.flatten(2).max(2).values)
         return logits
 
 
