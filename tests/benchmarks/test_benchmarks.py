@@ -21,7 +21,7 @@ TINY = ["--data.batch_size", "20", "--data.val_size", "20"]
 
 
 @pytest.fixture
-def benchmark() -> ModuleType:
+def benchmark_script() -> ModuleType:
     spec = importlib.util.spec_from_file_location("benchmark", REPOSITORY / "scripts/benchmark.py")
     assert spec is not None
     assert spec.loader is not None
@@ -36,15 +36,15 @@ def written(name: str) -> dict[str, Any]:
     return content
 
 
-def test_unknown_option(benchmark: ModuleType, capsys: pytest.CaptureFixture[str]) -> None:
+def test_unknown_option(benchmark_script: ModuleType, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit, match="2"):
-        benchmark.main(["loader", "--data_dir", "elsewhere"])
+        benchmark_script.main(["loader", "--data_dir", "elsewhere"])
     assert "loader has no option --data_dir" in capsys.readouterr().err
 
 
-def test_none_of_them(benchmark: ModuleType, capsys: pytest.CaptureFixture[str]) -> None:
+def test_none_of_them(benchmark_script: ModuleType, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit, match="2"):
-        benchmark.main(["seeds", "--config", str(CONFIGS / "mlp.yaml"), "--seeds", "0"])
+        benchmark_script.main(["seeds", "--config", str(CONFIGS / "mlp.yaml"), "--seeds", "0"])
     assert "seeds cannot count to 0; give at least 1" in capsys.readouterr().err
 
 
@@ -60,9 +60,9 @@ def test_interval() -> None:
     assert half["x"] == pytest.approx(12.706, abs=1e-3)  # t of one degree of freedom times sqrt(2) / sqrt(2)
 
 
-def test_seeds(benchmark: ModuleType, capsys: pytest.CaptureFixture[str]) -> None:
+def test_seeds(benchmark_script: ModuleType, capsys: pytest.CaptureFixture[str]) -> None:
     command = ["seeds", "--config", str(CONFIGS / "mlp.yaml"), "--config", str(CONFIGS / "data/digits.yaml"), *SMALL]
-    benchmark.main([*command, "--seeds", "2"])
+    benchmark_script.main([*command, "--seeds", "2"])
     measured = written("mlp-digits")
     assert [run["seed"] for run in measured["runs"]] == [0, 1]
     for run in measured["runs"]:
@@ -73,7 +73,7 @@ def test_seeds(benchmark: ModuleType, capsys: pytest.CaptureFixture[str]) -> Non
     assert f"{mean:.4g}" in capsys.readouterr().out
 
 
-def test_seeds_go_on_where_they_were(benchmark: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_seeds_go_on_where_they_were(benchmark_script: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
     seeds: list[str] = []
 
     def run(configs: list[str], further: list[str]) -> dict[str, Any]:
@@ -82,12 +82,12 @@ def test_seeds_go_on_where_they_were(benchmark: ModuleType, monkeypatch: pytest.
 
     monkeypatch.setattr("project.benchmarks.runs.fit", run)
     command = ["seeds", "--config", str(CONFIGS / "mlp.yaml"), "--seeds"]
-    benchmark.main([*command, "1"])
+    benchmark_script.main([*command, "1"])
     file = Path("lightning_logs/benchmarks/mlp.json")
     file.write_text(json.dumps({**json.loads(file.read_text()), "finished": False}))
-    benchmark.main([*command, "2"])
+    benchmark_script.main([*command, "2"])
     assert seeds == ["0", "1"]
-    benchmark.main([*command, "1"])  # finished: measured anew
+    benchmark_script.main([*command, "1"])  # finished: measured anew
     assert seeds == ["0", "1", "0"]
 
 
@@ -137,15 +137,15 @@ def test_startup() -> None:
         assert all(row[part] > 0 for part in startup.PARTS)
 
 
-def test_resume(benchmark: ModuleType) -> None:
-    benchmark.main(["resume", "--kills", "1", "--lanes", "1"])
+def test_resume(benchmark_script: ModuleType) -> None:
+    benchmark_script.main(["resume", "--kills", "1", "--lanes", "1"])
     *_, every = written("resume")["rows"]
     assert every.items() >= {"runs": 1, "the same bits": 1, "differences": 0, "rows lost": 0}.items()
     assert [name for name in Path("lightning_logs/benchmarks/resume").iterdir() if name.is_dir()] == []
 
 
-def test_damage(benchmark: ModuleType) -> None:
-    benchmark.main(["damage", "--files", "2", "--disks", "0"])
+def test_damage(benchmark_script: ModuleType) -> None:
+    benchmark_script.main(["damage", "--files", "2", "--disks", "0"])
     assert [(row["tried"], row["refused in one line"]) for row in written("damage")["rows"]] == [(1, 1), (1, 1)]
 
 
