@@ -94,7 +94,7 @@ class Classifier(LightningModule):
         self.train_metrics.reset()  # a checkpoint of an epoch's end brings what they had counted
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        loss = self._step(batch, self.train_metrics)
+        loss, _ = self._step(batch, self.train_metrics)
         # Each value that Lightning logs costs 0.3 ms, so none is logged that goes nowhere.
         if not self._epoch_is_logged:
             self.log_dict(self.train_metrics, on_step=False, on_epoch=True)  # computed when the epoch ends
@@ -128,11 +128,11 @@ class Classifier(LightningModule):
         self.log_dict(self.val_metrics)
 
     def test_step(self, batch: Batch, batch_idx: int) -> None:
-        self._step(batch, self.test_metrics)
+        _, plain = self._step(batch, self.test_metrics)
         self.log_dict(self.test_metrics)
         if self.test_views != "plain":
             images, labels = batch
-            self.views_accuracy.update(views_logits(self.network, images, self.test_views), labels)
+            self.views_accuracy.update(views_logits(self, images, self.test_views, plain), labels)
             self.log(f"test/accuracy_{self.test_views}", self.views_accuracy)
 
     def predict_step(self, batch: Batch, batch_idx: int) -> Tensor:
@@ -156,8 +156,8 @@ class Classifier(LightningModule):
             _slow_down(optimizer, set(self.network.backbone.parameters()), self.backbone_rate)  # type: ignore
         return optimizer, self.lr_scheduler and self.lr_scheduler(optimizer, total_steps)
 
-    def _step(self, batch: Batch, metrics: MetricCollection) -> Tensor:
-        """The loss that training minimises; what is measured is of the main logits alone."""
+    def _step(self, batch: Batch, metrics: MetricCollection) -> tuple[Tensor, Tensor]:
+        """The loss that training minimises, and the main logits [N, num_classes], of which alone metrics are."""
         images, labels = batch
         outputs = self(images)
         logits, *auxiliary = outputs if isinstance(outputs, tuple) else (outputs,)
@@ -166,7 +166,7 @@ class Classifier(LightningModule):
         metrics.update(**measured, weight=len(labels))
         for more in auxiliary:
             loss = loss + self.network.auxiliary_weight * self.loss(more, labels)
-        return loss
+        return loss, logits
 
 
 def _slow_down(optimizer: Optimizer, weights: set[nn.Parameter], rate: float) -> None:

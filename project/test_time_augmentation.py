@@ -9,18 +9,19 @@ Views = Literal["plain", "mirror", "mirror_shift"]
 Network = Callable[[Tensor], Tensor]
 
 
-def views_logits(network: Network, images: Tensor, views: Views) -> Tensor:
-    """Mean logits [N, num_classes] of the `views` of images [N, C, H, W].
+def views_logits(network: Network, images: Tensor, views: Views, plain: Tensor) -> Tensor:
+    """Mean logits [N, num_classes] of the `views` of images [N, C, H, W], whose own logits are `plain`.
 
     mirror: the image and its mirror image. mirror_shift: half of that, and half of the same for the image moved by a
     pixel up and left, and down and right, borders reflected (Jordan, arXiv 2404.00498, section 3.5).
     """
     if views == "plain":
-        return network(images)
+        return plain
+    mirrored = (plain + network(images.flip(3))) / 2
     if views == "mirror":
-        return (network(images) + network(images.flip(3))) / 2
+        return mirrored
     height, width = images.shape[2:]
     padded = nn.functional.pad(images, (1, 1, 1, 1), mode="reflect")
     moved = (padded[:, :, place : place + height, place : place + width] for place in (0, 2))
-    first, second = (views_logits(network, view, "mirror") for view in moved)
-    return views_logits(network, images, "mirror") / 2 + (first + second) / 4
+    first, second = (views_logits(network, view, "mirror", network(view)) for view in moved)
+    return mirrored / 2 + (first + second) / 4

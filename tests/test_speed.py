@@ -68,15 +68,36 @@ def test_every_image_can_be_trained_on(small: Callable[..., list[str]], capsys: 
     assert "warn" not in capsys.readouterr().err.lower()
 
 
+@pytest.mark.parametrize(("views", "passes"), [("plain", 1), ("mirror", 2), ("mirror_shift", 6)])
+def test_each_view_is_passed_once(
+    small: Callable[..., list[str]], monkeypatch: pytest.MonkeyPatch, views: str, passes: int
+) -> None:
+    seen: list[torch.Tensor] = []
+    original = WhitenedConvNet.forward
+
+    def forward(self: WhitenedConvNet, images: torch.Tensor) -> torch.Tensor:
+        if not self.training:
+            seen.append(images)
+        return original(self, images)
+
+    main(["fit", *small(), "--trainer.max_steps", "2", "--trainer.limit_test_batches", "0"])
+    monkeypatch.setattr(WhitenedConvNet, "forward", forward)
+    main(["test", *small(), "--model.test_views", views, "--trainer.limit_test_batches", "1", "--ckpt_path", "last"])
+    tested = [images for images in seen if len(images) == 360]  # not those of the trial
+    assert len(tested) == passes
+    assert len({images.double().mul(torch.arange(32)).sum().item() for images in tested}) == passes
+
+
 def test_views() -> None:
     images = torch.arange(2 * 36.0).view(2, 1, 6, 6)
 
     def corner(images: torch.Tensor) -> torch.Tensor:
         return images[:, :, 0, 0]
 
-    assert torch.equal(views_logits(corner, images, "plain"), images[:, :, 0, 0])
-    assert torch.equal(views_logits(corner, images, "mirror"), (images[:, :, 0, 0] + images[:, :, 0, 5]) / 2)
+    plain = corner(images)
+    assert torch.equal(views_logits(corner, images, "plain", plain), images[:, :, 0, 0])
+    assert torch.equal(views_logits(corner, images, "mirror", plain), (images[:, :, 0, 0] + images[:, :, 0, 5]) / 2)
     # Moved down and right the corner shows pixel (1, 1) reflected; moved up and left it shows pixel (1, 1) itself.
     shifted = (images[:, :, 1, 1] + images[:, :, 1, 4] + images[:, :, 1, 1] + images[:, :, 1, 4]) / 4
     expected = (images[:, :, 0, 0] + images[:, :, 0, 5]) / 4 + shifted / 2
-    torch.testing.assert_close(views_logits(corner, images, "mirror_shift"), expected)
+    torch.testing.assert_close(views_logits(corner, images, "mirror_shift", plain), expected)
