@@ -1,6 +1,7 @@
 """speed.yaml on one GPU by the records' rule: what is made of the data and the training count, compiling does not."""
 
 import contextlib
+import gc
 import io
 import json
 import tempfile
@@ -47,6 +48,9 @@ def gpu(data_dir: str, runs: int, further: Sequence[str] = (), accelerator: str 
 
 
 def _run(words: list[str]) -> dict[str, float]:
+    if torch.cuda.is_available():
+        gc.collect()  # a trainer and its parts hold each other, and the last run's data
+        torch.cuda.reset_peak_memory_stats()
     started = time.perf_counter()
     with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(io.StringIO()):
         main([*words, "--trainer.default_root_dir", folder])

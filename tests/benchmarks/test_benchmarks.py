@@ -176,3 +176,25 @@ def test_gpus_benchmark_on_a_cpu(cifar10_dir: Path) -> None:
     row = written("gpu")["rows"][0]
     assert row["train_seconds"] < row["fit_seconds"] < row["with test"]
     assert 0 <= row["test/accuracy_mirror_shift"] <= 1
+
+
+def test_each_run_on_a_gpu_has_a_peak_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    takes = iter([4, 3, 2])  # GiB of the run that warms up, and of the two that are counted
+    peak = 0
+
+    def run(words: list[str]) -> None:
+        nonlocal peak
+        peak = max(peak, next(takes) * 2**30)
+        results = Path(words[words.index("--trainer.default_root_dir") + 1], "results.json")
+        results.write_text(json.dumps({"test/accuracy": 0.9, "train_seconds": 1.0, "fit_seconds": 2.0}))
+
+    def reset() -> None:
+        nonlocal peak
+        peak = 0
+
+    monkeypatch.setattr(gpu, "main", run)
+    replaced = {"is_available": lambda: True, "get_device_name": lambda: "a GPU", "reset_peak_memory_stats": reset}
+    for name, function in {**replaced, "max_memory_allocated": lambda: peak}.items():
+        monkeypatch.setattr(torch.cuda, name, function)
+    gpu.gpu("data", 2)
+    assert [row["peak_gib"] for row in written("gpu")["rows"][:2]] == [3, 2]
