@@ -21,15 +21,13 @@ class Predictions(BasePredictionWriter):
         self, trainer: Trainer, pl_module: LightningModule, predictions: Sequence[Any], batch_indices: Sequence[Any]
     ) -> None:
         data: Any = trainer.datamodule  # type: ignore[attr-defined]
-        chosen = data.test.labels[trainer.global_rank :: trainer.world_size]
         certainty, predicted = torch.cat(list(predictions)).cpu().max(1)
+        images = range(trainer.global_rank, len(data.test), trainer.world_size)[: len(predicted)]  # a limit leaves out
+        columns = (data.test.labels[list(images)], predicted, certainty)
         path = self.path if trainer.world_size == 1 else self.path.with_suffix(f".{trainer.global_rank}.csv")
         with path.open("w", newline="") as file:
             rows = csv.writer(file)
             rows.writerow(("image", "label", "predicted", "probability"))
-            for place, (label, guess, share) in enumerate(
-                zip(chosen.tolist(), predicted.tolist(), certainty.tolist(), strict=True)
-            ):
-                image = trainer.global_rank + place * trainer.world_size
+            for image, label, guess, share in zip(images, *(one.tolist() for one in columns), strict=True):
                 rows.writerow((image, data.class_names[label], data.class_names[guess], f"{share:.4f}"))
-        print(f"predictions of {len(chosen)} test images: {path}")
+        print(f"predictions of {len(images)} test images: {path}")

@@ -1,0 +1,53 @@
+"""What `predict` writes: a row for each test image that was predicted, whatever the number of processes."""
+
+import csv
+import json
+from pathlib import Path
+
+import pytest
+
+from project.benchmarks.resume import run
+from project.cli import main
+from tests.conftest import CONFIGS
+from tests.data_sets import write_image_folder
+
+CONFIG = ["--config", str(CONFIGS / "mlp.yaml"), "--config", str(CONFIGS / "data/image_folder.yaml")]
+OPTIONS = ["--data.image_size", "16", "--data.batch_size", "4", "--data.workers", "0", "--trainer.accelerator", "cpu"]
+DDP = ["--trainer.strategy", "ddp", "--trainer.devices", "2"]
+IMAGES = 22  # a tenth of 220, in six batches of four, or three for each of two processes
+
+
+def rows(pattern: str) -> dict[int, dict[str, str]]:
+    """The rows of all files, by the number of their image, which none shares."""
+    found: list[dict[str, str]] = []
+    for path in Path().glob(f"lightning_logs/mlp/version_0/checkpoints/{pattern}"):
+        with path.open(newline="") as file:
+            found += csv.DictReader(file)
+        path.unlink()
+    assert len({row["image"] for row in found}) == len(found)
+    return {int(row["image"]): row for row in found}
+
+
+def test_rows(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_image_folder(Path("images"))
+    words = [*CONFIG, *OPTIONS, "--data.data_dir", str(Path("images").absolute())]
+    main(["fit", *words, "--trainer.max_steps", "5"])
+    results = json.loads(Path("lightning_logs/mlp/version_0/results.json").read_text())
+    predict, limit = ["predict", *words, "--ckpt_path", "last"], ["--trainer.limit_predict_batches", "2"]
+    main(predict)
+    whole = rows("last.predictions.csv")
+    assert sorted(whole) == list(range(IMAGES))
+    right = sum(row["label"] == row["predicted"] for row in whole.values())
+    assert right / IMAGES == pytest.approx(results["test/accuracy"])
+    assert len({row["probability"] for row in whole.values()}) > IMAGES / 2
+    capsys.readouterr()
+    main([*predict, *limit])
+    assert rows("last.predictions.csv") == {image: whole[image] for image in range(8)}
+    assert "predictions of 8 test images" in capsys.readouterr().out
+    for further, images in (([], range(IMAGES)), (limit, range(16))):  # of two processes' images every second is one's
+        assert run([*predict, *DDP, *further], tmp_path) == 0, tmp_path.with_suffix(".log").read_text()
+        both = rows("last.predictions.[01].csv")
+        assert sorted(both) == list(images)
+        for image, row in both.items():
+            assert float(row["probability"]) == pytest.approx(float(whole[image]["probability"]), abs=2e-4)
+            assert row == {**whole[image], "probability": row["probability"]}
