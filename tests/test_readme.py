@@ -5,6 +5,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
+import yaml
 
 from project.cli import main
 from tests.conftest import REPOSITORY
@@ -39,3 +40,9 @@ def test_commands(cifar10_dir: Path, capsys: pytest.CaptureFixture[str]) -> None
 def test_figures_have_their_commands() -> None:
     for command in ("scripts/benchmark.py article", "scripts/benchmark.py seeds --config configs/mlp.yaml"):
         assert command in README
+
+
+def test_workflow_runs_the_install_commands() -> None:
+    workflow = yaml.safe_load((REPOSITORY / ".github/workflows/tests.yml").read_text())
+    steps = [step.get("run") for step in workflow["jobs"]["readme"]["steps"]]
+    assert [line for line in README.splitlines() if line.startswith("pip install -e")] == steps[2:]
