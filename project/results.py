@@ -6,6 +6,7 @@ from typing import Any
 
 from lightning.pytorch import Trainer
 from lightning.pytorch.loggers import TensorBoardLogger
+from torch.utils.tensorboard import SummaryWriter
 from torch.utils.tensorboard.summary import hparams
 
 from project.runs import RESULTS, write_text
@@ -17,9 +18,9 @@ def record(run: Path, results: dict[str, Any], settings: dict[str, Any], trainer
     for logger in trainer.loggers:
         if isinstance(logger, TensorBoardLogger):
             # Not by log_hyperparams(metrics=...), which would log the accuracy again that the test has logged.
-            for summary in hparams(shown(settings), metrics):  # type: ignore[no-untyped-call]
-                logger.experiment._get_file_writer().add_summary(summary)
-            logger.experiment.flush()
+            with SummaryWriter(logger.log_dir) as writer:
+                for summary in hparams(shown(settings), metrics):  # type: ignore[no-untyped-call]
+                    writer.file_writer.add_summary(summary)
     write_text(run / RESULTS, json.dumps(results, indent=2) + "\n")  # last of all: a run that has it is finished
     for name, value in results.items():
         print(f"{name}: {value}")
