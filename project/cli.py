@@ -42,6 +42,7 @@ from project.pretrained import load_weights
 from project.quiet import quieten
 from project.trainer import ExperimentTrainer
 
+SEEDS = range(2**32)
 RESUME_HELP = """last goes on with the experiment's newest run, in its own directory, or with the run whose config.yaml
 is given. A file, or best, starts a new run from that state. None starts from the beginning."""
 
@@ -108,7 +109,6 @@ class ExperimentCLI(LightningCLI):
             ImageDataModule,
             save_config_callback=None,  # RunDirectory saves it, also for a resumed run
             trainer_class=ExperimentTrainer,
-            seed_everything_default=0,
             parser_class=Parser,
             subclass_mode_data=True,
             args=args,
@@ -128,6 +128,11 @@ class ExperimentCLI(LightningCLI):
             (option,) = (action for action in parser._actions if action.dest == "ckpt_path")
             option.help = RESUME_HELP if command == "fit" else "A checkpoint's file, or best or last: the newest run's."
 
+    def add_default_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        """Lightning's own takes true and false as well, which data and weights read as different seeds."""
+        seed_help = f"Seed of weights, order and augmentation: a whole number from 0 to {SEEDS[-1]}."
+        parser.add_argument("--seed_everything", type=int, default=0, help=seed_help)
+
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         parser.add_class_arguments(Checkpoints, "checkpoints")
         parser.set_defaults(
@@ -139,7 +144,7 @@ class ExperimentCLI(LightningCLI):
                 "trainer.enable_model_summary": False,
             }
         )
-        parser.link_arguments("seed_everything", "data.init_args.seed", compute_fn=_checked_seed)
+        parser.link_arguments(("seed_everything", "data"), "data.init_args.seed", compute_fn=_checked_seed)
         parser.link_arguments("data.num_classes", "model.num_classes", apply_on="instantiate")
         parser.link_arguments("data.num_classes", "model.network.init_args.num_classes", apply_on="instantiate")
         parser.link_arguments("data.image_shape", "model.network.init_args.image_shape", apply_on="instantiate")
@@ -274,10 +279,13 @@ class ExperimentCLI(LightningCLI):
             results.record(run, {**measured, **figures}, settings, self.trainer)
 
 
-def _checked_seed(seed: bool | int) -> int:
-    if not 0 <= seed < 2**32:
-        raise ValueError(f"--seed_everything {seed}: give a whole number from 0 to {2**32 - 1}")
-    return int(seed)
+def _checked_seed(seed: int, data: dict[str, Any] | None) -> int:
+    if seed not in SEEDS:
+        raise ValueError(f"--seed_everything {seed}: give a whole number from 0 to {SEEDS[-1]}")
+    own = (data or {}).get("init_args", {}).get("seed", 0)
+    if own not in (0, seed):
+        raise ValueError(f"--data.seed {own}: data and weights have one seed; give --seed_everything {own}")
+    return seed
 
 
 def _is_first_process() -> bool:

@@ -60,7 +60,7 @@ def explain(message: str, options: Iterable[str]) -> str:
         return _unknown_option(message, key, match[1] or match[2], options)
     if line := _no_class(message, key):
         return line
-    if match := re.search(r"(--seed_everything .+)", message):
+    if match := re.search(r"failed: (--.+)", message):  # of a link between options
         return match[1]
     if match := re.search(r"arguments are required: (?:\w+\.)?(.+)", message):
         return f"--{match[1]} is missing; give it, or a file such as --config configs/convnet.yaml"

@@ -10,9 +10,10 @@ from lightning.pytorch import Trainer
 from project.checkpoints import CheckpointFiles
 from project.loops import EpochLoop, FitLoop
 
-Precision = Literal[
-    "auto", "32-true", "bf16-mixed", "16-mixed", "bf16-true", "16-true", "64-true", "transformer-engine"
-]
+Full = Literal["32-true", "bf16-mixed", "16-mixed", "bf16-true", "16-true", "64-true"]
+TransformerEngine = Literal["transformer-engine", "transformer-engine-float16"]
+Precision = Literal["auto", Full, TransformerEngine, "32", "bf16", "16", "64"] | Literal[32, 16, 64]  # as YAML has them
+SHORT = {"32": "32-true", "bf16": "bf16-mixed", "16": "16-mixed", "64": "64-true"}  # as Lightning reads them
 
 
 class ExperimentTrainer(Trainer):
@@ -23,18 +24,20 @@ class ExperimentTrainer(Trainer):
 
         Args:
             precision: Of the computation. auto: bf16-mixed where the hardware computes bfloat16 natively (a CPU with
-                AVX512-BF16 or AMX, CUDA 8.0 and newer), else 32-true.
+                AVX512-BF16 or AMX, CUDA 8.0 and newer), else 32-true. 32, bf16, 16 and 64 stand for 32-true,
+                bf16-mixed, 16-mixed and 64-true.
             plugins: As Lightning's; one that writes checkpoints takes the place of this project's.
         """
         if precision == "auto":
             precision = "bf16-mixed" if computes_bfloat16(options.get("accelerator", "auto")) else "32-true"
+        chosen: Any = SHORT.get(str(precision), precision)
         plugins = plugins if isinstance(plugins, list) else [plugins] if plugins else []
         if not any(isinstance(plugin, CheckpointIO) for plugin in plugins):
             plugins = [*plugins, CheckpointFiles()]
         if SLURMEnvironment.detect() and not any(isinstance(plugin, ClusterEnvironment) for plugin in plugins):
             # Lightning's own requeueing saves in the middle of a step, where the next run of any kind would find it.
             plugins = [*plugins, SLURMEnvironment(auto_requeue=False)]
-        super().__init__(precision=precision, plugins=plugins, **options)
+        super().__init__(precision=chosen, plugins=plugins, **options)
         limits = self.fit_loop
         self.fit_loop = FitLoop(self, limits.min_epochs, limits.max_epochs)
         self.fit_loop.epoch_loop = EpochLoop(self, limits.min_steps, limits.max_steps)

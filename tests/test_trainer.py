@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from project.trainer import ExperimentTrainer, computes_bfloat16
+from project.trainer import ExperimentTrainer, Precision, computes_bfloat16
 
 
 @pytest.fixture
@@ -44,3 +44,10 @@ def test_precision_of_a_trainer(hardware: dict[str, bool]) -> None:
     hardware["avx512_bf16"] = True
     assert ExperimentTrainer(accelerator="cpu", logger=False).precision == "bf16-mixed"
     assert ExperimentTrainer(accelerator="cpu", logger=False, precision="32-true").precision == "32-true"
+
+
+@pytest.mark.parametrize(
+    ("short", "full"), [("32", "32-true"), (32, "32-true"), ("bf16", "bf16-mixed"), (64, "64-true")]
+)
+def test_short_names_of_precisions(short: Precision, full: str) -> None:
+    assert ExperimentTrainer(accelerator="cpu", logger=False, precision=short).precision == full
