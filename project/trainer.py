@@ -8,6 +8,7 @@ from lightning.fabric.plugins.environments.slurm import SLURMEnvironment
 from lightning.pytorch import Trainer
 
 from project.checkpoints import CheckpointFiles
+from project.hardware import computes_bfloat16
 from project.loops import EpochLoop, FitLoop
 
 Full = Literal["32-true", "bf16-mixed", "16-mixed", "bf16-true", "16-true", "64-true"]
@@ -29,7 +30,8 @@ class ExperimentTrainer(Trainer):
             plugins: As Lightning's; one that writes checkpoints takes the place of this project's.
         """
         if precision == "auto":
-            precision = "bf16-mixed" if computes_bfloat16(options.get("accelerator", "auto")) else "32-true"
+            natively = computes_bfloat16(device_type(options.get("accelerator", "auto")))
+            precision = "bf16-mixed" if natively else "32-true"
         chosen: Any = SHORT.get(str(precision), precision)
         plugins = plugins if isinstance(plugins, list) else [plugins] if plugins else []
         if not any(isinstance(plugin, CheckpointIO) for plugin in plugins):
@@ -43,10 +45,10 @@ class ExperimentTrainer(Trainer):
         self.fit_loop.epoch_loop = EpochLoop(self, limits.min_steps, limits.max_steps)
 
 
-def computes_bfloat16(accelerator: Any) -> bool:
-    """Whether the hardware behind Lightning's `accelerator` computes bfloat16 natively."""
+def device_type(accelerator: Any) -> str:
+    """The type of the devices that Lightning's `accelerator` takes, as torch calls it."""
     if accelerator in ("auto", "gpu", "cuda") and torch.cuda.is_available():
-        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
-    if accelerator == "cpu" or (accelerator == "auto" and not torch.backends.mps.is_available()):
-        return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
-    return False
+        return "cuda"
+    if accelerator == "auto":
+        return "mps" if torch.backends.mps.is_available() else "cpu"
+    return str(accelerator)

@@ -3,17 +3,21 @@
 import pytest
 import torch
 
-from project.trainer import ExperimentTrainer, Precision, computes_bfloat16
+from project.hardware import computes_bfloat16
+from project.trainer import ExperimentTrainer, Precision, device_type
 
 
 @pytest.fixture
 def hardware(monkeypatch: pytest.MonkeyPatch) -> dict[str, bool]:
-    has = {"cuda": False, "mps": False, "cuda_bfloat16": False, "avx512_bf16": False, "amx": False}
+    """What the processor and the devices have; oneDNN may use all of it, unless it is forbidden."""
+    has = {"cuda": False, "mps": False, "cuda_bfloat16": False, "avx512_bf16": False, "amx": False, "forbidden": False}
     monkeypatch.setattr(torch.cuda, "is_available", lambda: has["cuda"])
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: has["cuda_bfloat16"])
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: has["mps"])
     monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: has["avx512_bf16"])
     monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: has["amx"])
+    monkeypatch.setattr(torch.backends.mkldnn, "is_available", lambda: True)
+    monkeypatch.setattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", lambda: not has["forbidden"], raising=False)
     return has
 
 
@@ -32,11 +36,13 @@ def hardware(monkeypatch: pytest.MonkeyPatch) -> dict[str, bool]:
         ("mps", ["mps", "avx512_bf16"], False),
         ("cpu", ["mps", "avx512_bf16"], True),
         ("cpu", [], False),
+        ("cpu", ["avx512_bf16", "amx", "forbidden"], False),
+        ("cuda", ["cuda", "cuda_bfloat16", "forbidden"], True),
     ],
 )
 def test_bfloat16(hardware: dict[str, bool], accelerator: str, parts: list[str], expected: bool) -> None:
     hardware.update(dict.fromkeys(parts, True))
-    assert computes_bfloat16(accelerator) is expected
+    assert computes_bfloat16(device_type(accelerator)) is expected
 
 
 def test_precision_of_a_trainer(hardware: dict[str, bool]) -> None:

@@ -9,6 +9,8 @@ from torch import Tensor
 from torch.optim import Optimizer
 from torch.optim.sgd import sgd
 
+from project.hardware import computes_bfloat16
+
 # Of the quintic iteration whose slope at 0 is steepest (Jordan, "Muon", 2024): three iterations bring singular
 # values from 0.01 to 1 between 0.40 and 1.20, five between 0.68 and 1.13.
 COEFFICIENTS = (3.4445, -4.7750, 2.0315)
@@ -19,8 +21,9 @@ class MuonSGD(Optimizer):
 
     Hidden matrices and convolutions, all parameters of two or more dimensions but the last of them: Muon (Jordan,
     2024), a step of Nesterov momentum whose singular values are brought near 1. Each is first rescaled to the norm
-    sqrt(rows), which suits weights that a normalisation follows. The last matrix is the head; it and all vectors,
-    biases and normalisation, take SGD with Nesterov momentum at rates of their own. Groups: hidden, vectors, head.
+    sqrt(rows), which suits weights that a normalisation follows; zeros stay zeros until their step. The last matrix is
+    the head; it and all vectors, biases and normalisation, take SGD with Nesterov momentum at rates of their own.
+    Groups: hidden, vectors, head.
     """
 
     def __init__(
@@ -88,7 +91,8 @@ class MuonSGD(Optimizer):
             momenta = torch.stack([self._nesterov(one, group).flatten(1) for one in equals])
             moves = orthogonalize(momenta, group["iterations"])
             for parameter, move in zip(equals, moves, strict=True):
-                parameter.mul_(len(parameter) ** 0.5 / parameter.norm())
+                norm = parameter.norm()
+                parameter.mul_(len(parameter) ** 0.5 / torch.where(norm > 0, norm, 1.0))
                 parameter.sub_(group["lr"] * move.view(parameter.shape))
 
     def _nesterov(self, parameter: Tensor, group: dict[str, Any]) -> Tensor:
@@ -103,10 +107,12 @@ class MuonSGD(Optimizer):
 def orthogonalize(matrices: Tensor, iterations: int) -> Tensor:
     """Bring the singular values of `matrices` [B, R, C] near 1 and keep their vectors, all matrices at once.
 
-    Newton and Schulz's iteration as an odd polynomial, in bfloat16, which is precise enough for it (Jordan, 2024).
+    Newton and Schulz's iteration as an odd polynomial, in bfloat16 where the hardware computes it natively, which is
+    precise enough (Jordan, 2024), and else in float32: emulated, bfloat16 takes 28 times as long on a CPU with AVX2.
+    Matrices in float64 stay so.
     """
     wide = matrices if matrices.shape[1] <= matrices.shape[2] else matrices.mT
-    current = wide.bfloat16()
+    current = wide.to(_precision(matrices))
     current = current / current.norm(dim=(1, 2), keepdim=True).clamp(min=1e-7)
     first, third, fifth = COEFFICIENTS
     for _ in range(iterations):
@@ -114,6 +120,12 @@ def orthogonalize(matrices: Tensor, iterations: int) -> Tensor:
         factor = torch.baddbmm(gram, gram, gram, beta=third, alpha=fifth)
         current = torch.baddbmm(current, factor, current, beta=first)
     return (current if wide is matrices else current.mT).to(matrices.dtype)
+
+
+def _precision(matrices: Tensor) -> torch.dtype:
+    if matrices.dtype == torch.float64:
+        return torch.float64
+    return torch.bfloat16 if computes_bfloat16(matrices.device.type) else torch.float32
 
 
 def _check(values: dict[str, float], above: float | None = None, below: float | None = None) -> None:

@@ -1,5 +1,8 @@
-"""Muon against the singular value decomposition, and the kinds of parameters each in its own way."""
+"""Muon against numbers worked out by hand and torch's own, and the kinds of parameters each in its own way."""
 
+import os
+import subprocess
+import sys
 from copy import deepcopy
 
 import pytest
@@ -7,8 +10,8 @@ import torch
 from torch import nn
 
 from project.networks import WhitenedConvNet
-from project.optim import MuonSGD
-from project.optim.muon import COEFFICIENTS, orthogonalize
+from project.optim import MuonSGD, muon
+from project.optim.muon import orthogonalize
 
 
 def matrix(rows: int, columns: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
@@ -19,18 +22,83 @@ def matrix(rows: int, columns: int) -> tuple[torch.Tensor, torch.Tensor, torch.T
     return left, right, torch.linspace(0.3, 1, rank)
 
 
+@pytest.fixture(params=[True, False], ids=["bfloat16", "float32"])
+def native(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> bool:
+    """Whether the hardware is said to compute bfloat16 natively."""
+    monkeypatch.setattr(muon, "computes_bfloat16", lambda device: request.param and device == "cpu")
+    return bool(request.param)
+
+
+@pytest.fixture
+def precisions(monkeypatch: pytest.MonkeyPatch) -> set[torch.dtype]:
+    """What orthogonalize multiplies in."""
+    seen: set[torch.dtype] = set()
+    original = torch.baddbmm
+
+    def baddbmm(current: torch.Tensor, *others: torch.Tensor, **factors: float) -> torch.Tensor:
+        seen.add(current.dtype)
+        return original(current, *others, **factors)
+
+    monkeypatch.setattr(torch, "baddbmm", baddbmm)
+    return seen
+
+
+def test_two_singular_values_by_hand() -> None:
+    # 3 and 4 are 0.6 and 0.8 of their norm; 3.4445 x - 4.7750 x^3 + 2.0315 x^5 makes these of them, and these of these.
+    once, twice = [1.19326944, 0.97648192], [0.91191771, 0.72111759]
+    matrices = torch.tensor([3.0, 4.0], dtype=torch.float64).diag()[None]
+    torch.testing.assert_close(orthogonalize(matrices, 1)[0].diag().tolist(), once, atol=1e-12, rtol=0)
+    torch.testing.assert_close(orthogonalize(matrices, 2)[0].diag().tolist(), twice, atol=1e-8, rtol=0)
+
+
 @pytest.mark.parametrize("shape", [(6, 40), (40, 6), (16, 16)])
 @pytest.mark.parametrize("iterations", [1, 3, 5])
-def test_singular_values_follow_the_polynomial(shape: tuple[int, int], iterations: int) -> None:
+def test_singular_values_follow_the_polynomial(shape: tuple[int, int], iterations: int, native: bool) -> None:
     left, right, values = matrix(*shape)
     moved = orthogonalize((left * values @ right.T)[None], iterations)[0]
     expected = values / values.norm()
     for _ in range(iterations):
-        first, third, fifth = COEFFICIENTS
-        expected = first * expected + third * expected**3 + fifth * expected**5
-    torch.testing.assert_close(left.T @ moved @ right, expected.diag(), atol=0.06, rtol=0)  # bfloat16 has 8 bits
+        expected = 3.4445 * expected - 4.7750 * expected**3 + 2.0315 * expected**5
+    precise = 0.06 if native else 1e-4  # bfloat16 has 8 bits
+    torch.testing.assert_close(left.T @ moved @ right, expected.diag(), atol=precise, rtol=0)
     if iterations == 5:
         assert torch.linalg.svdvals(moved).sub(1).abs().max() < 0.35
+
+
+@pytest.mark.parametrize(
+    ("weights", "fast", "slow"),
+    [
+        (torch.float32, torch.bfloat16, torch.float32),
+        (torch.bfloat16, torch.bfloat16, torch.float32),
+        (torch.float64, torch.float64, torch.float64),
+    ],
+)
+def test_precision_is_what_the_hardware_computes(
+    native: bool, precisions: set[torch.dtype], weights: torch.dtype, fast: torch.dtype, slow: torch.dtype
+) -> None:
+    moved = orthogonalize(torch.randn(2, 8, 20).to(weights), 3)
+    assert moved.dtype == weights
+    assert precisions == {fast if native else slow}
+
+
+STEP = """
+import torch
+from project.optim import MuonSGD
+from project.trainer import ExperimentTrainer
+original, seen = torch.baddbmm, set()
+torch.baddbmm = lambda current, *others, **factors: seen.add(current.dtype) or original(current, *others, **factors)
+hidden, head = (torch.nn.Parameter(torch.ones(2, 2)) for _ in range(2))
+hidden.grad = torch.ones(2, 2)
+MuonSGD([hidden, head]).step()
+print(ExperimentTrainer(accelerator="cpu", logger=False).precision, *seen)
+"""
+
+
+def test_a_processor_without_bfloat16_computes_in_float32() -> None:
+    """oneDNN is forbidden what the processor may have: then `auto` and Muon both choose float32."""
+    environment = os.environ | {"ONEDNN_MAX_CPU_ISA": "AVX2"}
+    done = subprocess.run([sys.executable, "-c", STEP], env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["32-true", "torch.float32"]
 
 
 def test_a_batch_is_its_matrices() -> None:
@@ -60,6 +128,61 @@ def test_a_hidden_step() -> None:
         step = (old * 6**0.5 / old.norm() - layer.weight) / 0.1
         along = left.T @ step @ right * sign
         torch.testing.assert_close(along, torch.eye(6), atol=0.35, rtol=0)
+
+
+def test_two_steps_by_hand() -> None:
+    """Nesterov's momentum: g2 + 0.5 (0.5 g1 + g2), which is diag(3, 4)."""
+    hidden, head = (nn.Parameter(torch.eye(2, dtype=torch.float64)) for _ in range(2))
+    optimizer = MuonSGD([hidden, head], lr=0.1, momentum=0.5, iterations=1)
+    hidden.grad = torch.tensor([12.0, 0.0], dtype=torch.float64).diag()
+    optimizer.step()
+    # The singular value 1 becomes 3.4445 - 4.7750 + 2.0315 = 0.701; the identity has the norm sqrt(2) already.
+    torch.testing.assert_close(hidden.diag().tolist(), [1 - 0.0701, 1.0], atol=1e-12, rtol=0)
+    hidden.grad = torch.tensor([0.0, 8 / 3], dtype=torch.float64).diag()
+    optimizer.step()
+    scale = (2 / (0.9299**2 + 1)) ** 0.5
+    expected = [0.9299 * scale - 0.119326944, scale - 0.097648192]
+    torch.testing.assert_close(hidden.diag().tolist(), expected, atol=1e-12, rtol=0)
+
+
+@pytest.mark.parametrize("shape", [(6, 20), (20, 6)])
+def test_hidden_steps_are_torchs_muon(monkeypatch: pytest.MonkeyPatch, shape: tuple[int, int]) -> None:
+    """torch's computes in bfloat16, does not rescale the weights and moves tall ones by sqrt(rows / columns) more.
+
+    Its momentum is an average, half our sum at a momentum of 0.5, which no bit of a direction shows.
+    """
+    monkeypatch.setattr(muon, "computes_bfloat16", lambda device: True)
+    torch.manual_seed(0)
+    ours = nn.Parameter(torch.randn(shape))
+    theirs = deepcopy(ours)
+    rows, columns = shape
+    scale = max(1, rows / columns) ** 0.5
+    optimizers = [
+        MuonSGD([ours, nn.Parameter(torch.zeros(1, 1))], lr=0.1, momentum=0.5, iterations=5),
+        torch.optim.Muon([theirs], lr=0.1 / scale, momentum=0.5, weight_decay=0),
+    ]
+    for _ in range(4):
+        ours.grad = theirs.grad = torch.randn(shape)
+        with torch.no_grad():
+            theirs.mul_(rows**0.5 / theirs.norm())
+        for optimizer in optimizers:
+            optimizer.step()
+        torch.testing.assert_close(ours, theirs, atol=2e-3, rtol=0)
+
+
+def test_a_matrix_of_zeros_learns() -> None:
+    network = nn.Sequential(nn.Linear(9, 16, bias=False), nn.Linear(16, 2, bias=False))
+    nn.init.zeros_(network[0].weight)
+    optimizer = MuonSGD(network.parameters(), lr=0.1, momentum=0.6)
+    norms = []
+    for _ in range(2):
+        optimizer.zero_grad()
+        (network(torch.eye(9)) - 1).square().mean().backward()
+        before = network[0].weight.detach().clone()
+        optimizer.step()
+        norms.append(before.norm().item())
+        assert network[0].weight.isfinite().all()
+    assert norms[0] == 0 < norms[1]
 
 
 def test_vectors_and_head_are_torchs_sgd() -> None:

@@ -1,0 +1,18 @@
+"""What the hardware computes natively; whatever depends on it asks here."""
+
+import torch
+
+
+def computes_bfloat16(device: str) -> bool:
+    """Whether devices of a type, such as cpu or cuda, compute bfloat16 natively.
+
+    A CPU does where it has units for it (AVX512-BF16 or AMX) and oneDNN, which computes torch's products and
+    convolutions, may use them: ONEDNN_MAX_CPU_ISA=AVX2 in the environment forbids it. CUDA does from 8.0 on.
+    """
+    if device == "cuda":
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    if device == "cpu":
+        has_units = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
+        has_onednn = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
+        return bool(has_units and has_onednn and torch.ops.mkldnn._is_mkldnn_bf16_supported())
+    return False
