@@ -1,13 +1,16 @@
 #!/usr/bin/env python
 """Measures what the README and the configs claim. Run it on a quiet machine, one benchmark at a time.
 
-Each prints a table with hardware and versions and writes it to lightning_logs/benchmarks/. Three clocks: training (what
-a network makes of the data before its first step, and the steps with their batches), fit (all that Trainer.fit does),
-process (from the start of python to its last line). `seeds` and `article`, cut short, go on where they were when they
-are asked again. Options that are not the benchmark's own go to main.py fit.
+Each prints a table with hardware, versions and given options and writes it to lightning_logs/benchmarks/; with other
+options the file has another name. Three clocks: training (what a network makes of the data before its first step, and
+the steps with their batches), fit (all that Trainer.fit does), process (from the start of python to its last line).
+`seeds` and `article`, cut short, go on where they were when they are asked again. Options that are not the benchmark's
+own go to main.py fit.
 """
 
 import argparse
+import signal
+import sys
 
 from project.benchmarks.article import EXPERIMENTS, article
 from project.benchmarks.cost import cost
@@ -20,6 +23,8 @@ from project.benchmarks.runs import CONFIGS, seeds
 from project.benchmarks.safety import safety
 from project.benchmarks.startup import startup
 
+INTERRUPTED = 128 + signal.SIGINT
+CONTINUED = ("seeds", "article")
 CONVNET = ("--config", str(CONFIGS / "convnet.yaml"))
 
 
@@ -54,6 +59,18 @@ def main(args: list[str] | None = None) -> None:
         parser.error(f"{options.command} has no option {further[0]}")
     if (fewest := min(getattr(options, name, 1) for name in ("seeds", "turns", "kills", "lanes", "runs"))) < 1:
         parser.error(f"{options.command} cannot count to {fewest}; give at least 1")
+    try:
+        _measure(options, further)
+    except (KeyboardInterrupt, SystemExit) as stop:
+        if isinstance(stop, SystemExit) and stop.code != INTERRUPTED:
+            raise
+        goes_on = options.command in CONTINUED
+        kept = "the same command goes on after the runs that ended" if goes_on else "nothing is kept"
+        print(f"{options.command}: stopped by Ctrl-C; {kept}", file=sys.stderr)
+        sys.exit(INTERRUPTED)
+
+
+def _measure(options: argparse.Namespace, further: list[str]) -> None:
     {
         "seeds": lambda: seeds(options.config, options.seeds, further),
         "article": lambda: article(options.data_dir, options.seeds, further, configs=options.config or EXPERIMENTS),

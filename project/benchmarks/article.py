@@ -13,8 +13,8 @@ from torch.utils.data import DataLoader
 from torchvision import transforms
 from torchvision.datasets import CIFAR10
 
-from project.benchmarks.report import OUTPUT, report, save
-from project.benchmarks.runs import CONFIGS, accuracies, measure
+from project.benchmarks.report import OUTPUT, path_of, report, save
+from project.benchmarks.runs import CONFIGS, accuracies, command_of, measure
 
 TARGETS = (0.612, 0.712, 0.85, 0.90, 0.94)
 EXPERIMENTS = tuple(str(CONFIGS / f"{name}.yaml") for name in ("convnet", "speed61", "speed71", "speed"))
@@ -27,17 +27,20 @@ def article(
     program = _program(data_dir, epochs)
     ten_epochs = 10 * statistics.mean(epoch["seconds"] for epoch in program)
     rows = [_row("the article's program", [program[-1]["test/accuracy"]], [], [ten_epochs], ten_epochs)]
-    experiments = {}
+    experiments, files = {}, [OUTPUT / "article-program.json"]
     for config in map(Path, configs):
-        runs = measure(f"article-{config.stem}", [str(config)], count, [*further, "--data.data_dir", data_dir])
+        name, words = f"article-{config.stem}", [*further, "--data.data_dir", data_dir]
+        runs = measure(name, [str(config)], count, words)
+        files.append(path_of(name, command_of([str(config)], words)))
         views = [name for name in accuracies(runs[0]) if name.startswith("test/accuracy_")]
         plain, averaged = ([run[name] for run in runs for name in names] for names in (["test/accuracy"], views[:1]))
         rows.append(_row(config.name, plain, averaged, [run["train_seconds"] for run in runs], ten_epochs))
         experiments[config.name] = runs
-    report("article", rows, finished=True, program=program, experiments=experiments)
-    report("article-targets", [_seconds_to(target, program, rows[1:]) for target in TARGETS])
-    for name in ("program", *experiments):
-        (OUTPUT / f"article-{Path(name).stem}.json").unlink()
+    command = [*configs, *further]
+    report("article", rows, finished=True, command=command, program=program, experiments=experiments)
+    report("article-targets", [_seconds_to(target, program, rows[1:]) for target in TARGETS], command=command)
+    for file in files:
+        file.unlink()
 
 
 def _program(data_dir: str, epochs: int) -> list[dict[str, float]]:

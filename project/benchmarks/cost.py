@@ -24,7 +24,7 @@ def cost(
         ratio = None if half is None else seconds / half[0]
         row = {"images": count, "epochs": epochs, "train_seconds": seconds, "over half of it": ratio, "peak_gib": gib}
         rows.append(row)
-    report("cost", rows, turns=turns)
+    report("cost", rows, turns=turns, command=list(further))
 
 
 def _measure(data_dir: str, images: int, epochs: int, further: Sequence[str]) -> tuple[float, float]:

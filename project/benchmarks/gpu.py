@@ -44,7 +44,8 @@ def gpu(data_dir: str, runs: int, further: Sequence[str] = (), accelerator: str 
     for seed in range(runs + 1):
         measured.append({"seed": seed, **_run([*words, "--seed_everything", str(seed)])})
         print(f"run {seed} of {runs}: {measured[-1]}", flush=True)
-    report("gpu", [*measured[1:], *summary(measured[1:], list(measured[0])[1:])], runs=runs)
+    rows = [*measured[1:], *summary(measured[1:], list(measured[0])[1:])]
+    report("gpu", rows, runs=runs, command=list(further))
 
 
 def _run(words: list[str]) -> dict[str, float]:

@@ -2,15 +2,18 @@
 
 import json
 import os
+import shlex
 import statistics
 from collections.abc import Mapping, Sequence
 from importlib.metadata import version
+from itertools import count
 from pathlib import Path
 from typing import Any
 
 import torch
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from project.environment import cpu_and_threads, cpu_name
 
@@ -25,11 +28,15 @@ def machine() -> dict[str, Any]:
 
 
 def report(name: str, rows: Sequence[Mapping[str, Any]], **further: Any) -> None:
-    """Print `rows` as a table with their keys as columns; write them and what else was measured as JSON."""
+    """Print `rows` as a table with their keys as columns; write them and what else was measured as JSON.
+
+    Where `further` has a `command`, the words that were given to main.py, it stands below the table too.
+    """
     described = machine()
     packages = ", ".join(f"{key} {described[key]}" for key in ("torch", "torchvision", "lightning"))
     place = described["gpu"] or cpu_and_threads()
-    table = Table(*rows[0], title=name, caption=f"{place}; {packages}", caption_justify="left")
+    caption = "\n".join([f"{place}; {packages}", shlex.join(further.get("command", ()))]).strip()
+    table = Table(*rows[0], title=name, caption=Text(caption), caption_justify="left")
     for row in rows:
         table.add_row(*(_text(value) for value in row.values()))
     Console(width=120).print(table)
@@ -42,9 +49,21 @@ def report(name: str, rows: Sequence[Mapping[str, Any]], **further: Any) -> None
 def save(name: str, content: Mapping[str, Any]) -> Path:
     """Write the JSON of a benchmark and return its path."""
     OUTPUT.mkdir(parents=True, exist_ok=True)
-    file = OUTPUT / f"{name}.json"
+    file = path_of(name, content.get("command", ()))
     file.with_suffix(".new").write_text(json.dumps(content, indent=2) + "\n")
     return file.with_suffix(".new").replace(file)
+
+
+def path_of(name: str, command: Sequence[str] = ()) -> Path:
+    """The JSON of a benchmark for this `command`; that of another command stays, and this one's name has a number."""
+    names = (f"{name}-{number}" if number > 1 else name for number in count(1))
+    files = (OUTPUT / f"{one}.json" for one in names)
+    return next(file for file in files if not file.exists() or _read(file).get("command", []) == list(command))
+
+
+def _read(file: Path) -> dict[str, Any]:
+    content: dict[str, Any] = json.loads(file.read_text())
+    return content
 
 
 def summary(runs: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> list[dict[str, Any]]:

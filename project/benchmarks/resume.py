@@ -55,10 +55,14 @@ def resume(kills: int, lanes: int = 2) -> None:
     trials: list[Settings] = []
     with ThreadPoolExecutor(lanes) as pool:
         outcomes = pool.map(lambda n: trial(folder / str(n), drawn(n), random.Random(-n - 1)), range(kills))
-        for number, outcome in enumerate(outcomes, 1):
-            trials.append(outcome)
-            print(f"run {number} of {kills}: {outcome}", flush=True)
-            save("resume", {"finished": False, "trials": trials})
+        try:
+            for number, outcome in enumerate(outcomes, 1):
+                trials.append(outcome)
+                print(f"run {number} of {kills}: {outcome}", flush=True)
+                save("resume", {"finished": False, "trials": trials})
+        except KeyboardInterrupt:
+            pool.shutdown(cancel_futures=True)
+            raise
     table = []
     for moment in sorted(set(MOMENTS)):
         chosen = [one for one in trials if one["moment"] == moment]

@@ -40,7 +40,7 @@ def safety(data_dir: str, turns: int, further: Sequence[str] = ()) -> None:
         {"part": part, "ms a step": 1000 * seconds / steps, "share of the step": seconds / whole}
         for part, seconds in totals.items()
     ]
-    report("safety", rows, steps=steps, ms_a_step=1000 * whole / steps)
+    report("safety", rows, steps=steps, ms_a_step=1000 * whole / steps, command=list(further))
 
 
 def _epoch(data_dir: str, further: Sequence[str]) -> Counter[str]:

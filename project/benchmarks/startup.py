@@ -57,7 +57,7 @@ def startup(turns: int, experiment: Sequence[str]) -> None:
                 )
         print(f"start {turn + 1} of {turns}", flush=True)
     for kind, rows in kinds.items():
-        report(kind, [*rows, *summary(rows, (*PARTS, "whole"))], turns=turns)
+        report(kind, [*rows, *summary(rows, (*PARTS, "whole"))], turns=turns, command=list(experiment))
 
 
 def _parts(experiment: Sequence[str], folder: str) -> dict[str, float]:

@@ -2,6 +2,8 @@
 
 import importlib.util
 import json
+import os
+import signal
 import statistics
 from pathlib import Path
 from types import ModuleType
@@ -30,8 +32,13 @@ def benchmark_script() -> ModuleType:
     return module
 
 
-def written(name: str) -> dict[str, Any]:
+def written_so_far(name: str) -> dict[str, Any]:
     content: dict[str, Any] = json.loads(Path(f"lightning_logs/benchmarks/{name}.json").read_text())
+    return content
+
+
+def written(name: str) -> dict[str, Any]:
+    content = written_so_far(name)
     assert content["machine"]["cores"] >= 1
     return content
 
@@ -89,6 +96,50 @@ def test_seeds_go_on_where_they_were(benchmark_script: ModuleType, monkeypatch: 
     assert seeds == ["0", "1"]
     benchmark_script.main([*command, "1"])  # finished: measured anew
     assert seeds == ["0", "1", "0"]
+
+
+def test_seeds_of_other_options_have_a_file_of_their_own(
+    benchmark_script: ModuleType, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def run(configs: list[str], further: list[str]) -> dict[str, Any]:
+        return {"test/accuracy": 0.6 if "0.0005" in further else 0.5, **dict.fromkeys(CLOCKS, 1.0)}
+
+    monkeypatch.setattr("project.benchmarks.runs.fit", run)
+    command = ["seeds", "--config", str(CONFIGS / "mlp.yaml"), "--seeds", "1"]
+    rate = ["--model.optimizer.lr", "0.0005"]
+    for _ in range(2):
+        benchmark_script.main(command)
+        capsys.readouterr()
+        benchmark_script.main([*command, *rate])
+        assert "--model.optimizer.lr 0.0005" in capsys.readouterr().out
+    plain, other = written("mlp"), written("mlp-2")
+    assert plain["command"] == ["fit", *command[1:3]]
+    assert other["command"] == [*plain["command"], *rate]
+    assert [file["runs"][0]["test/accuracy"] for file in (plain, other)] == [0.5, 0.6]
+    assert len(list(Path("lightning_logs/benchmarks").iterdir())) == 2
+
+
+def test_ctrl_c_ends_a_benchmark_and_its_run(
+    benchmark_script: ModuleType, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job is started without it
+    # In place of main.py: the run with seed 0 ends, the next one is where Ctrl-C comes.
+    Path("0").mkdir()
+    Path("0/results.json").write_text(json.dumps({"test/accuracy": 0.5, "train_seconds": 1.0, "fit_seconds": 1.0}))
+    Path("main.py").write_text(
+        "import os, pathlib, signal, sys, time\n"
+        "if sys.argv[-1] == '0':\n    print('results: 0/results.json')\n    sys.exit()\n"
+        "pathlib.Path('pid').write_text(str(os.getpid()))\n"
+        "os.kill(os.getppid(), signal.SIGINT)\ntime.sleep(600)\n"
+    )
+    monkeypatch.setattr("project.benchmarks.runs.MAIN", Path("main.py"))
+    with pytest.raises(SystemExit) as stopped:
+        benchmark_script.main(["seeds", "--config", str(CONFIGS / "mlp.yaml")])
+    assert stopped.value.code == 130
+    assert capfd.readouterr().err == "seeds: stopped by Ctrl-C; the same command goes on after the runs that ended\n"
+    assert [run["seed"] for run in written_so_far("mlp")["runs"]] == [0]
+    with pytest.raises(ProcessLookupError):
+        os.kill(int(Path("pid").read_text()), 0)
 
 
 def test_article(cifar10_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
