@@ -1,23 +1,20 @@
-"""A clean room for every test, and tiny data in CIFAR-10's own format, so that the real reading code runs."""
+"""A clean room for every test, and what many of them need: words of a fit, tiny CIFAR-10, weights, the error line."""
 
 import hashlib
-import pickle
 import tarfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 from torchvision import datasets
 from torchvision.models import ResNet18_Weights, resnet18
 
 from project.cli import main
-from project.data import CIFAR10
+from tests.data_sets import write_cifar10
 
 REPOSITORY = Path(__file__).parents[1]
 CONFIGS = REPOSITORY / "configs"
-IMAGES_PER_FILE = 40
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -49,19 +46,9 @@ def digits() -> Callable[..., list[str]]:
 
 @pytest.fixture
 def cifar10_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A data_dir with 200 training and 40 test images that a network can tell apart by their colour."""
-    folder = tmp_path / "data" / datasets.CIFAR10.base_folder
-    folder.mkdir(parents=True)
-    random = np.random.default_rng(0)
-    train = [[name, _write_batch(folder / name, random)] for name, _ in datasets.CIFAR10.train_list]
-    test = [[name, _write_batch(folder / name, random)] for name, _ in datasets.CIFAR10.test_list]
-    meta = datasets.CIFAR10.meta
-    sum_of_meta = _write(folder / meta["filename"], {"label_names": list(CIFAR10.class_names)})
-    monkeypatch.setattr(datasets.CIFAR10, "train_list", train)
-    monkeypatch.setattr(datasets.CIFAR10, "test_list", test)
-    monkeypatch.setattr(datasets.CIFAR10, "meta", {**meta, "md5": sum_of_meta})
-    monkeypatch.setattr(CIFAR10, "training_images", len(train) * IMAGES_PER_FILE)
-    return folder.parent
+    """A data_dir with tiny CIFAR-10."""
+    write_cifar10(tmp_path / "data", monkeypatch)
+    return tmp_path / "data"
 
 
 @pytest.fixture
@@ -94,19 +81,6 @@ def resnet18_weights(filled_torch_home: Path, monkeypatch: pytest.MonkeyPatch) -
     """The file that torchvision's weights of ResNet-18 are looked for in; its numbers are random."""
     monkeypatch.setenv("TORCH_HOME", str(filled_torch_home))
     return next(filled_torch_home.rglob("*.pth"))
-
-
-def _write_batch(path: Path, random: np.random.Generator) -> str:
-    labels = np.arange(IMAGES_PER_FILE) % 10
-    colours = np.array([[(label * share) % 256 for share in (25, 75, 135)] for label in range(10)])
-    pixels = colours[labels][:, :, None] + random.integers(-20, 20, (IMAGES_PER_FILE, 3, 1024))
-    data = pixels.clip(0, 255).astype(np.uint8).reshape(IMAGES_PER_FILE, 3072)
-    return _write(path, {"data": data, "labels": labels.tolist()})
-
-
-def _write(path: Path, content: object) -> str:
-    path.write_bytes(pickle.dumps(content))
-    return hashlib.md5(path.read_bytes()).hexdigest()
 
 
 @pytest.fixture

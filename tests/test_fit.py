@@ -3,7 +3,10 @@
 import csv
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import redirect_stdout
+from dataclasses import dataclass
+from io import StringIO
 from pathlib import Path
 
 import pytest
@@ -15,29 +18,50 @@ from torchvision import datasets
 from project.cli import main
 from project.networks import MLP
 from tests.conftest import CONFIGS
+from tests.data_sets import write_cifar10
 
 RUN = Path("lightning_logs/mlp/version_0")
 
 
+@dataclass
+class Fit:
+    """A fit that has been run in `folder`."""
+
+    folder: Path
+    words: list[str]
+    printed: str
+
+
+@pytest.fixture(scope="module")
+def fit(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fit]:
+    with pytest.MonkeyPatch.context() as patched, redirect_stdout(StringIO()) as printed:
+        folder = tmp_path_factory.mktemp("fit")
+        patched.chdir(folder)
+        write_cifar10(folder / "data", patched)
+        words = ["--config", str(CONFIGS / "mlp.yaml"), "--data.val_size", "20", "--data.batch_size", "20"]
+        words += ["--trainer.max_epochs", "8", "--trainer.accelerator", "cpu"]
+        main(["fit", *words])
+        yield Fit(folder, words, printed.getvalue())
+
+
 @pytest.fixture
-def learned(cifar10_dir: Path) -> list[str]:
-    """The words of a fit that has been run on tiny CIFAR-10."""
-    words = ["--config", str(CONFIGS / "mlp.yaml"), "--data.data_dir", str(cifar10_dir), "--data.val_size", "20"]
-    words += ["--data.batch_size", "20", "--trainer.max_epochs", "8", "--trainer.accelerator", "cpu"]
-    main(["fit", *words])
-    return words
+def learned(fit: Fit, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The words of a fit that has been run on tiny CIFAR-10, here; tests share it."""
+    monkeypatch.chdir(fit.folder)
+    return fit.words
 
 
-def test_files_of_a_run(capsys: pytest.CaptureFixture[str], learned: list[str]) -> None:
+@pytest.mark.usefixtures("learned")
+def test_files_of_a_run(fit: Fit) -> None:
     names = {path.name.split(".tfevents")[0] for path in RUN.iterdir()}
     assert names >= {"config.yaml", "environment.yaml", "metrics.csv", "results.json", "checkpoints", "events.out"}
     assert {path.name for path in (RUN / "checkpoints").iterdir()} == {"best.ckpt", "last.ckpt", "previous.ckpt"}
     results = json.loads((RUN / "results.json").read_text())
-    assert results["test/accuracy"] > 0.9
+    assert 0.5 < results["test/accuracy"] < 1
     assert results["checkpoint"] == "checkpoints/best.ckpt"
     assert (results["epochs"], results["steps"]) == (8, 8 * 9)
     assert 0 < results["train_seconds"] < results["fit_seconds"]
-    printed = capsys.readouterr().out.splitlines()
+    printed = fit.printed.splitlines()
     assert printed[-1] == f"results: {RUN / 'results.json'}"
     assert printed[-1 - len(results) : -1] == [f"{name}: {value}" for name, value in results.items()]
     epochs = [line.split() for line in printed if line.startswith("epoch ")]
@@ -76,7 +100,7 @@ def test_metrics(learned: list[str]) -> None:
     assert [row["step"] for row in rows if row["lr"]] == ["49"]  # one in fifty steps
     curve = [float(row["train/loss"]) for row in rows if row["train/loss"]]
     assert curve[0] > 1
-    assert curve[-1] < 0.1
+    assert curve[-1] < 0.5
     results = json.loads((RUN / "results.json").read_text())
     assert max(float(row["val/accuracy"]) for row in rows if row["val/accuracy"]) == results["val/accuracy"]
     assert [float(row["test/accuracy"]) for row in rows if row["test/accuracy"]] == [results["test/accuracy"]]
@@ -128,7 +152,7 @@ def test_checkpoint_serves_alone(learned: list[str]) -> None:
     weights = {name.removeprefix("network."): value for name, value in checkpoint["state_dict"].items()}
     network.load_state_dict(weights)
     mean, std = (torch.tensor(data[name])[:, None, None] for name in ("mean", "std"))
-    test = datasets.CIFAR10(learned[learned.index("--data.data_dir") + 1], train=False)
+    test = datasets.CIFAR10("data", train=False)
     predicted = network((torch.from_numpy(test.data).permute(0, 3, 1, 2) / 255 - mean) / std).argmax(1)
     accuracy = (predicted == torch.tensor(test.targets)).double().mean().item()
     assert accuracy == pytest.approx(json.loads((RUN / "results.json").read_text())["test/accuracy"])
@@ -151,8 +175,8 @@ def test_predict(learned: list[str]) -> None:
     with (RUN / "checkpoints/best.predictions.csv").open() as file:
         rows = list(csv.DictReader(file))
     results = json.loads((RUN / "results.json").read_text())
-    assert len(rows) == 40
-    right = sum(row["label"] == row["predicted"] for row in rows) / 40
+    assert len(rows) == 61
+    right = sum(row["label"] == row["predicted"] for row in rows) / 61
     assert right == pytest.approx(results["test/accuracy"])
 
 

@@ -1,45 +1,110 @@
-"""The README's commands are run as they stand there, on tiny data."""
+"""Each command of the README and of the guide is run as it stands there, on tiny data."""
 
+import importlib.util
+import re
 import shlex
+import shutil
+from collections.abc import Callable
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 import yaml
 
 from project.cli import main
-from tests.conftest import REPOSITORY
+from tests.conftest import CONFIGS, REPOSITORY
+from tests.data_sets import write_cifar10
 from tests.test_configs import SMALL
 
 README = (REPOSITORY / "README.md").read_text()
-ARTICLE = (REPOSITORY / "docs/article.md").read_text()
+GUIDE = (REPOSITORY / "docs/article.md").read_text()
+QUICK = [*SMALL, "--trainer.limit_train_batches", "2"]
+# How the quick run is made that a command goes on from.
+EARLIER = {"convnet": [], "finetune": ["--model.network.image_size", "32", "--model.network.weights", "null"]}
 
 
-def commands() -> list[list[str]]:
-    """The words after `main.py` of each command in the README and the article's guide, once, in their order."""
-    lines = (README + ARTICLE).replace("\\\n", " ").splitlines()
-    once = dict.fromkeys(line for line in lines if "python scripts/main.py" in line)
-    words = [shlex.split(line, comments=True) for line in once]
-    return [line[line.index("scripts/main.py") + 1 :] for line in words]
+def commands(script: str) -> list[str]:
+    """What follows `script` in each line of a block that has it, once, in their order."""
+    lines = (README + GUIDE).replace("\\\n", " ").splitlines()
+    words = [shlex.split(line, comments=True) for line in lines if re.match(rf"(pip .* && )?python {script}", line)]
+    return list(dict.fromkeys(shlex.join(line[line.index(script) + 1 :]) for line in words))
 
 
-def test_commands(cifar10_dir: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    Path("configs").symlink_to(REPOSITORY / "configs")
-    assert len(commands()) >= 10
-    for words in commands():
-        epochs = "2" if "last" in words else "1"
-        data = [] if "configs/data/digits.yaml" in words else ["--data.data_dir", str(cifar10_dir)]
-        small = [*SMALL, "--trainer.max_epochs", epochs, "--trainer.limit_train_batches", "2"]
-        if any(word == "--help" or word.endswith(".help") for word in words):
-            data = small = []
-        with suppress(SystemExit):  # --help and --print_config end so, and a mistake with its error line
-            main([*words, *data, *small])
-        assert "error:" not in capsys.readouterr().err, words
+@pytest.fixture(scope="module")
+def earlier(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """The directory of an experiment with one run, which is made when it is first asked for."""
+
+    @cache
+    def runs(experiment: str) -> Path:
+        folder = tmp_path_factory.mktemp(experiment)
+        with pytest.MonkeyPatch.context() as patched:
+            patched.chdir(folder)
+            write_cifar10(folder / "data", patched)
+            main(["fit", "--config", str(CONFIGS / f"{experiment}.yaml"), *QUICK, *EARLIER[experiment]])
+        return folder / "lightning_logs" / experiment
+
+    return runs
+
+
+@pytest.mark.parametrize("command", commands("scripts/main.py"), ids=str)
+def test_command(
+    command: str, cifar10_dir: Path, earlier: Callable[[str], Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = shlex.split(command)
+    Path("configs").symlink_to(CONFIGS)
+    if "--ckpt_path" in words:
+        shutil.copytree(earlier("convnet"), "lightning_logs/convnet")
+    if "lightning_logs/finetune" in command:
+        Path("lightning_logs").mkdir()
+        Path("lightning_logs/finetune").symlink_to(earlier("finetune"))
+    data = [] if "configs/data/digits.yaml" in words else ["--data.data_dir", str(cifar10_dir)]
+    small = [*QUICK, "--trainer.max_epochs", "2" if "last" in words else "1"]
+    if any(word == "--help" or word.endswith(".help") for word in words):
+        data = small = []
+    with suppress(SystemExit):  # --help and --print_config end so, and a mistake with its error line
+        main([*words, *data, *small])
+    assert "error:" not in capsys.readouterr().err
+
+
+def door(name: str) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(name, REPOSITORY / f"scripts/{name}.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.mark.parametrize("command", commands("scripts/benchmark.py"), ids=str)
+def test_benchmark_is_asked_for(command: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What each measures is run in tests/benchmarks."""
+    module, name = door("benchmark"), command.partition(" ")[0]
+    asked: list[str] = []
+    monkeypatch.setattr(module, name, lambda *args, **options: asked.append(name))
+    module.main(shlex.split(command))
+    assert asked == [name]
+
+
+@pytest.mark.parametrize("command", commands("scripts/figures.py"), ids=str)
+def test_figure_is_asked_for(command: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each is drawn in tests/figures."""
+    module, asked = door("figures"), []
+    for name in module.PICTURES:
+        monkeypatch.setitem(module.PICTURES, name, lambda data_dir, name=name: asked.append(name))
+    module.main(shlex.split(command))
+    assert asked == [command]
+
+
+def test_commands_are_found() -> None:
+    counts = [len(commands(f"scripts/{name}.py")) for name in ("main", "benchmark", "figures")]
+    assert min(counts) >= 8
 
 
 def test_figures_have_their_commands() -> None:
-    for command in ("scripts/benchmark.py article", "scripts/benchmark.py seeds --config configs/mlp.yaml"):
-        assert command in README
+    for command in ("article --seeds", "seeds --config configs/mlp.yaml"):
+        assert f"scripts/benchmark.py {command}" in README
 
 
 def test_workflow_runs_the_install_commands() -> None:
