@@ -31,18 +31,19 @@ from project.callbacks import (
 from project.callbacks.given_options import check_kinds
 from project.checkpoints import read
 from project.classifier import Classifier
+from project.config_files import check_yaml
 from project.data import ImageDataModule
 from project.errors import UserError
 from project.interruption import REQUEUE, Interrupted, job, requeue, requeued
 from project.memory import keep_freed_memory
-from project.messages import check_config_files, explain, root_cause, told
+from project.messages import explain, root_cause, told
 from project.networks import TorchvisionModel
 from project.preflight import check_fit, try_parts
 from project.pretrained import load_weights
 from project.quiet import quieten
 from project.trainer import ExperimentTrainer
+from project.values import check_values
 
-SEEDS = range(2**32)
 RESUME_HELP = """last goes on with the experiment's newest run, in its own directory, or with the run whose config.yaml
 is given. A file, or best, starts a new run from that state. None starts from the beginning."""
 
@@ -60,7 +61,7 @@ def main(args: Sequence[str] | None = None) -> None:
     keep_freed_memory()
     with ExitStack() as held:
         try:
-            check_config_files(sys.argv[1:] if args is None else args)
+            check_yaml(sys.argv[1:] if args is None else args)
             ExperimentCLI(None if args is None else list(args), held)
         except BrokenPipeError:  # who read the output is gone; Python would write to it once more when it ends
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -104,6 +105,7 @@ class ExperimentCLI(LightningCLI):
 
     def __init__(self, args: list[str] | None, held: ExitStack) -> None:
         self.held = held  # what is given back when the command ends
+        self.words = sys.argv[1:] if args is None else args
         super().__init__(
             Classifier,
             ImageDataModule,
@@ -130,7 +132,7 @@ class ExperimentCLI(LightningCLI):
 
     def add_default_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """Lightning's own takes true and false as well, which data and weights read as different seeds."""
-        seed_help = f"Seed of weights, order and augmentation: a whole number from 0 to {SEEDS[-1]}."
+        seed_help = f"Seed of weights, order and augmentation: a whole number from 0 to {2**32 - 1}."
         parser.add_argument("--seed_everything", type=int, default=0, help=seed_help)
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
@@ -148,6 +150,16 @@ class ExperimentCLI(LightningCLI):
         parser.link_arguments("data.num_classes", "model.num_classes", apply_on="instantiate")
         parser.link_arguments("data.num_classes", "model.network.init_args.num_classes", apply_on="instantiate")
         parser.link_arguments("data.image_shape", "model.network.init_args.image_shape", apply_on="instantiate")
+
+    def parse_arguments(self, *args: Any) -> None:
+        super().parse_arguments(*args)
+        options = self.config[self.config.subcommand]
+        parser = self._parser(self.config.subcommand)
+        try:
+            parser.validate(options, skip_unset=False, skip_required=True)  # null is unset to it
+        except TypeError as error:
+            parser.error(str(error))
+        check_values(options, self.words)
 
     def _parse_ckpt_path(self) -> None:
         """Nothing: Lightning's own lets what is saved in a checkpoint win over the command line."""
@@ -280,8 +292,6 @@ class ExperimentCLI(LightningCLI):
 
 
 def _checked_seed(seed: int, data: dict[str, Any] | None) -> int:
-    if seed not in SEEDS:
-        raise ValueError(f"--seed_everything {seed}: give a whole number from 0 to {SEEDS[-1]}")
     own = (data or {}).get("init_args", {}).get("seed", 0)
     if own not in (0, seed):
         raise ValueError(f"--data.seed {own}: data and weights have one seed; give --seed_everything {own}")

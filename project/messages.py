@@ -4,15 +4,13 @@ import errno
 import importlib
 import re
 import traceback
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from difflib import get_close_matches
-from itertools import pairwise
 from pathlib import Path
 
 import lightning
 import torch
 import torchvision
-import yaml
 from jsonargparse import ArgumentParser
 from torchvision.models import list_models
 
@@ -24,23 +22,6 @@ CLASSES = (networks, data, optim, torch.optim, torch.optim.lr_scheduler, torch.n
 # What a person can mend: no space, quota, file size, permission, a read-only or broken disk.
 FULL_OR_CLOSED = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EACCES, errno.EPERM, errno.EROFS, errno.EIO}
 COMMAND_FIRST = "the command comes first, then its options: main.py fit|validate|test|predict --config ..."
-
-
-def check_config_files(args: Sequence[str]) -> None:
-    """Raises UserError with the name of the first file after --config that is missing or holds no settings in YAML."""
-    given = [after for before, after in pairwise(args) if before in ("--config", "-c")]
-    given += [word.partition("=")[2] for word in args if word.startswith("--config=")]
-    for path in given:
-        try:
-            settings = yaml.safe_load(Path(path).read_text())
-        except OSError as error:
-            raise UserError(f"--config {path}: {error.strerror}; give a file such as configs/convnet.yaml") from None
-        except (yaml.YAMLError, UnicodeDecodeError) as error:
-            raise UserError(f"--config {path}: not YAML ({_one_line(str(error))})") from None
-        if not isinstance(settings, dict):
-            raise UserError(
-                f"--config {path}: holds no settings; see configs/convnet.yaml for what it should look like"
-            )
 
 
 def explain(message: str, options: Iterable[str]) -> str:

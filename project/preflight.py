@@ -116,7 +116,7 @@ def check_fit(trainer: Trainer, model: Classifier, schedule: LRScheduler | None,
 
 
 def _check_length(trainer: Trainer) -> None:
-    for name in ("max_epochs", "max_steps", "limit_train_batches", "accumulate_grad_batches"):
+    for name in ("max_epochs", "max_steps", "limit_train_batches"):
         if getattr(trainer, name) == 0:
             raise UserError(f"--trainer.{name} 0: nothing would be trained; give at least 1")
     if trainer.max_epochs == -1 and trainer.max_steps == -1:

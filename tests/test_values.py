@@ -1,0 +1,100 @@
+"""Values that the parser would let pass: not finite, out of range, null, the run's own, or YAML that nobody means."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from project.cli import main
+from project.values import RANGES, Range
+from tests.test_errors import QUICK
+
+CASES = [
+    (["--model.optimizer.lr", ".nan"], "--model.optimizer.lr .nan: give a finite number"),
+    (["--model.optimizer.lr", "1e400"], "--model.optimizer.lr 1e400: give a finite number"),
+    (["--model.optimizer.lr", "0"], "--model.optimizer.lr 0: give a number above 0"),
+    (["--model.optimizer.betas", "[0.9, -.inf]"], "--model.optimizer.betas [0.9, -.inf]: give a finite number"),
+    (["--data.curriculum", "{16: .nan}"], "--data.curriculum {16: .nan}: give a finite number"),
+    (["--model.optimizer.weight_decay", "1e9"], "--model.optimizer.weight_decay 1e9: at --model.optimizer.lr 0.002 a"),
+    (["--trainer.max_epochs", "12345678901234567890"], "--trainer.max_epochs 12345678901234567890: give at most 92233"),
+    (["--trainer.devices", "100000"], "--trainer.devices 100000: give a number of at most"),
+    (
+        ["--model.network.hidden", "null"],
+        "--model.network.hidden null: MLP needs a value; give one, or leave it out fo",
+    ),
+    (["--data.batch_size", "null"], "--data.batch_size null: Digits needs a value; give one, or leave it out for 250"),
+    (
+        ["--model.optimizer.lr", "null"],
+        "--model.optimizer.lr null: AdamW needs a value; give one, or leave it out for 0",
+    ),
+    (["--model.network.num_classes", "3"], "--model.network.num_classes 3: the run gives it to MLP; leave it out"),
+    (["--model.network.image_shape", "[3, 8, 8]"], "--model.network.image_shape [3, 8, 8]: the run gives it to MLP;"),
+    (
+        ["--trainer.callbacks+=EMAWeightAveraging", "--trainer.callbacks.decay=.nan"],
+        "--trainer.callbacks.decay .nan: g",
+    ),
+    (["--data.curriculum", "{16:0.5}"], "--data.curriculum {16:0.5}: 16:0.5 in line 1 needs a space after its colon"),
+    (["--data.curriculum={16: 0.5, 16: 1}"], "--data.curriculum {16: 0.5, 16: 1}: 16 stands twice, in lines 1 and 1;"),
+]
+
+
+@pytest.mark.parametrize(("options", "expected"), CASES, ids=[" ".join(options) for options, _ in CASES])
+def test_value(error: Callable[..., str], options: list[str], expected: str) -> None:
+    assert expected in error("fit", *QUICK, *options)
+    assert not list(Path().glob("lightning_logs/*/*"))
+
+
+@pytest.mark.parametrize("name", RANGES)
+def test_ends_of_a_range(error: Callable[..., str], name: str) -> None:
+    """What lies just outside is refused; what lies just inside is not."""
+    low, high, above = RANGES[name]
+    limit, outside, inside = (low, low - (not above), low + above) if low >= -1 else (high, high + 1, high)
+    whole = [int(value) for value in (limit, outside, inside)]
+    assert f"--{name} {whole[1]}: give a number {RANGES[name]}" == error("fit", *QUICK, f"--{name}={whole[1]}")
+    assert whole[2] in RANGES[name]
+
+
+def test_words_of_a_range() -> None:
+    assert [str(Range(1)), str(Range(0, above=True)), str(Range(0, 1))] == ["of at least 1", "above 0", "from 0 to 1"]
+    assert str(Range(high=2)) == "of at most 2"
+
+
+TWICE = """trainer:
+  max_epochs: 1
+  logger: false
+  max_epochs: 2
+"""
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (TWICE, "max_epochs stands twice, in lines 2 and 4; leave one out"),
+        ("seed_everything: 1\nseed_everything: 1", "seed_everything stands twice, in lines 1 and 2; leave one out"),
+        (
+            "trainer:\n  callbacks:\n  - {class_path: Timer, class_path: Timer}",
+            "class_path stands twice, in lines 3 an",
+        ),
+        (
+            "data:\n  init_args:\n    curriculum: {16:0.5}",
+            "16:0.5 in line 3 needs a space after its colon, as in {16: ",
+        ),
+        ("trainer:\n  num_nodes: null", ": expected a whole number"),
+    ],
+)
+def test_config_file(error: Callable[..., str], text: str, expected: str) -> None:
+    Path("broken.yaml").write_text(text)
+    assert expected in error("fit", *QUICK, "--config", "broken.yaml")
+
+
+def test_file_of_one_option(error: Callable[..., str]) -> None:
+    Path("network.yaml").write_text("class_path: MLP\ninit_args:\n  hidden: [8]\n  hidden: [9]\n")
+    line = error("fit", *QUICK, "--model.network", "network.yaml")
+    assert line == "--model.network network.yaml: hidden stands twice, in lines 3 and 4; leave one out"
+
+
+def test_what_is_allowed(digits: Callable[..., list[str]]) -> None:
+    """null where a class takes it, a whole float, the largest of a range."""
+    options = ["--data.val_size=null", "--model.optimizer.foreach=null", "--model.lr_scheduler=null"]
+    options += ["--trainer.limit_train_batches=1e1", "--trainer.log_every_n_steps=0", "--model.loss.label_smoothing=1"]
+    main(["fit", *digits(), "--trainer.fast_dev_run=1", *options])
