@@ -13,7 +13,7 @@ from typing import Any, NoReturn
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.fabric.utilities.rank_zero import rank_zero_only
 from lightning.pytorch import Callback, Trainer
-from lightning.pytorch.callbacks import ProgressBar, RichProgressBar, WeightAveraging
+from lightning.pytorch.callbacks import ProgressBar, WeightAveraging
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.loggers.logger import DummyLogger
 from lightning.pytorch.utilities.exceptions import SIGTERMException
@@ -21,7 +21,9 @@ from lightning.pytorch.utilities.exceptions import SIGTERMException
 from project import results, runs
 from project.callbacks import (
     Checkpoints,
+    EpochBar,
     EpochLines,
+    EvaluationLines,
     FiniteLoss,
     GivenOptions,
     Predictions,
@@ -241,7 +243,7 @@ class ExperimentCLI(LightningCLI):
         callbacks = [*asked, *self._own_callbacks(default_loggers)]
         if given["enable_progress_bar"] is None and not any(isinstance(one, ProgressBar) for one in asked):
             options["enable_progress_bar"] = sys.stdout.isatty()
-            callbacks += [RichProgressBar()] if sys.stdout.isatty() else []
+            callbacks += [EpochBar()] if sys.stdout.isatty() else []
         options |= {"callbacks": callbacks, "logger": logger}
         if self.subcommand != "fit":
             options["enable_checkpointing"] = False
@@ -251,7 +253,7 @@ class ExperimentCLI(LightningCLI):
         if self.subcommand == "predict":
             return [Predictions(Path(self.options.ckpt_path).with_suffix(".predictions.csv"))]
         if self.subcommand != "fit":
-            return []
+            return [EvaluationLines()]
         self.stopwatch = Stopwatch()
         settings = self._parser("fit").dump(self.options, skip_unset=False)
         self.run_directory = RunDirectory(self.root, self.experiment, settings, self.held, default_loggers)
@@ -264,7 +266,8 @@ class ExperimentCLI(LightningCLI):
 
     def _prepare_subcommand_kwargs(self, subcommand: str) -> dict[str, Any]:
         """Checkpoints are read without running code from them, whatever plugin reads them."""
-        return {**super()._prepare_subcommand_kwargs(subcommand), "weights_only": True}
+        given = {**super()._prepare_subcommand_kwargs(subcommand), "weights_only": True}
+        return {**given, "verbose": False} if subcommand in ("validate", "test") else given  # EvaluationLines prints
 
     def after_fit(self) -> None:
         """Test the best checkpoint once, or the last where nothing was validated; write and print the results."""

@@ -1,6 +1,7 @@
 """The results of a finished run: results.json, the last lines printed, and TensorBoard's HPARAMS tab."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -22,9 +23,20 @@ def record(run: Path, results: dict[str, Any], settings: dict[str, Any], trainer
                 for summary in hparams(shown(settings), metrics):  # type: ignore[no-untyped-call]
                     writer.file_writer.add_summary(summary)
     write_text(run / RESULTS, json.dumps(results, indent=2) + "\n")  # last of all: a run that has it is finished
-    for name, value in results.items():
-        print(f"{name}: {value}")
-    print(f"results: {run / RESULTS}", flush=True)
+    print(*lines(results), f"results: {run / RESULTS}", sep="\n", flush=True)
+
+
+def lines(measured: Mapping[str, Any]) -> list[str]:
+    """Each figure with as many digits as are worth reading; results.json and metrics.csv have all of them."""
+    return [f"{name} {_digits(name, value)}" for name, value in measured.items() if value is not None]
+
+
+def _digits(name: str, value: Any) -> str:
+    if "accuracy" in name:
+        return f"{100 * value:.2f} %"
+    if "seconds" in name:
+        return f"{value:.1f}"
+    return str(value) if isinstance(value, (int, str)) else f"{value:.4f}"
 
 
 def shown(settings: dict[str, Any]) -> dict[str, Any]:

@@ -97,7 +97,7 @@ def test_two_processes() -> None:
     environment = yaml.safe_load(Path("lightning_logs/mlp/version_0/environment.yaml").read_text())
     assert environment["processes"] == 2
     rows = Path("lightning_logs/mlp/version_0/metrics.csv").read_text().splitlines()
-    assert len(rows) == 1 + 3  # names; validation, training and test
+    assert len(rows) == 1 + 19 + 3  # names; each step; validation, training and test
 
 
 @pytest.mark.parametrize("config", EXPERIMENTS, ids=named)

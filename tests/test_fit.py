@@ -63,7 +63,10 @@ def test_files_of_a_run(fit: Fit) -> None:
     assert 0 < results["train_seconds"] < results["fit_seconds"]
     printed = fit.printed.splitlines()
     assert printed[-1] == f"results: {RUN / 'results.json'}"
-    assert printed[-1 - len(results) : -1] == [f"{name}: {value}" for name, value in results.items()]
+    accuracies = [f"{name} {100 * results[name]:.2f} %" for name in ("test/accuracy", "val/accuracy")]
+    seconds = [f"{name} {results[name]:.1f}" for name in ("train_seconds", "fit_seconds")]
+    said = [accuracies[0], f"test/loss {results['test/loss']:.4f}", accuracies[1], "checkpoint checkpoints/best.ckpt"]
+    assert printed[-1 - len(results) : -1] == [*said, "epochs 8", "steps 72", *seconds]
     epochs = [line.split() for line in printed if line.startswith("epoch ")]
     assert [words[1] for words in epochs] == [f"{epoch}/8" for epoch in range(1, 9)]
     # Over all epochs, not only up to the best one. Each is printed to a tenth of a second.
@@ -97,7 +100,7 @@ def test_metrics(learned: list[str]) -> None:
     for name in ("train/loss", "train/accuracy", "val/loss", "val/accuracy", "images_per_second"):
         assert len([row for row in rows if row[name]]) == 8
     assert len([row for row in rows if row["test/accuracy"]]) == 1
-    assert [row["step"] for row in rows if row["lr"]] == ["49"]  # one in fifty steps
+    assert [int(row["step"]) for row in rows if row["lr"]] == list(range(72))  # of nine an epoch each
     curve = [float(row["train/loss"]) for row in rows if row["train/loss"]]
     assert curve[0] > 1
     assert curve[-1] < 0.5
@@ -162,11 +165,11 @@ def test_checkpoint_serves_alone(learned: list[str]) -> None:
 def test_test_repeats_the_result(learned: list[str], capsys: pytest.CaptureFixture[str], precise: str) -> None:
     results = json.loads((RUN / "results.json").read_text())
     capsys.readouterr()
-    for command, names in (("test", ("test/accuracy", "test/loss")), ("validate", ("val/accuracy",))):
+    for command, part in (("test", "test"), ("validate", "val")):
         main([command, *learned, "--ckpt_path", precise])
-        printed = dict(re.findall(r"(\S+/\S+)\W+(\d\S*)", capsys.readouterr().out))
-        for name in names:
-            assert float(printed[name]) == pytest.approx(results[name])
+        accuracy, loss = capsys.readouterr().out.splitlines()
+        assert accuracy == f"{part}/accuracy {100 * results[f'{part}/accuracy']:.2f} %"
+        assert re.fullmatch(rf"{part}/loss \d\.\d{{4}}", loss)
     assert [path.name for path in RUN.parent.iterdir()] == ["version_0"]
 
 

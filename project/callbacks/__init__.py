@@ -1,17 +1,20 @@
 """What a run does besides training."""
 
 from project.callbacks.checkpoints import Checkpoints
-from project.callbacks.epoch_lines import EpochLines
+from project.callbacks.epoch_lines import EpochLines, EvaluationLines
 from project.callbacks.finetuning import Finetuning
 from project.callbacks.finite_loss import FiniteLoss
 from project.callbacks.given_options import GivenOptions
 from project.callbacks.predictions import Predictions
+from project.callbacks.progress_bar import EpochBar
 from project.callbacks.run_directory import RunDirectory
 from project.callbacks.stopwatch import Stopwatch
 
 __all__ = [
     "Checkpoints",
+    "EpochBar",
     "EpochLines",
+    "EvaluationLines",
     "Finetuning",
     "FiniteLoss",
     "GivenOptions",

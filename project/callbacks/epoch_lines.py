@@ -1,8 +1,9 @@
-"""One plain line an epoch, on a terminal and in a log file alike."""
+"""What a run measures, in plain lines, on a terminal and in a log file alike."""
 
 from lightning.pytorch import Callback, LightningModule, Trainer
 
 from project.callbacks.stopwatch import Stopwatch
+from project.results import lines
 
 COLUMNS = ("train/loss", "train/accuracy", "val/loss", "val/accuracy")
 
@@ -16,8 +17,25 @@ class EpochLines(Callback):
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if not trainer.is_global_zero:
             return
-        measured = (
-            f"{name} {trainer.callback_metrics[name]:.4f}" for name in COLUMNS if name in trainer.callback_metrics
-        )
-        epoch = f"epoch {trainer.current_epoch + 1:2}/{trainer.max_epochs}"
-        print(epoch, *measured, f"{self.stopwatch.epoch_seconds:.1f} s", sep="  ", flush=True)
+        epoch = f"epoch {numbered(trainer.current_epoch, trainer.max_epochs)}"
+        measured = {name: trainer.callback_metrics[name] for name in COLUMNS if name in trainer.callback_metrics}
+        print(epoch, *lines(measured), f"{self.stopwatch.epoch_seconds:.1f} s", sep="  ", flush=True)
+
+
+class EvaluationLines(Callback):
+    """Prints what a validation or a test outside of a fit measures."""
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._print(trainer)
+
+    def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._print(trainer)
+
+    def _print(self, trainer: Trainer) -> None:
+        if trainer.is_global_zero and trainer.callback_metrics:
+            print(*lines(trainer.callback_metrics), sep="\n", flush=True)
+
+
+def numbered(epoch: int, last: int | None) -> str:
+    """The number of an epoch, which Lightning counts from 0, and of the last one where it is known: ` 3/10`."""
+    return str(epoch + 1) if last in (None, -1) else f"{epoch + 1:{len(str(last))}}/{last}"
