@@ -2,13 +2,12 @@
 
 import json
 import os
-import re
 import signal
 import sys
 from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.fabric.utilities.rank_zero import rank_zero_only
@@ -38,8 +37,9 @@ from project.data import ImageDataModule
 from project.errors import UserError
 from project.interruption import REQUEUE, Interrupted, job, requeue, requeued
 from project.memory import keep_freed_memory
-from project.messages import explain, root_cause, told
+from project.messages import root_cause, told
 from project.networks import TorchvisionModel
+from project.parser import Parser, fail
 from project.preflight import check_fit, try_parts
 from project.pretrained import load_weights
 from project.quiet import quieten
@@ -71,7 +71,7 @@ def main(args: Sequence[str] | None = None) -> None:
         except (ValueError, OSError, SyntaxError, MisconfigurationException) as error:
             if not (line := told(error)):
                 raise
-            _fail(line)
+            fail(line)
         except Interrupted as stop:
             if not _is_first_process():
                 sys.exit(0)  # with anything else the launcher would kill the first process
@@ -83,23 +83,6 @@ def main(args: Sequence[str] | None = None) -> None:
         except (KeyboardInterrupt, SystemExit) as stop:
             # Outside of training; Lightning makes 1 of it.
             raise SystemExit(130) if _by_keyboard(stop) else stop from None
-
-
-class Parser(LightningArgumentParser):
-    """Says what is wrong in one line, and knows no abbreviations: a misspelt option is never taken for another."""
-
-    def __init__(self, *args: Any, **options: Any) -> None:
-        super().__init__(*args, **options, allow_abbrev=False)
-
-    def format_help(self, *args: Any) -> str:
-        """Without the hundreds of classes that torch knows as modules."""
-        return re.sub(r",\s+known\s+subclasses:[^()]{1500,}\)", ")", super().format_help(*args))
-
-    def error(self, message: str, ex: Exception | None = None) -> NoReturn:
-        if not self.exit_on_error:  # a class's own parser, whose message becomes part of a longer one
-            super().error(message, ex)
-        parser = getattr(ex, "subcommand_parser", None) or self
-        _fail(explain(message, [action.dest for action in parser._actions]))
 
 
 class ExperimentCLI(LightningCLI):
@@ -119,6 +102,12 @@ class ExperimentCLI(LightningCLI):
             auto_configure_optimizers=False,  # Classifier's own steps a schedule every batch
             load_from_checkpoint_support=False,
         )
+
+    def init_parser(self, **options: Any) -> Parser:
+        parser = super().init_parser(**options)
+        assert isinstance(parser, Parser)
+        parser.words = self.words
+        return parser
 
     @staticmethod
     def subcommands() -> dict[str, set[str]]:
@@ -307,9 +296,3 @@ def _is_first_process() -> bool:
 
 def _by_keyboard(stop: BaseException) -> bool:
     return isinstance(stop, KeyboardInterrupt) or isinstance(stop.__context__, KeyboardInterrupt)
-
-
-def _fail(message: str) -> NoReturn:
-    if _is_first_process():
-        print(f"error: {message}", file=sys.stderr)
-    sys.exit(2)

@@ -21,8 +21,7 @@ def given_options(words: Sequence[str]) -> Iterator[tuple[str, str]]:
 
 def as_given(words: Sequence[str], name: str, value: Any) -> str:
     """The value of an option as the command line has it, else `value`, which came from elsewhere, as YAML writes it."""
-    yaml_of = {None: "null", True: "true", False: "false"}
-    plain = yaml_of[value] if value is None or isinstance(value, bool) else str(value)
+    plain = {"None": "null", "True": "true", "False": "false"}.get(str(value), str(value))
     text = dict(given_options(words)).get(name, plain)
     return text if text.strip() and text.isprintable() else repr(text)
 

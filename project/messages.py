@@ -4,69 +4,111 @@ import errno
 import importlib
 import re
 import traceback
-from collections.abc import Iterable
-from difflib import get_close_matches
+from collections.abc import Iterable, Sequence
 from pathlib import Path
+from pydoc import locate
+from types import ModuleType
+from typing import Any
 
 import lightning
-import torch
 import torchvision
 from jsonargparse import ArgumentParser
 from torchvision.models import list_models
 
-from project import data, networks, optim
+from project.config_files import as_given
 from project.errors import UserError
+from project.known import arguments, classes, nearest, nearest_option
 
-# Where the short class names that the command line knows live.
-CLASSES = (networks, data, optim, torch.optim, torch.optim.lr_scheduler, torch.nn)
+# What the parser says that it expected, without what it got.
+EXPECTED = re.compile(r"Expected (?:an? )?(.+?)(?:\. Got value.*)?$", re.MULTILINE)
+PLAIN = {
+    "int": "a whole number",
+    "float": "a number",
+    "bool": "true or false",
+    "str": "text",
+    "dict": "a mapping, as in '{16: 0.5}'",
+    "class": "a class",
+    **dict.fromkeys(("list", "tuple", "Iterable", "Sequence"), "a list, as in '[a, b]'"),
+}
 # What a person can mend: no space, quota, file size, permission, a read-only or broken disk.
 FULL_OR_CLOSED = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EACCES, errno.EPERM, errno.EROFS, errno.EIO}
 COMMAND_FIRST = "the command comes first, then its options: main.py fit|validate|test|predict --config ..."
 
 
-def explain(message: str, options: Iterable[str]) -> str:
+def explain(message: str, options: Iterable[str], words: Sequence[str]) -> str:
     """The parser's `message` as one line, with the nearest right name for a misspelt one.
 
     Args:
         message: Of several lines, nested as the types are.
         options: Every option of the command, dotted and without dashes.
+        words: Of the command line, in which a value is shown as it was given.
     """
     key = ".".join(re.findall(r'Parser key "(.+?)"', message))
     if "before subcommand" in message or 'expected "subcommand"' in message:
         return COMMAND_FIRST
     if match := re.search(r"invalid choice: '(.+?)' \(choose from (.+)\)", message):
         commands = re.findall(r"\w+", match[2])
-        return f"{match[1]}: no such command; {_nearest(match[1], commands)}"
+        return f"{match[1]}: no such command; {_did_you_mean(nearest(match[1], commands)) or 'give one of those'}"
     if match := re.search(r"[Oo]ption '(.+?)'|unrecognized arguments: --([\w.]+)", message):
         return _unknown_option(message, key, match[1] or match[2], options)
-    if line := _no_class(message, key):
-        return line
     if match := re.search(r"failed: (--.+)", message):  # of a link between options
         return match[1]
-    if match := re.search(r"arguments are required: (?:\w+\.)?(.+)", message):
-        return f"--{match[1]} is missing; give it, or a file such as --config configs/convnet.yaml"
-    if match := re.search(r"(?:Got|Given) value: (.+)", message):
-        kinds = [_plain_type(kind) for kind in re.findall(r"Expected an? (.+?)(?:\. Got value|\n|$)", message)]
-        return f"--{key} {match[1]}: expected {' or '.join(kind for kind in kinds if kind != 'NoneType')}"
-    return (f"--{key}: " if key else "") + _one_line(message)
+    if match := re.search(
+        r"(?:class_path '(.+)':\s+)?the following arguments are required: (?:fit\.|\w+\.(?=\w+\.))?(.+)", message
+    ):
+        return _missing(key, match[1], match[2])
+    got = re.search(r"(?:Got|Given) value: (.+?)(?:\. Got value: .+)?$", message, re.MULTILINE)
+    value = as_given(words, key, got[1] if got else "")
+    return _no_class(message, key, value) or _mismatch(message, key, value)
 
 
-def _no_class(message: str, key: str) -> str:
+def _missing(key: str, class_path: str | None, names: str) -> str:
+    if class_path is None:
+        return f"--{names} is missing; give it, or a file such as --config configs/convnet.yaml"
+    kind = class_path.rpartition(".")[2]
+    needed = " and ".join(f"--{key}.{name.strip()}" for name in names.split(","))
+    further = (
+        f"; a further one comes after these, by --{key}+=" if key in ("trainer.callbacks", "trainer.logger") else ""
+    )
+    return f"--{key} {kind}: needs {needed}, given after it{further}"
+
+
+def _mismatch(message: str, key: str, value: str) -> str:
+    """What an option expects, in place of the value that it was given."""
+    kinds = [kind for kind in EXPECTED.findall(message) if "NoneType" not in kind and not kind.startswith("path but")]
+    kinds += ["class"] * ("Not a valid subclass of" in message)
+    kinds += [f"a whole number in place of {one}" for one in re.findall(r"invalid literal for int.*: (.+)", message)]
+    plain = list(dict.fromkeys(_plain_type(kind) for kind in kinds))
+    if "a number" in plain:
+        plain = [kind for kind in plain if kind not in ("a class", "a whole number")]
+    if any(kind.startswith("one of") for kind in plain):  # numbers that YAML reads are among them
+        plain = [kind for kind in plain if kind != "a whole number"]
+    if plain == ["a whole number"] and re.fullmatch(r"\d+[eE]\+?\d{1,2}", value):
+        plain = [f"a whole number, as in {float(value):.0f}"]
+    if plain:
+        return f"--{key} {value}: expected {' or '.join(plain)}"
+    return (f"--{key} {value}: " if key else "") + _one_line(message.splitlines()[-1] if key else message)
+
+
+def _no_class(message: str, key: str, value: str) -> str:
     """Empty where the message is not of a class."""
     if match := re.search(r"module '(.+)' has no attribute '(.+?)'", message):
-        return _unknown_class(key, match[2], dir(importlib.import_module(match[1])), f"{match[1]} has ")
+        module = importlib.import_module(match[1])
+        return _unknown_class(key, match[2], dir(module), f"{_named(module)} has ")
     if match := re.search(r"class_path '(.+?)':\s+No module named '(.+?)'", message):
         return _unknown_module(key, *match.groups())
-    if match := re.search(r"sub-config file (\S+)\.py: ", message):
-        return f"--{key} {match[1]}.py: give a class of it, as in {match[1]}.ClassName"
+    if match := re.fullmatch(r"(?:\./)?(.+)\.py(?:::?(\w+))?", value):
+        path = f"{match[1].replace('/', '.').lstrip('.')}.{match[2] or 'ClassName'}"
+        return f"--{key} {value}: give module and class with a dot between them, as in {path}"
     if match := re.search(r"Import path (\S+) does not correspond to a subclass of (\w+)", message):
-        return f"--{key} {match[1]}: no class of the kind {match[2]}; give one"
+        return f"--{key} {match[1]}: no class of the kind {match[2]}; {_choice(key)}"
     if match := re.search(r"Multiple subclasses with name (\w+)\. (.+)", message):
         return f"--{key} {match[1]}: {match[2]}"
-    if match := re.search(r"Expected a dot import path string: ([\w.]+)", message):
-        if match[1] in list_models(torchvision.models):
-            return f"--{key} {match[1]}: no such class; torchvision's is TorchvisionModel with --{key}.name {match[1]}"
-        return _unknown_class(key, match[1], (name for module in CLASSES for name in dir(module)))
+    is_class = "dot import path string" in message or "Unexpected import path format" in message
+    if is_class and not re.search(r"<class '(?:int|float)'>", message):
+        if value in list_models(torchvision.models):
+            return f"--{key} {value}: no such class; torchvision's is TorchvisionModel with --{key}.name {value}"
+        return _unknown_class(key, value, (kind.__name__ for kind in classes(key)))
     return ""
 
 
@@ -74,37 +116,56 @@ def _unknown_option(message: str, key: str, name: str, options: Iterable[str]) -
     owner = re.search(r"class_path[ =]'(.+?)'", message)
     if owner is None:
         name = re.sub(r"\.(class_path|init_args).*", "", name)
-        known = [option for option in options if not option.endswith(".help")]
-        return f"--{name}: no such option; {_nearest(name, known, '--')}"
-    module, _, class_name = owner[1].rpartition(".")
+        near = nearest_option(name, options)
+        return f"--{name}: no such option; {_did_you_mean(near, '--') or '--help shows what there is'}"
+    kind: Any = locate(owner[1])
     parser = ArgumentParser()
-    parser.add_class_arguments(getattr(importlib.import_module(module), class_name), fail_untyped=False)
+    parser.add_class_arguments(kind, fail_untyped=False)
     known = list(parser.get_defaults().keys())
     if name in known:
-        return f"--{key}.{name}: the run gives it to {class_name}; leave it out"
-    return f"--{key}.{name}: {class_name} has no such option; {_nearest(name, known)}"
+        return f"--{key}.{name}: the run gives it to {kind.__name__}; leave it out"
+    having = [other.__name__ for other in classes(key) if name in arguments(other)]
+    of_others = f" ({', '.join(having)} {'have' if len(having) > 1 else 'has'} it)" if having else ""
+    said = f"--{key}.{name}: {kind.__name__} has no such option{of_others}; "
+    return said + (_did_you_mean(nearest(name, known)) or f"--{key}.help {kind.__name__} shows what it has")
 
 
 def _unknown_class(key: str, name: str, names: Iterable[str], where: str = "") -> str:
-    return f"--{key} {name}: {where}no such class; {_nearest(name, [name for name in names if name[0].isupper()])}"
+    near = nearest(name, [name for name in names if name[0].isupper()])
+    return f"--{key} {name}: {where}no such class; {_did_you_mean(near) or _choice(key)}"
 
 
 def _unknown_module(key: str, class_path: str, missing: str) -> str:
     if class_path.startswith(f"{missing}."):
-        return f"--{key} {class_path}: Python finds no module {missing}; put it where it does, as in project/networks"
+        return (
+            f"--{key} {class_path}: Python finds no module {missing}; put it into the current folder, beside a file "
+            "of --config, or where PYTHONPATH points"
+        )
     return f"--{key} {class_path}: its module needs {missing}, which is not installed"
 
 
-def _nearest(name: str, names: Iterable[str], dashes: str = "") -> str:
-    close = get_close_matches(name, sorted(set(names)), n=1)
-    return f"did you mean {dashes}{close[0]}?" if close else "--help shows what there is"
+def _choice(key: str) -> str:
+    known = sorted({kind.__name__ for kind in classes(key)})
+    return f"give one of {', '.join(known)}, or a class of your own" if known else "--help shows what there is"
+
+
+def _named(module: ModuleType) -> str:
+    """The module's name, and its file where another of that name may be meant."""
+    ours = module.__name__.partition(".")[0] in ("project", "torch", "lightning")
+    return module.__name__ if ours else f"{module.__name__} ({module.__file__})"
+
+
+def _did_you_mean(found: str, dashes: str = "") -> str:
+    return f"did you mean {dashes}{found}?" if found else ""
 
 
 def _plain_type(name: str) -> str:
     name = re.sub(r"<class '(?:\w+\.)*(\w+)'>", r"\1", name)
     name = re.sub(r"typing\.Literal\[(.+)\]", r"one of \1", name)
-    plain = {"int": "a whole number", "float": "a number", "bool": "true or false", "list": "a list, as in '[a, b]'"}
-    return plain.get(name, name)
+    name = re.sub(r"one of ('[^,]+')$", r"\1", name)
+    name = re.sub(r"tuple with (\d+) elements", r"a list of \1", name)
+    name = re.sub(r"(?:dot )?import path.*|instantiatable class.*", "class", name)
+    return PLAIN.get(name, name)
 
 
 def _one_line(message: str) -> str:

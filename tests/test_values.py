@@ -79,7 +79,7 @@ TWICE = """trainer:
             "data:\n  init_args:\n    curriculum: {16:0.5}",
             "16:0.5 in line 3 needs a space after its colon, as in {16: ",
         ),
-        ("trainer:\n  num_nodes: null", ": expected a whole number"),
+        ("trainer:\n  num_nodes: null", "--trainer.num_nodes null: expected a whole number"),
     ],
 )
 def test_config_file(error: Callable[..., str], text: str, expected: str) -> None:

@@ -1,0 +1,37 @@
+"""The command line's parser."""
+
+import re
+import sys
+from collections.abc import Sequence
+from typing import Any, NoReturn
+
+from lightning.fabric.utilities.rank_zero import rank_zero_only
+from lightning.pytorch.cli import LightningArgumentParser
+
+from project.messages import explain
+
+
+class Parser(LightningArgumentParser):
+    """Says what is wrong in one line, and knows no abbreviations: a misspelt option is never taken for another."""
+
+    words: Sequence[str] = ()  # of the command line
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options, allow_abbrev=False)
+
+    def format_help(self, *args: Any) -> str:
+        """Without the hundreds of classes that torch knows as modules."""
+        return re.sub(r",\s+known\s+subclasses:[^()]{1500,}\)", ")", super().format_help(*args))
+
+    def error(self, message: str, ex: Exception | None = None) -> NoReturn:
+        if not self.exit_on_error:  # a class's own parser, whose message becomes part of a longer one
+            super().error(message, ex)
+        parser = getattr(ex, "subcommand_parser", None) or self
+        fail(explain(message, [action.dest for action in parser._actions], parser.words))
+
+
+def fail(line: str) -> NoReturn:
+    """End the command by its one `error:` line, which the first process prints."""
+    if rank_zero_only.rank == 0:  # type: ignore[attr-defined]
+        print("error:", " ".join(line.splitlines()), file=sys.stderr)
+    sys.exit(2)
