@@ -13,6 +13,7 @@ from torch.optim.lr_scheduler import LRScheduler
 from torchmetrics import MeanMetric, MetricCollection
 from torchmetrics.classification import MulticlassAccuracy
 
+from project.agreement import gathered
 from project.data.batches import Batch
 from project.errors import UserError
 from project.optim import Plateau
@@ -110,11 +111,8 @@ class Classifier(LightningModule):
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Keep what each process has counted in this epoch, for one that is resumed in its middle."""
-        counted = [{name: metric.metric_state for name, metric in self.train_metrics.items()}]
-        if self.trainer.world_size > 1:
-            counted *= self.trainer.world_size
-            torch.distributed.all_gather_object(counted, counted[0])
-        checkpoint["train_metrics"] = counted
+        counted = {name: metric.metric_state for name, metric in self.train_metrics.items()}
+        checkpoint["train_metrics"] = gathered(self.trainer, counted)
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         counted = checkpoint.get("train_metrics", ())

@@ -12,16 +12,26 @@ from lightning.pytorch import Callback, Trainer
 from lightning.pytorch.loops.fit_loop import _FitLoop
 from lightning.pytorch.loops.training_epoch_loop import _TrainingEpochLoop
 
+from project.agreement import Agreements
+
 
 class BoundaryCallback(Callback):
     """A callback that is called between two steps, when nothing of the last one is left to do."""
 
-    def on_boundary(self, trainer: Trainer, epoch_ended: bool) -> None:
-        """After an optimizer step, its metrics and the validation that follows it; at an epoch's end after that."""
+    def on_boundary(self, trainer: Trainer, epoch_ended: bool, together: bool) -> None:
+        """After an optimizer step, its metrics and the validation that follows it; at an epoch's end after that.
+
+        Args:
+            together: Whether this is a step at which every process of the run asks the others.
+        """
 
 
 class FitLoop(_FitLoop):
     """Lightning's loop over epochs."""
+
+    def __init__(self, *args: Any) -> None:
+        super().__init__(*args)
+        self.agreements = Agreements()
 
     def on_advance_end(self) -> None:
         super().on_advance_end()
@@ -41,7 +51,8 @@ class EpochLoop(_TrainingEpochLoop):
         self.trainer.fit_loop._restarting = False
 
     def on_advance_end(self, data_fetcher: Any) -> None:
-        super().on_advance_end(data_fetcher)
+        with self.trainer.fit_loop.agreements.paused():
+            super().on_advance_end(data_fetcher)  # validates
         if not self._should_accumulate() and not self.done:
             _call_boundary_hooks(self.trainer, epoch_ended=False)
 
@@ -50,6 +61,10 @@ class EpochLoop(_TrainingEpochLoop):
 
 
 def _call_boundary_hooks(trainer: Trainer, epoch_ended: bool) -> None:
-    for callback in trainer.callbacks:  # type: ignore[attr-defined]
-        if isinstance(callback, BoundaryCallback):
-            callback.on_boundary(trainer, epoch_ended)
+    agreements: Agreements = trainer.fit_loop.agreements  # type: ignore[attr-defined]
+    if together := epoch_ended or agreements.is_due(trainer):
+        agreements.plan_next(trainer)
+    with agreements.paused():
+        for callback in trainer.callbacks:  # type: ignore[attr-defined]
+            if isinstance(callback, BoundaryCallback):
+                callback.on_boundary(trainer, epoch_ended, together)

@@ -180,6 +180,13 @@ def run(words: Sequence[str], folder: Path, moment: tuple[str, int] = ("", 0), s
 def _run(words: list[str], folder: Path, moment: str, count: int) -> None:
     from project.cli import main
 
+    as_from_a_shell(words, folder)
+    _kill_at(moment, count)
+    main(words)
+
+
+def as_from_a_shell(words: list[str], folder: Path) -> None:
+    """Let this process look as if `main.py words` had been typed in `folder`, with its output in a log beside it."""
     os.setsid()  # a kill reaches the processes that it starts
     log = os.open(folder.with_suffix(".log"), os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
     os.chdir(folder)
@@ -188,8 +195,6 @@ def _run(words: list[str], folder: Path, moment: str, count: int) -> None:
     os.environ["OMP_NUM_THREADS"] = "1"
     torch.set_num_threads(1)
     sys.argv = [str(MAIN), *words]
-    _kill_at(moment, count)
-    main(words)
 
 
 def _kill_at(moment: str, count: int) -> None:

@@ -6,11 +6,11 @@ import time
 from pathlib import Path
 from typing import Any
 
-import torch
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import Checkpoint
 from torch import Tensor
 
+from project.agreement import gathered
 from project.callbacks.finite_loss import FiniteLoss
 from project.checkpoints import synchronise_folder
 from project.errors import NotFiniteError, UserError
@@ -60,11 +60,14 @@ class Checkpoints(BoundaryCallback, Checkpoint):
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._validated = not trainer.sanity_checking
 
-    def on_boundary(self, trainer: Trainer, epoch_ended: bool) -> None:
+    def on_boundary(self, trainer: Trainer, epoch_ended: bool, together: bool) -> None:
         """Save where it is time to. Raises Interrupted where a process was asked to stop."""
-        due = epoch_ended or self._validated or self._is_time(trainer.global_step)
-        is_due, received = _agree(trainer, int(due), self._signals.received)
-        if is_due or received:
+        due = epoch_ended or self._validated or self._is_step(trainer.global_step)  # as every process knows
+        if not (due or together):
+            return
+        signals, times = zip(*gathered(trainer, (self._signals.received, self._is_time())), strict=True)
+        received = max(signals)
+        if due or received or any(times):
             self._save(trainer)
         if received:
             raise Interrupted(received)
@@ -86,10 +89,12 @@ class Checkpoints(BoundaryCallback, Checkpoint):
         """A run that starts from another's checkpoint has a best of its own."""
         self.best_score = state_dict["best_score"] if self.path("best").exists() else None
 
-    def _is_time(self, step: int) -> bool:
-        by_step = self.every_n_steps is not None and step % self.every_n_steps == 0
+    def _is_step(self, step: int) -> bool:
+        return self.every_n_steps is not None and step % self.every_n_steps == 0
+
+    def _is_time(self) -> bool:
         minutes = (time.monotonic() - self._saved_at) / 60
-        return by_step or (self.every_n_minutes is not None and minutes >= self.every_n_minutes)
+        return self.every_n_minutes is not None and minutes >= self.every_n_minutes
 
     def _save(self, trainer: Trainer) -> None:
         _check_losses_and_weights(trainer)
@@ -120,14 +125,6 @@ class Checkpoints(BoundaryCallback, Checkpoint):
         return True
 
 
-def _agree(trainer: Trainer, *values: int) -> list[int]:
-    """The highest of each value among all processes."""
-    if trainer.world_size == 1:
-        return list(values)
-    highest = torch.tensor(values, device=trainer.strategy.root_device)
-    return trainer.strategy.reduce(highest, reduce_op="max").tolist()
-
-
 def _save_together(trainer: Trainer, path: Path) -> None:
     """Raises UserError in every process where the first cannot write the file, which alone tries to."""
     problem = None
@@ -145,12 +142,13 @@ def _check_losses_and_weights(trainer: Trainer) -> None:
     for callback in trainer.callbacks:  # type: ignore[attr-defined]
         if isinstance(callback, FiniteLoss):
             callback.check(trainer)
-    for name, value in trainer.lightning_module.state_dict().items():
-        if value.is_floating_point() and not value.isfinite().all():
-            raise NotFiniteError(
-                f"{name} is not finite after step {trainer.global_step - 1}; the last good checkpoint stays: resume "
-                "from it with a lower --model.optimizer.lr"
-            )
+    weights = trainer.lightning_module.state_dict().items()
+    bad = next((name for name, value in weights if value.is_floating_point() and not value.isfinite().all()), None)
+    for name in filter(None, gathered(trainer, bad)):  # the statistics of a batch normalisation are each process's own
+        raise NotFiniteError(
+            f"{name} is not finite after step {trainer.global_step - 1}; the last good checkpoint stays: resume "
+            "from it with a lower --model.optimizer.lr"
+        )
 
 
 def _synchronise_logs(run: Path) -> None:

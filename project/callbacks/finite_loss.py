@@ -7,6 +7,7 @@ import torch
 from lightning.pytorch import LightningModule, Trainer
 from torch import Tensor
 
+from project.agreement import gathered
 from project.errors import NotFiniteError
 from project.loops import BoundaryCallback
 
@@ -14,10 +15,10 @@ AT_ONCE = 50  # steps whose losses a GPU is asked for together, since each quest
 
 
 class FiniteLoss(BoundaryCallback):
-    """Stops the run where a loss is not finite: on a CPU at that step, on a GPU within fifty."""
+    """Stops the run where a loss is not finite: on a CPU at that step, on a GPU within fifty, several in a second."""
 
     def __init__(self) -> None:
-        self._pending: list[tuple[str, int, float, Tensor]] = []
+        self._pending: list[tuple[int, str, float, Tensor]] = []
         self._step, self._rate = 0, 0.0
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
@@ -28,27 +29,26 @@ class FiniteLoss(BoundaryCallback):
     ) -> None:
         loss = outputs["loss"]
         if loss.device.type != "cpu" or not isfinite(loss):  # a GPU would have to wait for it
-            self._pending.append(("train/loss", self._step, self._rate, loss))
+            self._pending.append((self._step, "train/loss", self._rate, loss))
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if (loss := trainer.callback_metrics.get("val/loss")) is not None:
-            self._pending.append(("val/loss", self._step, self._rate, loss.to(pl_module.device)))
+            self._pending.append((self._step, "val/loss", self._rate, loss.to(pl_module.device)))
 
-    def on_boundary(self, trainer: Trainer, epoch_ended: bool) -> None:
-        if epoch_ended or trainer.strategy.root_device.type == "cpu" or len(self._pending) >= AT_ONCE:
+    def on_boundary(self, trainer: Trainer, epoch_ended: bool, together: bool) -> None:
+        waits = trainer.world_size == 1 and trainer.strategy.root_device.type != "cpu" and len(self._pending) < AT_ONCE
+        if epoch_ended or (together and not waits):
             self.check(trainer)
 
     def check(self, trainer: Trainer) -> None:
         """Raises NotFiniteError in every process where one of them has seen a loss that is not finite."""
-        if not self._pending and trainer.world_size == 1:
-            return
         losses = [loss.float() for *_, loss in self._pending]
         values = torch.stack(losses).tolist() if losses else []
-        bad = next((place for place, value in enumerate(values) if not isfinite(value)), None)
-        if trainer.strategy.reduce_boolean_decision(bad is not None, all=False):
-            name, step, rate, value = "train/loss", self._step, self._rate, "not finite in another process"
-            if bad is not None:
-                (name, step, rate, _), value = self._pending[bad], str(values[bad])
+        measured = ((*one[:3], value) for one, value in zip(self._pending, values, strict=True))
+        first = next((one for one in measured if not isfinite(one[3])), None)
+        every = [one for one in gathered(trainer, first) if one is not None]
+        if every:
+            step, name, rate, value = min(every)
             raise NotFiniteError(
                 f"{name} is {value} at step {step}, at a learning rate of {rate:.3g}; the last good checkpoint stays: "
                 "resume from it with a lower --model.optimizer.lr"
