@@ -163,6 +163,7 @@ def test_ctrl_c_outside_of_training(digits: Callable[..., list[str]], monkeypatc
 
 def test_a_loss_that_is_not_finite(digits: Callable[..., list[str]], capsys: pytest.CaptureFixture[str]) -> None:
     optimizer = ["--model.optimizer", "torch.optim.SGD", "--model.optimizer.lr", "1e18", "--model.lr_scheduler", "null"]
+    optimizer += ["--model.optimizer.weight_decay", "0"]
     with pytest.raises(SystemExit) as stopped:
         main(["fit", *digits(), *optimizer, "--checkpoints.every_n_steps", "1"])
     assert stopped.value.code == 2
