@@ -32,7 +32,7 @@ from project.callbacks import (
 from project.callbacks.given_options import check_kinds
 from project.checkpoints import read
 from project.classifier import Classifier
-from project.config_files import check_yaml
+from project.config_files import check_yaml, own_modules
 from project.data import ImageDataModule
 from project.errors import UserError
 from project.interruption import REQUEUE, Interrupted, job, requeue, requeued
@@ -61,9 +61,10 @@ def main(args: Sequence[str] | None = None) -> None:
     """
     quieten()
     keep_freed_memory()
-    with ExitStack() as held:
+    words = sys.argv[1:] if args is None else args
+    with ExitStack() as held, own_modules(words):
         try:
-            check_yaml(sys.argv[1:] if args is None else args)
+            check_yaml(words)
             ExperimentCLI(None if args is None else list(args), held)
         except BrokenPipeError:  # who read the output is gone; Python would write to it once more when it ends
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

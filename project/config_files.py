@@ -1,6 +1,8 @@
 """The YAML of the command line, in files and in values, before the parser reads it: what it would take in silence."""
 
+import sys
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -26,9 +28,17 @@ def as_given(words: Sequence[str], name: str, value: Any) -> str:
     return text if text.strip() and text.isprintable() else repr(text)
 
 
-def config_files(words: Sequence[str]) -> list[Path]:
-    """What is given as --config, in that order."""
-    return [Path(value) for name, value in given_options(words) if name == "config"]
+@contextmanager
+def own_modules(words: Sequence[str]) -> Iterator[None]:
+    """Let Python find modules in the current folder and beside the files of --config, after all others."""
+    beside = [Path(value).absolute().parent for name, value in given_options(words) if name == "config"]
+    folders = [str(folder) for folder in dict.fromkeys([Path.cwd(), *beside]) if str(folder) not in sys.path]
+    sys.path.extend(folders)
+    try:
+        yield
+    finally:
+        for folder in folders:
+            sys.path.remove(folder)
 
 
 def check_yaml(words: Sequence[str]) -> None:

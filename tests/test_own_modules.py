@@ -1,0 +1,95 @@
+"""Classes in files of the user's own, in the current folder and beside the YAML file."""
+
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from project.cli import main
+from tests.conftest import CONFIGS, REPOSITORY
+from tests.test_errors import QUICK
+
+NETWORK = """
+from torch import nn
+
+class SmallCNN(nn.Sequential):
+    def __init__(self, num_classes: int, channels=4):
+        super().__init__(nn.Conv2d(3, channels, 3, 4), nn.Flatten(), nn.Linear(channels * 64, num_classes))
+"""
+DRY = ["--trainer.fast_dev_run", "1", "--trainer.accelerator", "cpu"]
+
+
+@pytest.fixture(autouse=True)
+def forget() -> Iterator[None]:
+    """Each test imports files of its own."""
+    path = list(sys.path)
+    yield
+    assert sys.path == path
+    for name in [name for name in sys.modules if name.startswith("own_")]:
+        del sys.modules[name]
+
+
+def test_in_the_current_folder() -> None:
+    Path("own_here.py").write_text(NETWORK)
+    main(["fit", *QUICK, *DRY, "--model.network", "own_here.SmallCNN", "--model.network.channels", "5"])
+
+
+def test_in_a_folder_of_the_current_one() -> None:
+    Path("own_folder").mkdir()
+    Path("own_folder/nets.py").write_text(NETWORK)
+    main(["fit", *QUICK, *DRY, "--model.network", "own_folder.nets.SmallCNN"])
+
+
+def test_beside_the_yaml_file() -> None:
+    Path("experiment").mkdir()
+    Path("experiment/own_beside.py").write_text(NETWORK)
+    Path("experiment/small.yaml").write_text("model: {network: {class_path: own_beside.SmallCNN}}")
+    main(["fit", *QUICK, *DRY, "--config=experiment/small.yaml"])
+
+
+def test_an_installed_module_is_never_shadowed() -> None:
+    Path("json.py").write_text("raise RuntimeError")
+    Path("project.py").write_text("raise RuntimeError")
+    sys.modules.pop("json.tool", None)
+    main(["fit", *QUICK, *DRY])
+    script = "import project.cli as cli; cli.main(['fit', '--model.network', 'json.Net'])"
+    done = subprocess.run([sys.executable, "-P", "-c", script], capture_output=True, text=True)
+    assert "--model.network Net: json (" in done.stderr
+    assert "lib" in done.stderr
+    assert done.returncode == 2
+
+
+def test_in_two_processes() -> None:
+    Path("own_twice.py").write_text(NETWORK)
+    words = [*QUICK, "--config", str(CONFIGS / "trainer/ddp.yaml"), "--model.network", "own_twice.SmallCNN"]
+    command = [sys.executable, str(REPOSITORY / "scripts/main.py"), "fit", *words, "--trainer.max_steps", "2"]
+    subprocess.run([*command, "--trainer.accelerator", "cpu"], capture_output=True, text=True, check=True)
+    run = Path("lightning_logs/mlp/version_0")
+    assert (run / "results.json").exists()
+    main(
+        [
+            "test",
+            "--config",
+            str(run / "config.yaml"),
+            "--trainer.devices=1",
+            "--trainer.strategy=auto",
+            "--ckpt_path=last",
+        ]
+    )
+
+
+def test_a_file_that_is_not_there(error: Callable[..., str]) -> None:
+    line = error("fit", *QUICK, "--model.network", "own_nowhere.SmallCNN")
+    assert line == (
+        "--model.network own_nowhere.SmallCNN: Python finds no module own_nowhere; put it into the current folder, "
+        "beside a file of --config, or where PYTHONPATH points"
+    )
+
+
+def test_a_class_that_is_not_there(error: Callable[..., str]) -> None:
+    Path("own_other.py").write_text(NETWORK)
+    line = error("fit", *QUICK, "--model.network", "own_other.SmallCN")
+    assert line.startswith("--model.network SmallCN: own_other (")
+    assert line.endswith("own_other.py) has no such class; did you mean SmallCNN?")
