@@ -1,6 +1,7 @@
 """Loss, learning rate, and twenty steps whose losses are known."""
 
 import csv
+import json
 import math
 from collections.abc import Callable
 from pathlib import Path
@@ -10,6 +11,7 @@ import torch
 
 from project.classifier import Classifier
 from project.cli import main
+from tests.conftest import CONFIGS
 
 
 @pytest.fixture
@@ -70,3 +72,24 @@ def test_twenty_steps(
     """A refactoring must reproduce these losses; a change of behaviour says why they moved."""
     main(["fit", *digits(experiment), "--trainer.precision", precision, "--trainer.max_steps", "20"])
     assert [loss for loss, _ in steps] == pytest.approx(GOLDEN[experiment, precision], rel=1e-4)
+
+
+# Seed 0 too, in float64, since whitening and batch normalisation make much of a last bit.
+SPEED = [
+    *(2.306150, 2.297150, 2.257318, 2.279740, 2.312667, 2.228342, 2.266973, 2.225184, 2.246468, 2.154714),
+    *(2.166807, 2.105371, 2.223470, 2.270462, 2.072105, 2.025540, 2.097438, 2.005301, 2.068962, 2.058826),
+]
+SPEED_TEST = {"test/loss": 2.293392, "test/accuracy": 8 / 61, "test/accuracy_mirror_shift": 10 / 61}
+
+
+def test_twenty_steps_of_speed(cifar10_dir: Path, steps: list[tuple[float, Classifier]]) -> None:
+    """Losses hold whitening, network, Muon, rates, flips, shifts and sizes; the test holds what evaluation adds.
+
+    That is batch normalisation's running averages and the views.
+    """
+    small = ["--model.network.widths", "[24, 32, 32]", "--data.batch_size", "40", "--data.data_dir", str(cifar10_dir)]
+    length = ["--trainer.max_epochs", "4", "--trainer.accelerator", "cpu", "--trainer.precision", "64-true"]
+    main(["fit", "--config", str(CONFIGS / "speed.yaml"), *small, *length])
+    assert [loss for loss, _ in steps] == pytest.approx(SPEED, rel=1e-4)
+    tested = json.loads(Path("lightning_logs/speed/version_0/results.json").read_text())
+    assert {name: tested[name] for name in SPEED_TEST} == pytest.approx(SPEED_TEST, rel=1e-4)

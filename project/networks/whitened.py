@@ -62,7 +62,8 @@ class Whitening(nn.Conv2d):
     @torch.no_grad()
     def fit(self, images: Tensor, floor: float = 5e-4) -> None:
         """Set the weights from `images` [N, C, H, W]; `floor` is added to each component's variance."""
-        patches = nn.functional.unfold(images.float(), self.kernel_size).movedim(1, 2).flatten(0, 1)
+        precise = images.to(torch.promote_types(self.weight.dtype, torch.float32))
+        patches = nn.functional.unfold(precise, self.kernel_size).movedim(1, 2).flatten(0, 1)
         variances, components = torch.linalg.eigh(patches.T.cov())
         rows = (components / (variances + floor).sqrt()).T.reshape(-1, *self.weight.shape[1:])
         self.weight.copy_(torch.cat((rows, -rows)))
