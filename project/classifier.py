@@ -8,15 +8,15 @@ from lightning.pytorch import LightningModule
 from lightning.pytorch.cli import OptimizerCallable
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
 from torch.optim import Optimizer
-from torch.optim.lr_scheduler import LRScheduler
+from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 from torchmetrics import MeanMetric, MetricCollection
 from torchmetrics.classification import MulticlassAccuracy
 
 from project.agreement import gathered
 from project.data.batches import Batch
 from project.errors import UserError
-from project.optim import Plateau
 from project.test_time_augmentation import Views, views_logits
 
 INITIAL_IMAGES = 1000  # their 961,000 patches fix the 78 numbers of a covariance well; 5,000 take a second longer
@@ -51,8 +51,8 @@ class Classifier(LightningModule):
                 mirror: the image and its mirror image; mirror_shift: these, and both moved by a pixel in two ways.
         """
         super().__init__()
-        # Channels last, as the batches are: a step of ConvNet in bfloat16 takes half the time on a CPU.
-        self.network = network.to(memory_format=torch.channels_last)
+        self.network = network
+        _use_channels_last(network)
         self.loss = loss
         self.optimizer = optimizer
         self.lr_scheduler = lr_scheduler
@@ -139,32 +139,47 @@ class Classifier(LightningModule):
         return logits.float().softmax(1)
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
-        optimizer, scheduler = self.make_optimizer(int(self.trainer.estimated_stepping_batches))
-        if scheduler is None:
+        optimizer = self.make_optimizer()
+        if self.lr_scheduler is None:
             return optimizer
+        scheduler = self.lr_scheduler(optimizer, int(self.trainer.estimated_stepping_batches))
         when: dict[str, Any] = {"interval": "step"}
-        if isinstance(scheduler, Plateau):
+        if isinstance(scheduler, ReduceLROnPlateau):
             when = {"interval": "epoch", "monitor": "val/loss", "strict": False}
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, **when}}  # type: ignore[return-value]
 
-    def make_optimizer(self, total_steps: int) -> tuple[Optimizer, LRScheduler | None]:
-        """The optimizer, and the schedule for a run of so many steps. Raises ValueError for options out of range."""
+    def make_optimizer(self) -> Optimizer:
+        """Raises ValueError for options out of range."""
         optimizer = self.optimizer(self.network.parameters())
         if self.backbone_rate is not None:
             _slow_down(optimizer, set(self.network.backbone.parameters()), self.backbone_rate)  # type: ignore
-        return optimizer, self.lr_scheduler and self.lr_scheduler(optimizer, total_steps)
+        return optimizer
+
+    def losses(self, outputs: Tensor | tuple[Tensor, ...], labels: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """The main logits of a network's outputs, their loss, and the loss that training minimises.
+
+        The last one has those of auxiliary heads in it.
+        """
+        logits, *auxiliary = outputs if isinstance(outputs, tuple) else (outputs,)
+        loss = total = self.loss(logits, labels)
+        for more in auxiliary:
+            total = total + self.network.auxiliary_weight * self.loss(more, labels)
+        return logits, loss, total
 
     def _step(self, batch: Batch, metrics: MetricCollection) -> tuple[Tensor, Tensor]:
         """The loss that training minimises, and the main logits [N, num_classes], of which alone metrics are."""
         images, labels = batch
-        outputs = self(images)
-        logits, *auxiliary = outputs if isinstance(outputs, tuple) else (outputs,)
-        loss: Tensor = self.loss(logits, labels)
+        logits, loss, total = self.losses(self(images), labels)
         measured: dict[str, Any] = {"preds": logits.detach(), "target": labels, "value": loss.detach()}
         metrics.update(**measured, weight=len(labels))
-        for more in auxiliary:
-            loss = loss + self.network.auxiliary_weight * self.loss(more, labels)
-        return loss, logits
+        return total, logits
+
+
+def _use_channels_last(network: nn.Module) -> None:
+    """Lay weights out as the batches are: a step of ConvNet in bfloat16 takes half the time on a CPU."""
+    for weights in network.parameters():
+        if not is_lazy(weights) and weights.ndim == 4:  # what is lazy gets its shape from the first images
+            weights.data = weights.data.to(memory_format=torch.channels_last)
 
 
 def _slow_down(optimizer: Optimizer, weights: set[nn.Parameter], rate: float) -> None:

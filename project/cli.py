@@ -39,11 +39,13 @@ from project.interruption import REQUEUE, Interrupted, job, requeue, requeued
 from project.memory import keep_freed_memory
 from project.messages import root_cause, told
 from project.networks import TorchvisionModel
+from project.own_parts import describe_failure
 from project.parser import Parser, fail
-from project.preflight import check_fit, try_parts
+from project.preflight import check_fit
 from project.pretrained import load_weights
 from project.quiet import quieten
 from project.trainer import ExperimentTrainer
+from project.trial import try_parts
 from project.values import check_values
 
 RESUME_HELP = """last goes on with the experiment's newest run, in its own directory, or with the run whose config.yaml
@@ -92,17 +94,22 @@ class ExperimentCLI(LightningCLI):
     def __init__(self, args: list[str] | None, held: ExitStack) -> None:
         self.held = held  # what is given back when the command ends
         self.words = sys.argv[1:] if args is None else args
-        super().__init__(
-            Classifier,
-            ImageDataModule,
-            save_config_callback=None,  # RunDirectory saves it, also for a resumed run
-            trainer_class=ExperimentTrainer,
-            parser_class=Parser,
-            subclass_mode_data=True,
-            args=args,
-            auto_configure_optimizers=False,  # Classifier's own steps a schedule every batch
-            load_from_checkpoint_support=False,
-        )
+        try:
+            super().__init__(
+                Classifier,
+                ImageDataModule,
+                save_config_callback=None,  # RunDirectory saves it, also for a resumed run
+                trainer_class=ExperimentTrainer,
+                parser_class=Parser,
+                subclass_mode_data=True,
+                args=args,
+                auto_configure_optimizers=False,  # Classifier's own steps a schedule every batch
+                load_from_checkpoint_support=False,
+            )
+        except Exception as error:  # of whatever kind, where a part of the user's own has raised it
+            if told(error) or not (line := describe_failure(error, vars(self).get("options"))):
+                raise
+            raise UserError(line) from error
 
     def init_parser(self, **options: Any) -> Parser:
         parser = super().init_parser(**options)

@@ -18,8 +18,8 @@ WHOLE, RESUMED = Path("lightning_logs/mlp/version_0"), Path("lightning_logs/mlp/
 STEPS = 1257 // 32
 
 
-class Stopped(Exception):
-    """What ends a run before its time."""
+class Stopped(BaseException):
+    """What ends a run before its time; an Exception would be an error of a part of the user's own."""
 
 
 @pytest.fixture

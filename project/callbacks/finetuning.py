@@ -40,7 +40,7 @@ class Finetuning(BaseFinetuning):
         super().setup(trainer, pl_module, stage)
         if stage == "fit":
             module: Any = pl_module
-            module.make_optimizer(total_steps=100)  # to hear now, before a run is begun, if it has groups already
+            module.make_optimizer()  # to hear now, before a run is begun, if it has groups already
 
     def freeze_before_training(self, pl_module: LightningModule) -> None:
         backbone = _backbone(pl_module)

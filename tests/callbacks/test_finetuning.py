@@ -21,8 +21,8 @@ FEW = ["--data.classes", "['0', '1']", "--data.val_size", "235"]  # of 295 image
 WORDS = [*CONFIG, *NETWORK, *QUICK, *FEW, "--trainer.max_epochs", "3"]
 
 
-class Stopped(Exception):
-    """What ends a run before its time."""
+class Stopped(BaseException):
+    """What ends a run before its time; an Exception would be an error of a part of the user's own."""
 
 
 @pytest.fixture
