@@ -32,7 +32,7 @@ from project.callbacks import (
 from project.callbacks.given_options import check_kinds
 from project.checkpoints import read
 from project.classifier import Classifier
-from project.config_files import check_yaml, own_modules
+from project.config_files import check_yaml, own_modules, replaced
 from project.data import ImageDataModule
 from project.errors import UserError
 from project.interruption import REQUEUE, Interrupted, job, requeue, requeued
@@ -165,6 +165,8 @@ class ExperimentCLI(LightningCLI):
 
     def before_instantiate_classes(self) -> None:
         """Find the checkpoint and see that the run can be written, before anything is built."""
+        for line in replaced(self.words):
+            rank_zero_only(print)(line, flush=True)
         self.options = self.config[self.subcommand]
         self.configs = [Path(str(path)) for path in self.options.config or ()]
         self.experiment = runs.experiment_name(self.configs)

@@ -11,6 +11,9 @@ import yaml
 
 from project.errors import UserError
 
+LISTS = ("trainer.callbacks", "trainer.logger")  # options that take several classes
+PLAIN = ("null", "true", "false", "True", "False", "[]")  # what these options take that is no class
+
 
 def given_options(words: Sequence[str]) -> Iterator[tuple[str, str]]:
     """Each option of the command line, without dashes and init_args, and its value."""
@@ -55,6 +58,40 @@ def check_yaml(words: Sequence[str]) -> None:
             continue  # the parser says what it expects there
         if problem:
             raise UserError(f"--{name} {value}: {problem}")
+
+
+def replaced(words: Sequence[str]) -> Iterator[str]:
+    """A line for each list of classes that takes the place of an earlier one, where `+` would keep both.
+
+    Raises:
+        UserError: both are on the command line, where the earlier one would be for nothing.
+    """
+    for option in LISTS:
+        before, origin = "", ""
+        for name, value in given_options(words):
+            classes, file = value, ""
+            if name == "config":
+                group, _, key = option.partition(".")
+                settings = yaml.safe_load(Path(value).read_text()).get(group)
+                classes, file = _class_names(settings.get(key) if isinstance(settings, dict) else None), value
+            elif name != option:
+                continue
+            if classes in ("", *PLAIN):
+                before = "" if name == option else before
+                continue
+            both = f"{key}+ in place of {key} in {file}" if file else f"--{option}+={classes}"
+            if before and not origin:
+                raise UserError(f"--{option} {classes}: takes the place of {before}; {both} keeps both")
+            if before:
+                yield f"--{option} {classes}: takes the place of {before} in {origin}; {both} keeps both"
+            before, origin = classes, file
+
+
+def _class_names(setting: Any) -> str:
+    """The classes that a file lists, without their modules."""
+    listed = setting if isinstance(setting, list) else [setting]
+    paths = [one.get("class_path", "") if isinstance(one, dict) else str(one) for one in listed if one]
+    return ", ".join(path.rpartition(".")[2] for path in paths)
 
 
 def _check_settings(path: str) -> None:

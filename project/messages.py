@@ -15,7 +15,7 @@ import torchvision
 from jsonargparse import ArgumentParser
 from torchvision.models import list_models
 
-from project.config_files import as_given
+from project.config_files import LISTS, as_given
 from project.errors import UserError
 from project.known import arguments, classes, nearest, nearest_option
 
@@ -67,9 +67,7 @@ def _missing(key: str, class_path: str | None, names: str) -> str:
         return f"--{names} is missing; give it, or a file such as --config configs/convnet.yaml"
     kind = class_path.rpartition(".")[2]
     needed = " and ".join(f"--{key}.{name.strip()}" for name in names.split(","))
-    further = (
-        f"; a further one comes after these, by --{key}+=" if key in ("trainer.callbacks", "trainer.logger") else ""
-    )
+    further = f"; a further one comes after these, by --{key}+=" if key in LISTS else ""
     return f"--{key} {kind}: needs {needed}, given after it{further}"
 
 

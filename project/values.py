@@ -9,10 +9,11 @@ from typing import Any, NamedTuple
 
 from jsonargparse import ArgumentParser, Namespace
 
-from project.config_files import as_given
+from project.config_files import as_given, given_options
 from project.errors import UserError
 
 LARGEST = 2**63 - 1  # that torch and the operating system take
+LOCAL = ("ckpt_path", "trainer.default_root_dir", "data.data_dir", "model.network.weights")
 LINKED = ("num_classes", "image_shape")  # of the network, from the data
 
 
@@ -60,6 +61,9 @@ def check_values(options: Namespace, words: Sequence[str]) -> None:
         options: Of the command, as parsed.
         words: Of the command line, in which a value is shown as it was given.
     """
+    for name, value in given_options(words):
+        if not value.strip():  # of a variable of the shell that is not set, perhaps
+            raise UserError(f"--{name} {value!r}: give a value, or leave it out")
     for name, value, problem in _findings(options):
         raise UserError(f"--{name} {as_given(words, name, value)}: {problem}")
 
@@ -81,7 +85,9 @@ def _findings(options: Namespace) -> Iterator[tuple[str, Any, str]]:
 
 
 def _problem(name: str, value: Any) -> str:
-    """What is wrong with a number; empty if nothing is."""
+    """What is wrong with a number or a path; empty if nothing is."""
+    if name in LOCAL and "://" in str(value):
+        return "an address in a network; fetch what is there, and give a path"
     if isinstance(value, str) and name in RANGES and value.removeprefix("-").isdecimal():
         value = int(value)
     if isinstance(value, bool) or not isinstance(value, int | float):

@@ -33,6 +33,13 @@ CASES = [
         ["--trainer.callbacks+=EMAWeightAveraging", "--trainer.callbacks.decay=.nan"],
         "--trainer.callbacks.decay .nan: g",
     ),
+    (["--ckpt_path", "http://127.0.0.1:9/x.ckpt"], "--ckpt_path http://127.0.0.1:9/x.ckpt: an address in a network;"),
+    (["--trainer.default_root_dir", "s3://a/b"], "--trainer.default_root_dir s3://a/b: an address in a network; fetch"),
+    (["--ckpt_path", ""], "--ckpt_path '': give a value, or leave it out"),
+    (
+        ["--trainer.callbacks", "Timer", "--trainer.callbacks", "ModelSummary"],
+        "--trainer.callbacks+=ModelSummary keeps b",
+    ),
     (["--data.curriculum", "{16:0.5}"], "--data.curriculum {16:0.5}: 16:0.5 in line 1 needs a space after its colon"),
     (["--data.curriculum={16: 0.5, 16: 1}"], "--data.curriculum {16: 0.5, 16: 1}: 16 stands twice, in lines 1 and 1;"),
 ]
@@ -91,6 +98,41 @@ def test_file_of_one_option(error: Callable[..., str]) -> None:
     Path("network.yaml").write_text("class_path: MLP\ninit_args:\n  hidden: [8]\n  hidden: [9]\n")
     line = error("fit", *QUICK, "--model.network", "network.yaml")
     assert line == "--model.network network.yaml: hidden stands twice, in lines 3 and 4; leave one out"
+
+
+FILES = {
+    "first.yaml": "trainer: {callbacks: [{class_path: lightning.pytorch.callbacks.Timer}]}",
+    "second.yaml": "trainer: {callbacks: {class_path: ModelSummary}}",
+    "added.yaml": "trainer: {callbacks+: {class_path: ModelSummary}}",
+}
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        (
+            ["--config=second.yaml"],
+            "--trainer.callbacks ModelSummary: takes the place of Timer in first.yaml; "
+            "callbacks+ in place of callbacks in second.yaml keeps both\n",
+        ),
+        (
+            ["--trainer.callbacks", "ModelSummary"],
+            "--trainer.callbacks ModelSummary: takes the place of Timer in first.yaml; "
+            "--trainer.callbacks+=ModelSummary keeps both\n",
+        ),
+        (["--config=added.yaml"], ""),
+        (["--trainer.callbacks+=ModelSummary"], ""),
+        (["--trainer.callbacks=null"], ""),
+    ],
+)
+def test_callbacks_that_take_the_place_of_others(
+    capsys: pytest.CaptureFixture[str], options: list[str], expected: str
+) -> None:
+    for name, text in FILES.items():
+        Path(name).write_text(text)
+    with pytest.raises(SystemExit):
+        main(["fit", *QUICK, "--config", "first.yaml", *options, "--ckpt_path", "none.ckpt"])
+    assert capsys.readouterr().out == expected
 
 
 def test_what_is_allowed(digits: Callable[..., list[str]]) -> None:
