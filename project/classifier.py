@@ -170,8 +170,8 @@ class Classifier(LightningModule):
         """The loss that training minimises, and the main logits [N, num_classes], of which alone metrics are."""
         images, labels = batch
         logits, loss, total = self.losses(self(images), labels)
-        measured: dict[str, Any] = {"preds": logits.detach(), "target": labels, "value": loss.detach()}
-        metrics.update(**measured, weight=len(labels))
+        # The loss once for each image: MeanMetric ignores weights unless it looks for nan (torchmetrics 1.9).
+        metrics.update(preds=logits.detach(), target=labels, value=loss.detach().expand(len(labels)))
         return total, logits
 
 

@@ -1,8 +1,6 @@
 """Every file in configs/ is run, found by a glob."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +9,12 @@ import yaml
 
 from project.cli import main
 from project.data import CIFAR10
-from tests.conftest import CONFIGS, REPOSITORY
+from tests.conftest import CONFIGS
 from tests.data_sets import CIFAR10_COUNTS, WRITERS
 
 EXPERIMENTS = sorted(CONFIGS.glob("*.yaml"))
 OVERLAYS = sorted(set(CONFIGS.rglob("*.yaml")) - set(EXPERIMENTS))
-PROCESSES = CONFIGS / "trainer/ddp.yaml"
+PROCESSES = CONFIGS / "trainer/ddp.yaml"  # which test_reported_figures.py runs
 SMALL = [
     "--data.batch_size",
     "20",
@@ -79,25 +77,6 @@ def test_overlay(overlay: Path, cifar10_dir: Path, monkeypatch: pytest.MonkeyPat
     assert {name: settings[name] for name in asked} == asked
     images = {"digits": 1437, "image_folder": 220 - 22}.get(overlay.stem, 200)
     assert results("mlp")["steps"] == (images - 20) // 20
-
-
-def test_two_processes() -> None:
-    script = str(REPOSITORY / "scripts/main.py")
-    configs = [CONFIGS / "mlp.yaml", CONFIGS / "data/digits.yaml", PROCESSES]
-    words = [word for config in configs for word in ("--config", str(config))]
-    command = [sys.executable, script, "fit", *words, "--trainer.max_epochs", "1", "--trainer.accelerator", "cpu"]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
-    assert done.stdout.count("results: ") == 1
-    assert len(list(Path("lightning_logs").rglob("results*.json"))) == 1
-    assert [path.name for path in Path("lightning_logs/mlp").iterdir()] == ["version_0"]
-    assert results("mlp")["steps"] == 1257 // 2 // 32
-    right = 360 * results("mlp")["test/accuracy"]
-    assert right == pytest.approx(round(right), abs=1e-3)  # each of the 360 test images counts once
-    assert right > 90
-    environment = yaml.safe_load(Path("lightning_logs/mlp/version_0/environment.yaml").read_text())
-    assert environment["processes"] == 2
-    rows = Path("lightning_logs/mlp/version_0/metrics.csv").read_text().splitlines()
-    assert len(rows) == 1 + 19 + 3  # names; each step; validation, training and test
 
 
 @pytest.mark.parametrize("config", EXPERIMENTS, ids=named)
