@@ -99,7 +99,7 @@ def test_auxiliary_heads_count_in_the_loss_alone(name: str, side: int, weight: f
     classifier = Classifier(network, 3, nn.CrossEntropyLoss())
     images, labels = torch.randn(2, 3, 32, 32), torch.tensor([0, 2])
     torch.manual_seed(1)  # of dropout
-    loss = classifier._step((images, labels), classifier.train_metrics)
+    loss, _ = classifier._step((images, labels), classifier.train_metrics)
     torch.manual_seed(1)
     logits, *auxiliary = network(images)
     assert len(auxiliary) == len(network.heads) - 1 > 0
