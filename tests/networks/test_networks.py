@@ -1,12 +1,13 @@
 """Shapes, sizes and gradients of the networks."""
 
+from copy import deepcopy
 from typing import Any
 
 import pytest
 import torch
 from torch import nn
 
-from project.networks import MLP, ConvNet, WhitenedConvNet
+from project.networks import MLP, ConvNet, Perceptron, ResNet18, TorchvisionModel, WhitenedConvNet
 
 
 @pytest.mark.parametrize(
@@ -29,6 +30,34 @@ def test_output_size_and_gradients(network: nn.Module, classes: int, parameters:
     for weights in network.parameters():
         assert weights.grad is not None
         assert weights.grad.abs().sum() > 0
+
+
+@pytest.mark.parametrize(
+    ("network", "side"),
+    [
+        (MLP(2, image_shape=(3, 8, 8), activation="gelu", relu_on_logits=True), 8),
+        (ConvNet(2, widths=(4, 4, 4, 4), batch_norm=True), 32),
+        (ConvNet(2, widths=(4, 4, 4, 4), pooling="average"), 32),
+        (Perceptron(2, image_shape=(3, 8, 8)), 8),
+        (ResNet18(2), 8),
+        (TorchvisionModel(2, name="squeezenet1_1", image_size=32), 24),
+        (WhitenedConvNet(2, widths=(8, 8, 8)), 16),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_compiled_gradients_are_the_same(network: nn.Module, side: int) -> None:
+    """aot_eager traces forward and backward as every backend gets them, and needs no compiler."""
+    torch.manual_seed(0)
+    images = torch.randn(8, 3, side, side, dtype=torch.float64).round(decimals=1)  # some pixels are equal
+    labels = torch.arange(8) % 2
+    twin = deepcopy(network)
+    twin.compile(backend="aot_eager")
+    gradients = []
+    for one in (network, twin):
+        torch.manual_seed(0)  # of dropout
+        nn.functional.cross_entropy(one.double().train()(images), labels).backward()
+        gradients.append({name: weights.grad for name, weights in one.named_parameters() if weights.requires_grad})
+    torch.testing.assert_close(*gradients)
 
 
 @pytest.mark.parametrize(

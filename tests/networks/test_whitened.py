@@ -38,3 +38,13 @@ def test_convolutions_begin_as_the_identity() -> None:
     convolution = WhitenedConvNet(10).groups[0][0]
     torch.testing.assert_close(convolution(images)[:, :24], images)
     assert convolution(images)[:, 24:].abs().sum() > 0
+
+
+def test_one_of_equal_maxima_gets_the_gradient() -> None:
+    """amax would share it among them, by a formula that is not finite when compiled on CUDA (torch 2.11)."""
+    network = WhitenedConvNet(2)
+    network.whitening = network.groups = torch.nn.Identity()
+    network.head = torch.nn.Linear(3, 2)
+    images = torch.ones(1, 3, 16, 16, requires_grad=True)
+    network(images).sum().backward()
+    assert (images.grad != 0).sum((2, 3)).tolist() == [[1, 1, 1]]
