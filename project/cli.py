@@ -36,14 +36,12 @@ from project.config_files import check_yaml, own_modules, replaced
 from project.data import ImageDataModule
 from project.errors import UserError
 from project.interruption import REQUEUE, Interrupted, job, requeue, requeued
-from project.memory import keep_freed_memory
 from project.messages import root_cause, told
 from project.networks import TorchvisionModel
 from project.own_parts import describe_failure
 from project.parser import Parser, fail
 from project.preflight import check_fit
 from project.pretrained import load_weights
-from project.quiet import quieten
 from project.trainer import ExperimentTrainer
 from project.trial import try_parts
 from project.values import check_values
@@ -53,7 +51,9 @@ is given. A file, or best, starts a new run from that state. None starts from th
 
 
 def main(args: Sequence[str] | None = None) -> None:
-    """Run one command, as the shell gives it. A user's mistake ends in one `error:` line and exit code 2.
+    """Run one command, as the shell gives it, and leave the process as it was.
+
+    A user's mistake ends in one `error:` line and exit code 2.
 
     A run that is asked to stop ends with 128 and the signal's number: 130 for Ctrl-C, 143 for SIGTERM; and with 141
     where nobody reads its output any more.
@@ -61,8 +61,6 @@ def main(args: Sequence[str] | None = None) -> None:
     Args:
         args: The words after the program's name; None takes them from the shell.
     """
-    quieten()
-    keep_freed_memory()
     words = sys.argv[1:] if args is None else args
     with ExitStack() as held, own_modules(words):
         try:

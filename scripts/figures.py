@@ -11,6 +11,7 @@ import sys
 from functools import partial
 
 from project.errors import UserError
+from project.process import settle
 
 try:
     from project.figures import approximation, backpropagation, curves, descent, pairs
@@ -42,4 +43,5 @@ def main(args: list[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
+    settle()
     main()

@@ -2,6 +2,8 @@
 """The command line: main.py fit|validate|test|predict --config configs/convnet.yaml"""
 
 from project.cli import main
+from project.process import settle
 
 if __name__ == "__main__":
+    settle()
     main()

@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from project.benchmarks.comparison import differences, points, rows
 from project.benchmarks.report import OUTPUT, report, save
 from project.benchmarks.runs import CONFIGS, MAIN
+from project.process import settle
 
 # Processes that have imported everything once are forked, so that a trial takes seconds.
 CONTEXT = multiprocessing.get_context("forkserver")
@@ -195,6 +196,7 @@ def as_from_a_shell(words: list[str], folder: Path) -> None:
     os.environ["OMP_NUM_THREADS"] = "1"
     torch.set_num_threads(1)
     sys.argv = [str(MAIN), *words]
+    settle()
 
 
 def _kill_at(moment: str, count: int) -> None:

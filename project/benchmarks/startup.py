@@ -14,7 +14,14 @@ from project.benchmarks.report import report, summary
 
 PARTS = ("python and imports", "options and parts", "data and run directory", "start of the fit", "first step")
 # What scripts/main.py does, with the clock after the imports.
-PROGRAM = "import time, project.cli; print('mark imported', time.time()); project.cli.main()"
+PROGRAM = """
+import time
+from project.cli import main
+from project.process import settle
+print("mark imported", time.time())
+settle()
+main()
+"""
 
 
 class Marks(Callback):

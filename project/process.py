@@ -1,8 +1,19 @@
-"""What libraries say of themselves is left out of a run's output."""
+"""What the command line sets for its process; a program that calls `main` itself has a process of its own."""
 
 import logging
 import threading
 import warnings
+
+from project.memory import keep_freed_memory
+
+
+def settle() -> None:
+    """Set up a process that is the command line's alone, for good: what libraries say, and memory between steps.
+
+    scripts/main.py does this. A program that calls main([...]) leaves it out and keeps its own settings.
+    """
+    quieten()
+    keep_freed_memory()
 
 
 def quieten() -> None:
