@@ -35,6 +35,9 @@ class Stopwatch(Callback):
         self.epoch_seconds = 0.0
         self._lap_started = self._lap_started or time.perf_counter()
 
+    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
+        self._lap_started = self._lap_started or time.perf_counter()  # after a checkpoint
+
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
@@ -50,6 +53,9 @@ class Stopwatch(Callback):
         self._stop(trainer)
         if self._images:
             pl_module.log("images_per_second", self._images / self.epoch_seconds, reduce_fx="sum", sync_dist=True)
+
+    def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
+        self._stop(trainer)  # what follows is writing
 
     def state_dict(self) -> dict[str, float]:
         lap = time.perf_counter() - self._lap_started if self._lap_started else 0.0

@@ -1,0 +1,82 @@
+"""The clocks of a run, by a clock that only moves as far as the test moves it."""
+
+import csv
+import json
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from project import checkpoints
+from project.classifier import Classifier
+from project.cli import main
+from project.data import Digits
+
+RUN = Path("lightning_logs/mlp/version_0")
+STEPS = 1257 // 32
+
+
+class Stopped(BaseException):
+    """What ends a run before its time."""
+
+
+@pytest.fixture
+def slow(monkeypatch: pytest.MonkeyPatch) -> Callable[[Any, str, float], list[int]]:
+    """Lets each call of a function take so many seconds of the run's clock; the calls are counted in the list."""
+    clock = SimpleNamespace(now=1.0)
+    monkeypatch.setattr("project.callbacks.stopwatch.time", SimpleNamespace(perf_counter=lambda: clock.now))
+
+    def patch(owner: Any, name: str, seconds: float) -> list[int]:
+        original, calls = getattr(owner, name), [0]
+
+        def called(*args: Any) -> Any:
+            clock.now += seconds
+            calls[0] += 1
+            return original(*args)
+
+        monkeypatch.setattr(owner, name, called)
+        return calls
+
+    return patch
+
+
+def test_each_second_counts_where_it_was_spent(
+    digits: Callable[..., list[str]], slow: Callable[[Any, str, float], list[int]]
+) -> None:
+    slow(Digits, "load", 0.25)
+    slow(Classifier, "training_step", 1)
+    slow(Classifier, "validation_step", 1_000)
+    written = slow(checkpoints, "write", 1_000_000)
+    slow(Classifier, "test_step", 1_000_000_000)
+    words = [*digits(epochs=2), "--trainer.val_check_interval", "0.5", "--checkpoints.every_n_steps", "10"]
+    main(["fit", *words])
+    results = json.loads((RUN / "results.json").read_text())
+    assert results["train_seconds"] == 2 * STEPS
+    assert results["fit_seconds"] == 0.25 + 2 * STEPS + 4 * 1_000 + written[0] * 1_000_000
+    with (RUN / "metrics.csv").open() as file:
+        speeds = [float(row["images_per_second"]) for row in csv.DictReader(file) if row["images_per_second"]]
+    assert speeds == [32, 32]
+
+
+def test_a_resumed_run_counts_all_its_parts(
+    digits: Callable[..., list[str]], slow: Callable[[Any, str, float], list[int]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    steps = slow(Classifier, "training_step", 1)
+
+    def stop(*args: Any) -> None:
+        if steps[0] == STEPS + 17:
+            raise Stopped
+
+    words = [*digits(epochs=2), "--checkpoints.every_n_steps", "10"]
+    with monkeypatch.context() as patched:
+        patched.setattr(Classifier, "on_train_batch_start", stop)
+        with pytest.raises(Stopped):
+            main(["fit", *words])
+    main(["fit", *words, "--ckpt_path", "last"])
+    results = json.loads((RUN / "results.json").read_text())
+    assert results["train_seconds"] == results["fit_seconds"] == 2 * STEPS
+    with (RUN / "metrics.csv").open() as file:
+        speeds = [float(row["images_per_second"]) for row in csv.DictReader(file) if row["images_per_second"]]
+    assert speeds == [32, 32]
