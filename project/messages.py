@@ -28,6 +28,7 @@ PLAIN = {
     "str": "text",
     "dict": "a mapping, as in '{16: 0.5}'",
     "class": "a class",
+    "Tensor": "a list of finite numbers, as in '[1, 0.5]'",
     **dict.fromkeys(("list", "tuple", "Iterable", "Sequence"), "a list, as in '[a, b]'"),
 }
 # What a person can mend: no space, quota, file size, permission, a read-only or broken disk.

@@ -5,10 +5,32 @@ import sys
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
+import torch
+from jsonargparse.typing import register_type
 from lightning.fabric.utilities.rank_zero import rank_zero_only
 from lightning.pytorch.cli import LightningArgumentParser
+from torch import Tensor
 
 from project.messages import explain
+
+
+def _to_tensor(numbers: Any) -> Tensor:
+    """float32, as the weights of a loss are, also of whole numbers."""
+    try:
+        tensor = torch.tensor(numbers, dtype=torch.float32)
+        if tensor.ndim and tensor.isfinite().all():
+            return tensor
+    except (ValueError, TypeError, RuntimeError):
+        pass
+    raise ValueError("Expected a Tensor")  # in the parser's words
+
+
+def _to_numbers(tensor: Tensor) -> Any:
+    """The shortest decimal numbers that are these: 0.1, not 0.10000000149011612."""
+    return tensor.numpy().astype(str).astype(float).tolist()
+
+
+register_type(Tensor, _to_numbers, _to_tensor)  # an argument of any class that is a Tensor is given as a list
 
 
 class Parser(LightningArgumentParser):
