@@ -94,7 +94,7 @@ def training_batches(data_dir: str, size: int) -> TrainingBatches:
     data.prepare_data()
     data.setup("fit")
     normalise = Normalisation(data.mean, data.std, torch.device("cpu"))
-    return TrainingBatches(data.train, normalise, size, data.augmentation, 0, lambda: (0, 0, math.inf))
+    return TrainingBatches(data.train, normalise, size, data.augmentation, 0, lambda: (0, 0, 0, math.inf))
 
 
 def _made(data_dir: str, size: int, steps: int) -> list[Batch]:

@@ -129,8 +129,9 @@ class TrainingBatches:
 
     Order and augmentation are drawn for a whole epoch at once from (seed, epoch) and belong to the images, so batch i
     of epoch e holds the same numbers whenever and wherever it is read. `position` tells the epoch, the batch to
-    begin with and how many batches the whole run has; it is asked when an iteration begins, so a resumed run goes on
-    where it was. With each batch comes the seed of torch's own generator, which dropout and the like draw from.
+    begin with, how many batches the run has done and how many it will have; it is asked when an iteration begins, so a
+    resumed run goes on where it was. With each batch comes the seed of torch's own generator, which dropout and the
+    like draw from.
     """
 
     def __init__(
@@ -140,7 +141,7 @@ class TrainingBatches:
         batch_size: int,
         augmentation: Augmentation,
         seed: int,
-        position: Callable[[], tuple[int, int, float]],
+        position: Callable[[], tuple[int, int, int, float]],
         rank: int = 0,
         processes: int = 1,
     ) -> None:
@@ -152,17 +153,17 @@ class TrainingBatches:
         return len(self.images) // self.processes // self.batch_size
 
     def __iter__(self) -> Iterator[Batch]:
-        epoch, first, total = self.position()
+        epoch, first, done, total = self.position()
         generator = torch.Generator().manual_seed(key(self.seed, epoch, ORDER))
         order = torch.randperm(len(self.images), generator=generator).to(self.images.labels.device)
         views = self.augmentation.draw(self.images.shape, self.seed, epoch, order.device)
         order = order[self.rank :: self.processes][first * self.batch_size : len(self) * self.batch_size]
         groups = zip(torch.split(order, self.batch_size), self.images.read(order, self.batch_size, views), strict=True)
-        seed = key(self.seed, epoch, LAYERS, self.rank)
-        for number, (chosen, pixels) in enumerate(groups, epoch * len(self) + first):
+        seed = key(self.seed, epoch, LAYERS, self.rank) + epoch * len(self) + first
+        for number, (chosen, pixels) in enumerate(groups):
             images = views.cut(self.normalise(pixels), chosen).permute(0, 3, 1, 2)
             _seed_torch(seed + number, images.device)
-            yield self.augmentation.shrink(images, number / total), self.images.labels[chosen]
+            yield self.augmentation.shrink(images, (done + number) / total), self.images.labels[chosen]
 
 
 def _seed_torch(seed: int, device: torch.device) -> None:

@@ -11,6 +11,7 @@ from torch import Tensor
 from project.data.augmentation import Augmentation, Flip
 from project.data.batches import EvaluationBatches, ImageSet, Normalisation, TrainingBatches
 from project.errors import UserError
+from project.run_length import batches_left, position
 
 # The split is the same for every seed: a checkpoint is then never validated on images that it was trained on.
 SPLIT_SEED = 0
@@ -54,8 +55,9 @@ class ImageDataModule(LightningDataModule, ABC):
                 every other epoch.
             shift: Move training images by up to this many pixels in each direction, the border reflected; 0 for none.
             cutout: Side in pixels of a square in each training image set to the mean colour; 0 for none.
-            curriculum: Sides in pixels that training images are shrunk to, each with the fraction of the run at which
-                it ends, as in {24: 0.4, 28: 0.7}; after the last they have their own size.
+            curriculum: Sides in pixels that training images are shrunk to, each with the fraction of the run's batches
+                at which it ends, as in {24: 0.4, 28: 0.7}; after the last they have their own size. The run is as long
+                as max_epochs and max_steps let it be; max_time may end it before.
             classes: Names of two or more classes to which the images are limited, as in [cat, dog]; they are numbered
                 in this order. None takes all.
             seed: Seed of order and augmentation; linked from seed_everything.
@@ -147,11 +149,10 @@ class ImageDataModule(LightningDataModule, ABC):
         assert self.trainer is not None
         return self.trainer
 
-    def _position(self) -> tuple[int, int, float]:
-        """Epoch and next batch, restored from a checkpoint before batches are asked for, and the run's batches."""
-        trainer = self._trainer
-        total = trainer.estimated_stepping_batches * trainer.accumulate_grad_batches
-        return trainer.current_epoch, trainer.fit_loop.epoch_loop.batch_progress.current.ready, total
+    def _position(self) -> tuple[int, int, int, float]:
+        """Epoch and next batch, restored from a checkpoint before they are asked for, and the run's batches."""
+        done = position(self._trainer)
+        return done.epochs, done.batch, done.batches, done.batches + batches_left(self._trainer, done)
 
     def _on_device(self, images: ImageSet) -> tuple[ImageSet, Normalisation]:
         device = self._trainer.strategy.root_device

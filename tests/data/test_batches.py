@@ -25,7 +25,9 @@ def images() -> Images:
 def training(
     images: Images, epoch: int = 0, first: int = 0, seed: int = 0, rank: int = 0, processes: int = 1
 ) -> TrainingBatches:
-    return TrainingBatches(images, NORMALISE, 5, AUGMENTED, seed, lambda: (epoch, first, 9), rank, processes)
+    return TrainingBatches(
+        images, NORMALISE, 5, AUGMENTED, seed, lambda: (epoch, first, 9 * epoch + first, 9), rank, processes
+    )
 
 
 def labels(batches: Iterable[Batch]) -> list[int]:
@@ -90,7 +92,7 @@ def test_beginning_in_the_middle_gives_the_same_batches(images: Images, first: i
 def test_a_curriculum_counts_the_batches_of_the_whole_run(images: Images) -> None:
     def sides(epoch: int, first: int) -> list[int]:
         shrinking = Augmentation(curriculum={4: 0.25, 6: 0.75})
-        batches = TrainingBatches(images, NORMALISE, 5, shrinking, 0, lambda: (epoch, first, 18))
+        batches = TrainingBatches(images, NORMALISE, 5, shrinking, 0, lambda: (epoch, first, 9 * epoch + first, 18))
         return [pixels.shape[-1] for pixels, _ in batches]
 
     assert [*sides(0, 0), *sides(1, 0)] == [4] * 5 + [6] * 9 + [8] * 4
@@ -118,7 +120,7 @@ def test_reading_an_epoch_draws_nothing(images: Images, monkeypatch: pytest.Monk
     """Order and views come from generators of their own, so what reads them first does not matter."""
     monkeypatch.setattr("project.data.batches._seed_torch", lambda *_: None)
     before = torch.get_rng_state()
-    list(TrainingBatches(images, NORMALISE, 5, Augmentation("random", 2, 4), 0, lambda: (0, 0, 6)))
+    list(TrainingBatches(images, NORMALISE, 5, Augmentation("random", 2, 4), 0, lambda: (0, 0, 0, 6)))
     assert torch.equal(torch.get_rng_state(), before)
 
 

@@ -53,7 +53,7 @@ def in_memory(files: ImageFiles) -> Images:
 def training(images: Any, first: int = 0, rank: int = 0, processes: int = 1) -> list[tuple[torch.Tensor, ...]]:
     """Images, labels, and what dropout would draw, of each batch."""
     drawn = Augmentation("random", shift=2, cutout=3, curriculum={8: 0.5})
-    batches = TrainingBatches(images, NORMALISE, 4, drawn, 1, lambda: (3, first, 40), rank, processes)
+    batches = TrainingBatches(images, NORMALISE, 4, drawn, 1, lambda: (3, first, 9 + first, 40), rank, processes)
     return [(*batch, torch.rand(3)) for batch in batches]
 
 
