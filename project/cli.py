@@ -25,6 +25,7 @@ from project.callbacks import (
     EvaluationLines,
     FiniteLoss,
     GivenOptions,
+    LostProcesses,
     Predictions,
     RunDirectory,
     Stopwatch,
@@ -244,7 +245,12 @@ class ExperimentCLI(LightningCLI):
         options |= {"callbacks": callbacks, "logger": logger}
         if self.subcommand != "fit":
             options["enable_checkpointing"] = False
-        return super().instantiate_trainer(**options)
+        resume_command = self.run_directory.resume_command if self.subcommand == "fit" else str
+        callbacks.append(lost := LostProcesses(resume_command))  # after the bar, which brings the cursor back
+        trainer = super().instantiate_trainer(**options)
+        lost.watch(trainer)
+        self.held.callback(lost.stop)
+        return trainer
 
     def _own_callbacks(self, default_loggers: bool) -> list[Callback]:
         if self.subcommand == "predict":

@@ -5,6 +5,7 @@ from project.callbacks.epoch_lines import EpochLines, EvaluationLines
 from project.callbacks.finetuning import Finetuning
 from project.callbacks.finite_loss import FiniteLoss
 from project.callbacks.given_options import GivenOptions
+from project.callbacks.lost_processes import LostProcesses
 from project.callbacks.predictions import Predictions
 from project.callbacks.progress_bar import EpochBar
 from project.callbacks.run_directory import RunDirectory
@@ -18,6 +19,7 @@ __all__ = [
     "Finetuning",
     "FiniteLoss",
     "GivenOptions",
+    "LostProcesses",
     "Predictions",
     "RunDirectory",
     "Stopwatch",

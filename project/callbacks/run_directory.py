@@ -1,6 +1,5 @@
 """The files of a run: its settings, its environment, its metrics."""
 
-import signal
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -9,7 +8,6 @@ from pathlib import Path
 import yaml
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
-from lightning.pytorch.strategies.launchers.subprocess_script import _SubprocessScriptLauncher
 
 from project import runs
 from project.callbacks.checkpoints import Checkpoints
@@ -30,7 +28,7 @@ class RunDirectory(Callback):
         self.held = held  # what is given back when the command ends
         self.path: Path | None = None
         self.first_step: int | None = None
-        self.config_name = "config.yaml"
+        self.config_name = ""  # of this start, once it is written
 
     def resume(self, path: Path, first_step: int) -> None:
         """Go on in `path` from the step after `first_step` steps."""
@@ -57,18 +55,22 @@ class RunDirectory(Callback):
             trainer.loggers = [Curves(*run, self.first_step), MetricsTable(*run, self.first_step or 0)]
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
-        """Say how a run that was asked to stop is resumed, and end the processes that it started."""
+        """Say how a run that was asked to stop is resumed."""
         if isinstance(exception, Interrupted) and trainer.is_global_zero:
-            if isinstance(trainer.strategy.launcher, _SubprocessScriptLauncher):
-                trainer.strategy.launcher.kill(signal.SIGKILL)  # in the final test they would wait for this one
-            command = f"python {sys.argv[0]} fit --config {self.opened / self.config_name} --ckpt_path last"
-            print(f"stopped by {exception} after {trainer.global_step} steps; resume with:\n{command}", flush=True)
+            said = f"stopped by {exception} after {trainer.global_step} steps; resume with:"
+            print(said, self.resume_command(), sep="\n", flush=True)
+
+    def resume_command(self) -> str:
+        """What resumes this run; empty where it has not begun."""
+        begun = self.path is not None and self.config_name
+        return f"python {sys.argv[0]} fit --config {self.opened / self.config_name} --ckpt_path last" if begun else ""
 
     def _open(self, trainer: Trainer) -> None:
         described = yaml.safe_dump(environment(trainer), sort_keys=False)
         if self.path is None:
-            files = {self.config_name: self.config, "environment.yaml": described}
+            files = {"config.yaml": self.config, "environment.yaml": described}
             self.path = runs.create(self.root, self.experiment, files)
+            self.config_name = "config.yaml"
             self.held.callback(runs.lock(self.path).release)
             print(f"run {self.path}: {describe(trainer)}", flush=True)
             return
@@ -77,9 +79,9 @@ class RunDirectory(Callback):
         for difference in _differences(starts[-1].read_text(), self.config):
             print(f"changed: {difference}", flush=True)
         ending = f"-{len(starts) + 1}.yaml"
-        self.config_name = f"config{ending}"
         runs.write_text(self.path / f"environment{ending}", described)
-        runs.write_text(self.path / self.config_name, self.config)
+        runs.write_text(self.path / f"config{ending}", self.config)
+        self.config_name = f"config{ending}"
 
 
 def _differences(before: str, after: str) -> Iterator[str]:
