@@ -220,8 +220,9 @@ class ExperimentCLI(LightningCLI):
             raise UserError(f"{asked}: {error} Change the trainer's options to fit") from error
         except ValueError as error:
             raise UserError(root_cause(error)) from error
-        made = try_parts(self.trainer, self.model, self.datamodule, self.options.model)
-        if self.subcommand == "fit":
+        training = self.subcommand == "fit"
+        made = try_parts(self.trainer, self.model, self.datamodule, self.options.model, training)
+        if training:
             check_fit(self.trainer, self.model, made[1], self.datamodule.val_size)
             check_kinds(self.checkpoint or {}, *made)
         if self.checkpoint is not None:

@@ -12,7 +12,7 @@ from lightning.pytorch import Trainer
 from lightning.pytorch.accelerators import CPUAccelerator
 from lightning.pytorch.plugins import Precision
 from lightning.pytorch.utilities.seed import isolate_rng
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
@@ -27,7 +27,7 @@ LENGTHS = ("total_steps", "T_max", "total_iters")  # what schedules, torch's too
 
 
 def try_parts(
-    trainer: Trainer, model: Classifier, data: ImageDataModule, given: Any
+    trainer: Trainer, model: Classifier, data: ImageDataModule, given: Any, training: bool
 ) -> tuple[Optimizer, LRScheduler | None]:
     """Take one step with a copy of the model; the optimizer and the schedule, which are like the run's.
 
@@ -36,6 +36,7 @@ def try_parts(
 
     Args:
         given: The options of the model, whose class paths are named in a message.
+        training: Else no step is taken: network and loss are used as in evaluation.
 
     Raises:
         UserError: one of the parts does not fit the data or the others, or has an option out of range.
@@ -53,9 +54,12 @@ def try_parts(
         if copied is None:
             trial.loss((torch.zeros(count, data.num_classes),), labels)
             return trial.make()
-        copied.loss((copied.evaluate(images),), labels)
+        logits = copied.evaluate(images)
+        copied.loss((logits,), labels)
         made = copied.make()
-        copied.step(data.augmentation.shrink(images, 0.0), labels, *made)
+        if training:
+            copied.check_logits(logits)
+            copied.step(data.augmentation.shrink(images, 0.0), labels, *made)
     return made
 
 
@@ -99,13 +103,29 @@ class Trial:
         count = len(labels)
         shapes = f"it gets logits [{count}, {self.num_classes}] and labels [{count}]"
         with self._part("loss", shapes), self.precision.forward_context():
+            _check_loss(self.model.loss)
             *_, loss = self.model.losses(outputs, labels)
             _check_shape(loss, (), count, "give one number")
         return loss
 
+    def check_logits(self, logits: Tensor) -> None:
+        """Raises UserError for probabilities [N, num_classes], where the loss computes them itself."""
+        if not isinstance(self.model.loss, nn.CrossEntropyLoss):
+            return
+        sums, error = logits.float().sum(1), max(1e-4, 3 * torch.finfo(logits.dtype).eps)
+        softmax = bool((logits >= 0).all()) and torch.allclose(sums, torch.ones_like(sums), rtol=0, atol=error)
+        if softmax or (logits.grad_fn is not None and "sigmoid" in logits.grad_fn.name().lower()):
+            last = "softmax" if softmax else "sigmoid"
+            with self._part("network", ""):
+                raise UserError(
+                    "its outputs look like probabilities, and CrossEntropyLoss takes logits; leave out the "
+                    f"{last} at the network's end"
+                )
+
     def step(self, images: Tensor, labels: Tensor, optimizer: Optimizer, schedule: LRScheduler | None) -> None:
         """Train on images [N, C, H, W] with labels [N]."""
         outputs = self._outputs(images)
+        self.check_logits(outputs[0])
         loss = self.loss(outputs, labels)
         cut = "loss" if outputs[0].requires_grad and not loss.requires_grad else "network"
         with self._part(cut, "training needs its gradients"):
@@ -149,6 +169,16 @@ def _check_shape(made: Any, shape: tuple[int, ...], count: int, remedy: str) -> 
     if not isinstance(made, Tensor) or made.shape != shape:
         what = list(made.shape) if isinstance(made, Tensor) else f"a {type(made).__name__}"
         raise UserError(f"gives {what} for {count} images; {remedy}")
+
+
+def _check_loss(loss: nn.Module) -> None:
+    """Of torch's losses, those that take logits [N, num_classes] and labels [N]."""
+    kind = type(loss)
+    if kind.__module__ != nn.CrossEntropyLoss.__module__ or kind in (nn.CrossEntropyLoss, nn.MultiMarginLoss):
+        return
+    if kind is nn.NLLLoss:
+        raise UserError("takes log-probabilities, and a network gives logits here; give CrossEntropyLoss")
+    raise UserError("takes other targets than labels [N] of classes; give CrossEntropyLoss")
 
 
 def _check_schedule(class_path: str) -> None:

@@ -12,10 +12,12 @@ import numpy as np
 import pytest
 import torch
 from lightning.pytorch import Trainer
+from lightning.pytorch.plugins import Precision
 
 from project.classifier import Classifier
 from project.cli import main
-from project.trial import try_parts
+from project.networks import MLP, Perceptron
+from project.trial import Trial, try_parts
 from tests.conftest import CONFIGS
 
 OWN = """
@@ -51,6 +53,22 @@ class Ten(nn.Module):
 
     def forward(self, images):
         return self.layer(images.flatten(1))
+
+class Softmax(Ten):
+    def forward(self, images):
+        return super().forward(images).softmax(1)
+
+class SoftmaxInEvaluation(Ten):
+    def forward(self, images):
+        return super().forward(images) if self.training else super().forward(images).softmax(1)
+
+class Sigmoid(Ten):
+    def forward(self, images):
+        return super().forward(images).sigmoid()
+
+class LogSoftmax(Ten):
+    def forward(self, images):
+        return super().forward(images).log_softmax(1)
 
 class Detached(Ten):
     def forward(self, images):
@@ -179,7 +197,26 @@ OWN_PARTS = [
         "--model.network needs.Network: its module needs nothing_like_it, which is not",
     ),
     (["--model.network", "spoiled.Network"], "spoiled.py, line 2: "),
-    (["--model.loss", "MSELoss"], "--model.loss torch.nn.MSELoss: The size of tensor a (10) must match"),
+    (
+        ["--model.loss", "NLLLoss"],
+        "torch.nn.NLLLoss: takes log-probabilities, and a network gives logits here; give CrossEntropyLoss",
+    ),
+    (
+        ["--model.loss", "BCEWithLogitsLoss"],
+        "BCEWithLogitsLoss: takes other targets than labels [N] of classes; give C",
+    ),
+    (
+        ["--model.loss", "MSELoss", "--data.classes", "[1, 2, 3]", "--data.val_size", "9"],
+        "MSELoss: takes other targets",
+    ),
+    (
+        ["--model.network", "mine.Softmax"],
+        "--model.network mine.Softmax: its outputs look like probabilities, and CrossEntropyLoss takes logits; leave "
+        "out the softmax at the network's end",
+    ),
+    (["--model.network", "mine.Softmax", "--trainer.precision", "bf16-true"], "leave out the softmax"),
+    (["--model.network", "mine.SoftmaxInEvaluation"], "leave out the softmax"),
+    (["--model.network", "mine.Sigmoid", "--trainer.precision", "bf16-mixed"], "leave out the sigmoid"),
     (
         ["--model.loss.reduction", "none"],
         "--model.loss torch.nn.CrossEntropyLoss: gives [3] for 3 images; give one number",
@@ -260,6 +297,18 @@ def test_weights_of_five_dimensions_and_of_no_shape_yet(mine: list[str]) -> None
     assert results["test/accuracy"] > 0.5
     main(["fit", *words, "--trainer.max_epochs", "2", "--ckpt_path", "last"])
     main(["test", *words, "--ckpt_path", "best"])
+
+
+def test_no_logits_are_taken_for_probabilities(mine: list[str]) -> None:
+    torch.manual_seed(0)
+    two = {"num_classes": 2, "image_shape": (3, 4, 4)}
+    networks = [Perceptron(**two), *(MLP(**two, relu_on_logits=seed % 2 == 0) for seed in range(40))]
+    for network in networks:
+        model = Classifier(network, 2, torch.nn.CrossEntropyLoss())
+        Trial(model, Precision(), None, 2).check_logits(network(torch.randn(3, 3, 4, 4)))
+    loss = ["--model.loss", "MultiMarginLoss"]
+    for words in (["mine.LogSoftmax"], ["mine.LogSoftmax", *loss], ["mine.Softmax", *loss]):
+        main(["fit", "--model.network", *words, *mine, "--trainer.max_steps", "1", "--trainer.limit_test_batches", "1"])
 
 
 def test_a_network_that_cannot_be_copied_is_not_tried(mine: list[str]) -> None:
