@@ -13,11 +13,11 @@ from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.fabric.utilities.rank_zero import rank_zero_only
 from lightning.pytorch import Callback, Trainer
 from lightning.pytorch.callbacks import ProgressBar, WeightAveraging
-from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.loggers.logger import DummyLogger
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 
 from project import results, runs
+from project.blame import Maker
 from project.callbacks import (
     Checkpoints,
     EpochBar,
@@ -37,18 +37,14 @@ from project.config_files import check_yaml, own_modules, replaced
 from project.data import ImageDataModule
 from project.errors import UserError
 from project.interruption import REQUEUE, Interrupted, job, requeue, requeued
-from project.messages import root_cause, told
+from project.messages import told
 from project.networks import TorchvisionModel
 from project.own_parts import describe_failure
-from project.parser import Parser, fail
+from project.parser import CommandLine, Parser, fail
 from project.preflight import check_fit
 from project.pretrained import load_weights
 from project.trainer import ExperimentTrainer
 from project.trial import try_parts
-from project.values import check_values
-
-RESUME_HELP = """last goes on with the experiment's newest run, in its own directory, or with the run whose config.yaml
-is given. A file, or best, starts a new run from that state. None starts from the beginning."""
 
 
 def main(args: Sequence[str] | None = None) -> None:
@@ -87,7 +83,7 @@ def main(args: Sequence[str] | None = None) -> None:
             raise SystemExit(130) if _by_keyboard(stop) else stop from None
 
 
-class ExperimentCLI(LightningCLI):
+class ExperimentCLI(CommandLine):
     """fit, validate, test and predict for a Classifier on an ImageDataModule."""
 
     def __init__(self, args: list[str] | None, held: ExitStack) -> None:
@@ -109,55 +105,6 @@ class ExperimentCLI(LightningCLI):
             if told(error) or not (line := describe_failure(error, vars(self).get("options"))):
                 raise
             raise UserError(line) from error
-
-    def init_parser(self, **options: Any) -> Parser:
-        parser = super().init_parser(**options)
-        assert isinstance(parser, Parser)
-        parser.words = self.words
-        return parser
-
-    @staticmethod
-    def subcommands() -> dict[str, set[str]]:
-        # Checkpoints are always read without running code from them, so weights_only is no option.
-        hidden = {"weights_only", "verbose", "return_predictions"}
-        return {command: skip | hidden for command, skip in LightningCLI.subcommands().items()}
-
-    def setup_parser(self, *args: Any) -> None:
-        super().setup_parser(*args)
-        for command, parser in self._subcommand_parsers.items():
-            (option,) = (action for action in parser._actions if action.dest == "ckpt_path")
-            option.help = RESUME_HELP if command == "fit" else "A checkpoint's file, or best or last: the newest run's."
-
-    def add_default_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
-        """Lightning's own takes true and false as well, which data and weights read as different seeds."""
-        seed_help = f"Seed of weights, order and augmentation: a whole number from 0 to {2**32 - 1}."
-        parser.add_argument("--seed_everything", type=int, default=0, help=seed_help)
-
-    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
-        parser.add_class_arguments(Checkpoints, "checkpoints")
-        parser.set_defaults(
-            {
-                "data": {"class_path": "project.data.CIFAR10"},
-                "model.loss": {"class_path": "torch.nn.CrossEntropyLoss"},
-                "trainer.max_epochs": 10,
-                "trainer.num_sanity_val_steps": 0,  # costs more than it tells: the tests run every config
-                "trainer.enable_model_summary": False,
-            }
-        )
-        parser.link_arguments(("seed_everything", "data"), "data.init_args.seed", compute_fn=_checked_seed)
-        parser.link_arguments("data.num_classes", "model.num_classes", apply_on="instantiate")
-        parser.link_arguments("data.num_classes", "model.network.init_args.num_classes", apply_on="instantiate")
-        parser.link_arguments("data.image_shape", "model.network.init_args.image_shape", apply_on="instantiate")
-
-    def parse_arguments(self, *args: Any) -> None:
-        super().parse_arguments(*args)
-        options = self.config[self.config.subcommand]
-        parser = self._parser(self.config.subcommand)
-        try:
-            parser.validate(options, skip_unset=False, skip_required=True)  # null is unset to it
-        except TypeError as error:
-            parser.error(str(error))
-        check_values(options, self.words)
 
     def _parse_ckpt_path(self) -> None:
         """Nothing: Lightning's own lets what is saved in a checkpoint win over the command line."""
@@ -212,14 +159,14 @@ class ExperimentCLI(LightningCLI):
         self.options.ckpt_path = str(checkpoint) if checkpoint else None
 
     def instantiate_classes(self) -> None:
+        """Make all parts and try them; an error names the option that is to blame."""
+        self.maker = Maker(self.options, self.words)
         try:
-            super().instantiate_classes()
-        except MisconfigurationException as error:
-            accelerator = self.options.trainer.accelerator
-            asked = "--trainer" if accelerator == "auto" else f"--trainer.accelerator {accelerator}"
-            raise UserError(f"{asked}: {error} Change the trainer's options to fit") from error
-        except ValueError as error:
-            raise UserError(root_cause(error)) from error
+            self.config_init = self.parser.instantiate(self.config, instantiators=[(self.maker, object, True)])
+        except Exception as error:
+            raise self.maker.refusal or error from None
+        self.datamodule, self.model = (self._get(self.config_init, part) for part in ("data", "model"))
+        self.trainer = self.instantiate_trainer()
         training = self.subcommand == "fit"
         made = try_parts(self.trainer, self.model, self.datamodule, self.options.model, training)
         if training:
@@ -235,7 +182,7 @@ class ExperimentCLI(LightningCLI):
         """Add what every run does; a run's directory brings the loggers, unless others are asked for."""
         given = self._get(self.config_init, "trainer")
         if given["fast_dev_run"] or given["barebones"]:
-            return super().instantiate_trainer(**options)
+            return self._make_trainer({**given, **options})
         default_loggers = given["logger"] in (None, True)
         logger = DummyLogger() if default_loggers else given["logger"]  # some callbacks look for one before the run's
         asked = [given["callbacks"]] if isinstance(given["callbacks"], Callback) else given["callbacks"] or []
@@ -248,10 +195,21 @@ class ExperimentCLI(LightningCLI):
             options["enable_checkpointing"] = False
         resume_command = self.run_directory.resume_command if self.subcommand == "fit" else str
         callbacks.append(lost := LostProcesses(resume_command))  # after the bar, which brings the cursor back
-        trainer = super().instantiate_trainer(**options)
+        trainer = self._make_trainer({**given, **options})
         lost.watch(trainer)
         self.held.callback(lost.stop)
         return trainer
+
+    def _make_trainer(self, options: dict[str, Any]) -> Trainer:
+        defaults = self._parser(self.subcommand).get_defaults().trainer
+        free = [name for name, value in self.options.trainer.items(nested=False) if value != defaults[name]]
+        try:
+            return ExperimentTrainer(**options)
+        except Exception as error:
+            if not free:
+                raise
+            more = "" if isinstance(error, MisconfigurationException) else "--help shows what it takes"
+            raise self.maker.blame(error, "trainer", ExperimentTrainer, options, free, more) from error
 
     def _own_callbacks(self, default_loggers: bool) -> list[Callback]:
         if self.subcommand == "predict":
@@ -296,13 +254,6 @@ class ExperimentCLI(LightningCLI):
         if self.trainer.is_global_zero:
             settings = json.loads(self._parser("fit").dump(self.options, format="json"))
             results.record(run, {**measured, **figures}, settings, self.trainer)
-
-
-def _checked_seed(seed: int, data: dict[str, Any] | None) -> int:
-    own = (data or {}).get("init_args", {}).get("seed", 0)
-    if own not in (0, seed):
-        raise ValueError(f"--data.seed {own}: data and weights have one seed; give --seed_everything {own}")
-    return seed
 
 
 def _is_first_process() -> bool:

@@ -2,6 +2,7 @@
 
 import errno
 import importlib
+import inspect
 import re
 import traceback
 from collections.abc import Iterable, Sequence
@@ -13,6 +14,7 @@ from typing import Any
 import lightning
 import torchvision
 from jsonargparse import ArgumentParser
+from lightning.pytorch import Trainer
 from torchvision.models import list_models
 
 from project.config_files import LISTS, as_given
@@ -171,13 +173,6 @@ def _one_line(message: str) -> str:
     return " ".join(message.split())
 
 
-def root_cause(error: BaseException) -> str:
-    """What was raised first: the parser wraps what a class says of its options."""
-    while cause := error.__cause__ or error.__context__:
-        error = cause
-    return str(error)
-
-
 def told(error: BaseException) -> str:
     """The line for an error that the user can mend; empty for any other."""
     if isinstance(error, UserError):
@@ -188,4 +183,8 @@ def told(error: BaseException) -> str:
         return f"{error.filename}, line {error.lineno}: {error.msg}"
     # Of what Lightning raises itself, its message tells more than where that was.
     raised_in = traceback.extract_tb(error.__traceback__)[-1].filename
-    return _one_line(str(error)) if Path(lightning.__file__).parent in Path(raised_in).parents else ""
+    if Path(lightning.__file__).parent not in Path(raised_in).parents:
+        return ""
+    options = inspect.signature(Trainer).parameters
+    named = [f"--trainer.{word}: " for word in re.findall(r"\w+", str(error)) if word in options]
+    return "".join(named[:1]) + _one_line(str(error))

@@ -62,25 +62,28 @@ def _is_library(file: Path) -> bool:
 
 def _part(frames: list[FrameType], options: Any) -> str:
     """The option and the class of the first frame that runs a method of a part, else the function that raised."""
-    classes = {_imported(path): f"--{option} {path}" for option, path in _class_paths(options)}
     for frame in frames:
-        if option := classes.get(type(frame.f_locals.get("self"))):
-            return option
+        if found := option_of(type(frame.f_locals.get("self")), options):
+            return "--{} {}".format(*found)
     return frames[-1].f_code.co_qualname
 
 
-def _imported(class_path: str) -> Any:
-    module, _, name = class_path.rpartition(".")
-    return getattr(sys.modules.get(module), name, None)
+def option_of(kind: type, options: Any) -> tuple[str, str] | None:
+    """The option that names the class, and the class path there; None where none does."""
+    for option, settings in class_settings(options):
+        module, _, name = settings.class_path.rpartition(".")
+        if getattr(sys.modules.get(module), name, None) is kind:
+            return option, settings.class_path
+    return None
 
 
-def _class_paths(options: Any, name: str = "") -> Iterator[tuple[str, str]]:
-    """Each option that names a class, with the class."""
+def class_settings(options: Any, name: str = "") -> Iterator[tuple[str, Namespace]]:
+    """Each option that names a class, with the class path and what the class is made with."""
     if isinstance(options, list):
         for one in options:
-            yield from _class_paths(one, name)
+            yield from class_settings(one, name)
     elif isinstance(options, Namespace):
         if isinstance(options.get("class_path"), str):
-            yield name, options["class_path"]
+            yield name, options
         for key, value in vars(options).items():
-            yield from _class_paths(value, name if key == "init_args" else f"{name}.{key}".lstrip("."))
+            yield from class_settings(value, name if key == "init_args" else f"{name}.{key}".lstrip("."))

@@ -1,4 +1,4 @@
-"""The command line's parser."""
+"""The command line's options, and what their parser says of a mistake."""
 
 import re
 import sys
@@ -8,10 +8,15 @@ from typing import Any, NoReturn
 import torch
 from jsonargparse.typing import register_type
 from lightning.fabric.utilities.rank_zero import rank_zero_only
-from lightning.pytorch.cli import LightningArgumentParser
+from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from torch import Tensor
 
+from project.callbacks import Checkpoints
 from project.messages import explain
+from project.values import check_values
+
+RESUME_HELP = """last goes on with the experiment's newest run, in its own directory, or with the run whose config.yaml
+is given. A file, or best, starts a new run from that state. None starts from the beginning."""
 
 
 def _to_tensor(numbers: Any) -> Tensor:
@@ -50,6 +55,68 @@ class Parser(LightningArgumentParser):
             super().error(message, ex)
         parser = getattr(ex, "subcommand_parser", None) or self
         fail(explain(message, [action.dest for action in parser._actions], parser.words))
+
+
+class CommandLine(LightningCLI):
+    """The options of all commands: this project's defaults, what is linked, and what is checked at once."""
+
+    words: Sequence[str] = ()  # of the command line
+
+    def init_parser(self, **options: Any) -> Parser:
+        parser = super().init_parser(**options)
+        assert isinstance(parser, Parser)
+        parser.words = self.words
+        return parser
+
+    @staticmethod
+    def subcommands() -> dict[str, set[str]]:
+        # Checkpoints are always read without running code from them, so weights_only is no option.
+        hidden = {"weights_only", "verbose", "return_predictions"}
+        return {command: skip | hidden for command, skip in LightningCLI.subcommands().items()}
+
+    def setup_parser(self, *args: Any) -> None:
+        super().setup_parser(*args)
+        for command, parser in self._subcommand_parsers.items():
+            (option,) = (action for action in parser._actions if action.dest == "ckpt_path")
+            option.help = RESUME_HELP if command == "fit" else "A checkpoint's file, or best or last: the newest run's."
+
+    def add_default_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        """Lightning's own takes true and false as well, which data and weights read as different seeds."""
+        seed_help = f"Seed of weights, order and augmentation: a whole number from 0 to {2**32 - 1}."
+        parser.add_argument("--seed_everything", type=int, default=0, help=seed_help)
+
+    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        parser.add_class_arguments(Checkpoints, "checkpoints")
+        parser.set_defaults(
+            {
+                "data": {"class_path": "project.data.CIFAR10"},
+                "model.loss": {"class_path": "torch.nn.CrossEntropyLoss"},
+                "trainer.max_epochs": 10,
+                "trainer.num_sanity_val_steps": 0,  # costs more than it tells: the tests run every config
+                "trainer.enable_model_summary": False,
+            }
+        )
+        parser.link_arguments(("seed_everything", "data"), "data.init_args.seed", compute_fn=_checked_seed)
+        parser.link_arguments("data.num_classes", "model.num_classes", apply_on="instantiate")
+        parser.link_arguments("data.num_classes", "model.network.init_args.num_classes", apply_on="instantiate")
+        parser.link_arguments("data.image_shape", "model.network.init_args.image_shape", apply_on="instantiate")
+
+    def parse_arguments(self, *args: Any) -> None:
+        super().parse_arguments(*args)
+        options = self.config[self.config.subcommand]
+        parser = self._parser(self.config.subcommand)
+        try:
+            parser.validate(options, skip_unset=False, skip_required=True)  # null is unset to it
+        except TypeError as error:
+            parser.error(str(error))
+        check_values(options, self.words)
+
+
+def _checked_seed(seed: int, data: dict[str, Any] | None) -> int:
+    own = (data or {}).get("init_args", {}).get("seed", 0)
+    if own not in (0, seed):
+        raise ValueError(f"--data.seed {own}: data and weights have one seed; give --seed_everything {own}")
+    return seed
 
 
 def fail(line: str) -> NoReturn:

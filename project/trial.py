@@ -158,6 +158,8 @@ class Trial:
             yield
         except Exception as error:  # of whatever kind, since the part may be the user's own
             said = message(error)
+            if said.startswith("--"):  # names its option
+                raise
             if said.startswith("view size is not compatible"):
                 remedy = "batches are channels-last in memory: give flatten(1) in place of view"
             if not isinstance(error, UserError):

@@ -11,9 +11,11 @@ from jsonargparse import ArgumentParser, Namespace
 
 from project.config_files import as_given, given_options
 from project.errors import UserError
+from project.own_parts import class_settings
 
 LARGEST = 2**63 - 1  # that torch and the operating system take
 LOCAL = ("ckpt_path", "trainer.default_root_dir", "data.data_dir", "model.network.weights")
+CHOICES = {"model.loss.reduction": ("mean", "sum", "none")}
 LINKED = ("num_classes", "image_shape")  # of the network, from the data
 
 
@@ -73,7 +75,7 @@ def _findings(options: Namespace) -> Iterator[tuple[str, Any, str]]:
     for name, value in _leaves(options):
         if problem := _problem(name, value):
             yield name, value, problem
-    for name, spec in _specs(options):
+    for name, spec in class_settings(options):
         for argument, problem in _problems(spec):
             yield f"{name}.{argument}", spec.init_args[argument], problem
     optimizer = options.model.optimizer
@@ -85,7 +87,9 @@ def _findings(options: Namespace) -> Iterator[tuple[str, Any, str]]:
 
 
 def _problem(name: str, value: Any) -> str:
-    """What is wrong with a number or a path; empty if nothing is."""
+    """What is wrong with a number, a choice or a path; empty if nothing is."""
+    if name in CHOICES and value not in CHOICES[name]:
+        return f"give {' or '.join(CHOICES[name])}"
     if name in LOCAL and "://" in str(value):
         return "an address in a network; fetch what is there, and give a path"
     if isinstance(value, str) and name in RANGES and value.removeprefix("-").isdecimal():
@@ -140,11 +144,3 @@ def _leaves(value: Any, name: str = "") -> Iterator[tuple[str, Any]]:
             yield from _leaves(inner, name)
     else:
         yield name, value
-
-
-def _specs(options: Namespace) -> Iterator[tuple[str, Namespace]]:
-    """Every class in the options, and what it is made with."""
-    for name, value in options.items(branches=True):
-        for one in value if isinstance(value, list) else [value]:
-            if isinstance(one, Namespace) and "class_path" in one:
-                yield name.replace(".init_args", ""), one

@@ -71,7 +71,6 @@ CASES = [
     (["--model.test_views", "all"], "--model.test_views all: expected one of 'plain', 'mirror', 'mirror_shift'"),
     (["--model.optimizer.lr", "-0.1"], "--model.optimizer.lr -0.1: give a number above 0"),
     (["--model.lr_scheduler.warmup", "2"], "the schedule's warmup 2.0 must be at least 0 and below 1"),
-    (["--model.network.hidden", "[0]"], "MLP's hidden layers [0] must have at least 1 unit each"),
     (["--model.loss.label_smoothing", "2"], "--model.loss.label_smoothing 2: give a number from 0 to 1"),
     (["--seed_everything", "-3"], "--seed_everything -3: give a number from 0 to 4294967295"),
     (["--seed_everything", "true"], "--seed_everything true: expected a whole number"),
@@ -82,7 +81,7 @@ CASES = [
     (["--checkpoints.every_n_minutes", "-1"], "--checkpoints.every_n_minutes -1.0: give a number above 0"),
     (["--model.lr_scheduler", "Plateau", "--model.lr_scheduler.factor", "2"], "Plateau's factor 2.0 must be above 0"),
     (["--trainer.max_epochs", "few"], "--trainer.max_epochs few: expected a whole number"),
-    (["--trainer.gradient_clip_algorithm", "most"], "--trainer: `gradient_clip_algorithm` most is invalid"),
+    (["--trainer.gradient_clip_algorithm", "most"], "--trainer.gradient_clip_algorithm most: `gradient_cl"),
     (
         ["--trainer.callbacks", "EarlyStopping", "--trainer.callbacks.monitor", "val/acc"],
         "--trainer.callbacks EarlyStopping: nothing measures its monitor val/acc; give val/accuracy or another of "
@@ -98,6 +97,29 @@ CASES = [
     (
         ["--model.lr_scheduler", "Plateau", "--data.val_size", "0"],
         "--model.lr_scheduler Plateau: watches the validation loss, and nothing is validated; give --data.val_size",
+    ),
+    (
+        ["--model.optimizer.eps", "-1"],
+        "--model.optimizer.eps -1: Invalid epsilon value: -1.0; --model.optimizer.help Adam",
+    ),
+    (
+        ["--model.network.hidden", "[0]"],
+        "--model.network.hidden [0]: MLP's hidden layers [0] must have at least 1 unit",
+    ),
+    (["--model.loss.reduction", "most"], "--model.loss.reduction most: give mean or sum or none"),
+    (
+        ["--trainer.devices", "many"],
+        "--trainer.devices many: `devices` selected with `CPUAccelerator` should be",
+    ),
+    (["--trainer.devices", "0"], "--trainer.devices 0: "),
+    (["--trainer.accelerator", "[cpu]"], "--trainer.accelerator [cpu]: "),
+    (["--trainer.max_time", "{fortnights: 1}"], "--trainer.max_time {fortnights: 1}: "),
+    (["--trainer.limit_val_batches", "-1"], "--trainer.limit_val_batches -1: You have passed invalid value -1"),
+    (["--trainer.precision", "transformer-engine"], "--trainer.precision transformer-engine: Requirement"),
+    (["--trainer.profiler", "best"], "--trainer.profiler best: When passing string value for the `profiler`"),
+    (
+        ["--trainer.callbacks", "ModelCheckpoint", "--trainer.callbacks.save_top_k", "-3"],
+        "--trainer.callbacks.save_top_k -3: Invalid value for save_top_k=-3. Must be >= -1",
     ),
     (["--data.classes", "[cat,"], "--data.classes [cat,: expected a list, as in '[a, b]'"),
     (["--data.classes", "[0, 10]"], "--data.classes [0, 10]: name two or more of 0, 1, 2,"),
@@ -125,15 +147,17 @@ def test_more_for_validation_than_the_classes_have(error: Callable[..., str]) ->
 @pytest.mark.parametrize(
     ("options", "expected"),
     [
-        (["--trainer.val_check_interval", "1000"], "`val_check_interval` (1000) must be less than or equal to"),
+        (["--trainer.val_check_interval", "1000"], "--trainer.val_check_interval: `val_check_interval` (1000) must be"),
+        (["--trainer.limit_val_batches", "0.1"], "--trainer.limit_val_batches: You requested to check 0.1 of the"),
         (
             ["--trainer.callbacks", "LearningRateMonitor", "--trainer.logger", "false"],
-            "Cannot use `LearningRateMonitor`",
+            "--trainer.logger: Cannot use `LearningRateMonitor`",
         ),
     ],
 )
-def test_what_lightning_says_of_an_option(error: Callable[..., str], options: list[str], expected: str) -> None:
+def test_what_lightning_says_when_it_has_the_data(error: Callable[..., str], options: list[str], expected: str) -> None:
     assert expected in error("fit", *QUICK, *options)
+    assert not list(Path().glob("lightning_logs/*/*"))
 
 
 def test_no_gpu(error: Callable[..., str], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -80,6 +80,20 @@ def test_in_two_processes() -> None:
     )
 
 
+def test_an_option_without_a_type(error: Callable[..., str]) -> None:
+    Path("own_untyped.py").write_text(NETWORK)
+    line = error("fit", *QUICK, "--model.network", "own_untyped.SmallCNN", "--model.network.channels", "many")
+    assert line.startswith("--model.network.channels many: ")
+    assert line.endswith(" (own_untyped.py, line 6); --model.network.help SmallCNN shows what it takes")
+    assert not list(Path().glob("lightning_logs/*/*"))
+
+
+def test_a_file_with_a_mistake(error: Callable[..., str]) -> None:
+    Path("own_broken.py").write_text("from torch import nn\nSIZE = SIDE * 3\n")
+    line = error("fit", *QUICK, "--model.network", "own_broken.Net")
+    assert line.endswith("name 'SIDE' is not defined (own_broken.py, line 2)")
+
+
 def test_a_file_that_is_not_there(error: Callable[..., str]) -> None:
     line = error("fit", *QUICK, "--model.network", "own_nowhere.SmallCNN")
     assert line == (

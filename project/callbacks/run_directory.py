@@ -1,8 +1,10 @@
 """The files of a run: its settings, its environment, its metrics."""
 
+import shutil
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 
 import yaml
@@ -72,6 +74,7 @@ class RunDirectory(Callback):
             self.path = runs.create(self.root, self.experiment, files)
             self.config_name = "config.yaml"
             self.held.callback(runs.lock(self.path).release)
+            self.held.push(partial(self._remove_unused, trainer))
             print(f"run {self.path}: {describe(trainer)}", flush=True)
             return
         print(f"continuing {self.path} after {self.first_step} steps: {describe(trainer)}", flush=True)
@@ -82,6 +85,12 @@ class RunDirectory(Callback):
         runs.write_text(self.path / f"environment{ending}", described)
         runs.write_text(self.path / f"config{ending}", self.config)
         self.config_name = f"config{ending}"
+
+    def _remove_unused(self, trainer: Trainer, kind: object, error: BaseException | None, where: object) -> None:
+        """Leave no run behind where a mistake of the user's ended the command before the first batch."""
+        begun = trainer.fit_loop.epoch_loop.batch_progress.total.ready
+        if isinstance(error, SystemExit) and error.code == 2 and not begun:
+            shutil.rmtree(self.opened, ignore_errors=True)
 
 
 def _differences(before: str, after: str) -> Iterator[str]:
