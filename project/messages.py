@@ -81,7 +81,7 @@ def _mismatch(message: str, key: str, value: str) -> str:
     kinds += [f"a whole number in place of {one}" for one in re.findall(r"invalid literal for int.*: (.+)", message)]
     plain = list(dict.fromkeys(_plain_type(kind) for kind in kinds))
     if "a number" in plain:
-        plain = [kind for kind in plain if kind not in ("a class", "a whole number")]
+        plain = [kind for kind in plain if kind not in ("a class", "a whole number", PLAIN["Tensor"])]
     if any(kind.startswith("one of") for kind in plain):  # numbers that YAML reads are among them
         plain = [kind for kind in plain if kind != "a whole number"]
     if plain == ["a whole number"] and re.fullmatch(r"\d+[eE]\+?\d{1,2}", value):
