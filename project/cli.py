@@ -28,6 +28,7 @@ from project.callbacks import (
     LostProcesses,
     Predictions,
     RunDirectory,
+    SharedCores,
     Stopwatch,
 )
 from project.callbacks.given_options import check_kinds
@@ -224,7 +225,7 @@ class ExperimentCLI(CommandLine):
         self.checkpoints: Checkpoints = self._get(self.config_init, "checkpoints")
         parts = [self.stopwatch, EpochLines(self.stopwatch), self.run_directory, GivenOptions(), FiniteLoss()]
         kept = [] if self.options.trainer.enable_checkpointing is False else [self.checkpoints]
-        return [*parts, *kept]
+        return [*parts, SharedCores(), *kept]
 
     def _prepare_subcommand_kwargs(self, subcommand: str) -> dict[str, Any]:
         """Checkpoints are read without running code from them, whatever plugin reads them."""

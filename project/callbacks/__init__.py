@@ -9,6 +9,7 @@ from project.callbacks.lost_processes import LostProcesses
 from project.callbacks.predictions import Predictions
 from project.callbacks.progress_bar import EpochBar
 from project.callbacks.run_directory import RunDirectory
+from project.callbacks.shared_cores import SharedCores
 from project.callbacks.stopwatch import Stopwatch
 
 __all__ = [
@@ -22,5 +23,6 @@ __all__ = [
     "LostProcesses",
     "Predictions",
     "RunDirectory",
+    "SharedCores",
     "Stopwatch",
 ]
