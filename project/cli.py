@@ -32,6 +32,7 @@ from project.callbacks import (
     Stopwatch,
 )
 from project.callbacks.given_options import check_kinds
+from project.carried_over import carried_over
 from project.checkpoints import read
 from project.classifier import Classifier
 from project.config_files import check_yaml, own_modules, replaced
@@ -112,9 +113,9 @@ class ExperimentCLI(CommandLine):
 
     def before_instantiate_classes(self) -> None:
         """Find the checkpoint and see that the run can be written, before anything is built."""
-        for line in replaced(self.words):
-            rank_zero_only(print)(line, flush=True)
         self.options = self.config[self.subcommand]
+        for line in (*replaced(self.words), *carried_over(self.words, self.options)):
+            rank_zero_only(print)(line, flush=True)
         self.configs = [Path(str(path)) for path in self.options.config or ()]
         self.experiment = runs.experiment_name(self.configs)
         self.root = Path(self.options.trainer.default_root_dir or ".") / runs.ROOT

@@ -12,11 +12,17 @@ from torch.optim.lr_scheduler import LambdaLR, OneCycleLR, ReduceLROnPlateau
 class OneCycle(OneCycleLR):
     """Up from a fraction of the rate and down to nearly nothing, in two half cosines (Smith, arXiv 1708.07120).
 
-    While the rate rises, momentum (or Adam's first beta) falls from 0.95 to 0.85, and back, where the optimizer has it.
+    While the rate rises, momentum, or Adam's first beta, falls from above the optimizer's own to below it; then back.
     """
 
     def __init__(
-        self, optimizer: Optimizer, total_steps: int, warmup: float = 0.3, start: float = 0.04, end: float = 4e-6
+        self,
+        optimizer: Optimizer,
+        total_steps: int,
+        warmup: float = 0.3,
+        start: float = 0.04,
+        end: float = 4e-6,
+        momentum_swing: float = 0.05,
     ) -> None:
         """Set the rates of the first step.
 
@@ -26,10 +32,16 @@ class OneCycle(OneCycleLR):
             warmup: Fraction of the run in which the rate rises; at least 0, below 1.
             start: First rate as a fraction of the peak; above 0, at most 1.
             end: Last rate as a fraction of the peak; above 0, at most `start`.
+            momentum_swing: How far momentum goes above and below the optimizer's own: 0.05 moves 0.9 from 0.95 to 0.85
+                and back; at least 0. 0 keeps it. Less where it would come more than halfway to 1, or below 0.
         """
         _check_warmup(warmup)
         if not 0 < end <= start <= 1:
             raise ValueError(f"OneCycle's start {start} and end {end} must have 0 < end <= start <= 1")
+        if momentum_swing < 0:
+            raise ValueError(f"OneCycle's momentum_swing {momentum_swing} must be at least 0")
+        momenta = [_momentum(group) for group in optimizer.param_groups]
+        swings = [min(momentum_swing, momentum, (1 - momentum) / 2) for momentum in momenta]
         peaks = [group["lr"] for group in optimizer.param_groups]
         rise = 0.0 if warmup * total_steps == 1 else warmup  # torch divides by the rise's steps less one
         super().__init__(
@@ -39,7 +51,10 @@ class OneCycle(OneCycleLR):
             pct_start=rise,
             div_factor=1 / start,
             final_div_factor=start / end,
-            cycle_momentum="betas" in optimizer.defaults or optimizer.defaults.get("momentum", 0) > 0,
+            cycle_momentum=any(swings),
+            # Rounded, since 0.9 + 0.05 is 0.9500000000000001.
+            base_momentum=[round(momentum - swing, 9) for momentum, swing in zip(momenta, swings, strict=True)],
+            max_momentum=[round(momentum + swing, 9) for momentum, swing in zip(momenta, swings, strict=True)],
         )
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
@@ -85,6 +100,11 @@ class Plateau(ReduceLROnPlateau):
                 f"Plateau's factor {factor} must be above 0 and below 1, its patience {patience} at least 0"
             )
         super().__init__(optimizer, factor=factor, patience=patience)
+
+
+def _momentum(group: dict[str, Any]) -> float:
+    """Of an optimizer's group, 0 where it has none."""
+    return float(group["betas"][0] if "betas" in group else group.get("momentum", 0))
 
 
 def _check_warmup(warmup: float) -> None:

@@ -53,6 +53,49 @@ def test_one_cycle_moves_no_momentum_that_is_not_there() -> None:
     assert rates(OneCycle(torch.optim.Adadelta(weights, lr=2.0), 10), 10) == seen
 
 
+@pytest.mark.parametrize(
+    ("given", "swing", "highest", "lowest"),
+    [
+        (0.9, {}, 0.95, 0.85),
+        (0.5, {}, 0.55, 0.45),
+        (0.98, {}, 0.99, 0.97),  # halfway to 1
+        (0.02, {}, 0.04, 0),
+        (0.0, {}, 0, 0),
+        (0.5, {"momentum_swing": 0}, 0.5, 0.5),
+        (0.5, {"momentum_swing": 0.2}, 0.7, 0.3),
+    ],
+)
+@pytest.mark.parametrize("kind", [torch.optim.SGD, torch.optim.AdamW])
+def test_one_cycle_moves_momentum_around_the_given_one(
+    kind: type[torch.optim.SGD] | type[torch.optim.AdamW],
+    given: float,
+    swing: dict[str, float],
+    highest: float,
+    lowest: float,
+) -> None:
+    weights = [torch.nn.Parameter(torch.zeros(1))]
+    option = {"momentum": given} if kind is torch.optim.SGD else {"betas": (given, 0.99)}
+    made = kind(weights, lr=2.0, **option)
+    schedule = OneCycle(made, 10, warmup=0.2, **swing)
+    seen = []
+    for _ in range(10):
+        (group,) = made.param_groups
+        seen.append(group["momentum"] if kind is torch.optim.SGD else group["betas"][0])
+        assert kind is torch.optim.SGD or group["betas"][1] == 0.99
+        made.step()
+        schedule.step()
+    middle, half = (highest + lowest) / 2, (highest - lowest) / 2
+    rise = [middle - half * math.cos(math.pi * step / 8) for step in range(9)]
+    assert seen == pytest.approx([highest, *rise])
+
+
+def test_one_cycle_moves_the_momentum_of_each_group() -> None:
+    groups = [{"params": [torch.nn.Parameter(torch.zeros(1))], "momentum": momentum} for momentum in (0.9, 0.6, 0)]
+    made = torch.optim.SGD(groups, lr=2.0)
+    OneCycle(made, 10)
+    assert [group["momentum"] for group in made.param_groups] == [0.95, 0.65, 0]
+
+
 @pytest.mark.parametrize("kind", [OneCycle, WarmupLinear])
 def test_resumed_schedule(kind: type[OneCycle] | type[WarmupLinear]) -> None:
     whole = rates(kind(optimizer(), 10), 10)
@@ -80,6 +123,7 @@ def test_one_cycle_resumed_into_a_longer_run() -> None:
         (OneCycle, {"warmup": -0.1}),
         (OneCycle, {"start": 0}),
         (OneCycle, {"end": 0.5}),
+        (OneCycle, {"momentum_swing": -0.1}),
         (WarmupLinear, {"warmup": 1}),
     ],
 )
