@@ -72,7 +72,7 @@ def check_values(options: Namespace, words: Sequence[str]) -> None:
 
 def _findings(options: Namespace) -> Iterator[tuple[str, Any, str]]:
     """Option, value, and what to do about it."""
-    for name, value in _leaves(options):
+    for name, value in leaves(options):
         if problem := _problem(name, value):
             yield name, value, problem
     for name, spec in class_settings(options):
@@ -130,17 +130,17 @@ def _problems(spec: Namespace) -> Iterator[tuple[str, str]]:
                 yield argument, f"{name} needs a value; give one, or leave it out for {parser.get_default(argument)}"
 
 
-def _leaves(value: Any, name: str = "") -> Iterator[tuple[str, Any]]:
+def leaves(value: Any, name: str = "") -> Iterator[tuple[str, Any]]:
     """Every plain value in the options with the name of its option on the command line."""
     if isinstance(value, Namespace):
         for key, inner in vars(value).items():
             if key == "dict_kwargs":  # what a class takes by ** and the parser does not know
                 for further, one in inner.items():
-                    yield from _leaves(one, f"{name}.{further}")
+                    yield from leaves(one, f"{name}.{further}")
             else:
-                yield from _leaves(inner, name if key == "init_args" else f"{name}.{key}".lstrip("."))
+                yield from leaves(inner, name if key == "init_args" else f"{name}.{key}".lstrip("."))
     elif isinstance(value, dict | list | tuple | set):
         for inner in value.values() if isinstance(value, dict) else value:
-            yield from _leaves(inner, name)
+            yield from leaves(inner, name)
     else:
         yield name, value
