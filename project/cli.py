@@ -12,7 +12,7 @@ from typing import Any
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.fabric.utilities.rank_zero import rank_zero_only
 from lightning.pytorch import Callback, Trainer
-from lightning.pytorch.callbacks import ProgressBar, WeightAveraging
+from lightning.pytorch.callbacks import Checkpoint, ProgressBar, WeightAveraging
 from lightning.pytorch.loggers.logger import DummyLogger
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 
@@ -188,6 +188,11 @@ class ExperimentCLI(CommandLine):
         default_loggers = given["logger"] in (None, True)
         logger = DummyLogger() if default_loggers else given["logger"]  # some callbacks look for one before the run's
         asked = [given["callbacks"]] if isinstance(given["callbacks"], Callback) else given["callbacks"] or []
+        if self.subcommand != "fit":
+            options["enable_checkpointing"] = False
+            asked = [
+                one for one in asked if not isinstance(one, Checkpoint | WeightAveraging)
+            ]  # they are of a fit alone
         callbacks = [*asked, *self._own_callbacks(default_loggers)]
         if given["enable_progress_bar"] is None and not any(isinstance(one, ProgressBar) for one in asked):
             options["enable_progress_bar"] = sys.stdout.isatty()

@@ -46,6 +46,10 @@ class Parser(LightningArgumentParser):
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options, allow_abbrev=False)
 
+    def instantiate_classes(self, cfg: Any, **options: Any) -> Any:
+        """What Lightning calls, by the method that took its place in jsonargparse."""
+        return self.instantiate(cfg, **options)
+
     def format_help(self, *args: Any) -> str:
         """Without the hundreds of classes that torch knows as modules."""
         return re.sub(r",\s+known\s+subclasses:[^()]{1500,}\)", ")", super().format_help(*args))
@@ -102,8 +106,9 @@ class CommandLine(LightningCLI):
         parser.link_arguments("data.num_classes", "model.network.init_args.num_classes", apply_on="instantiate")
         parser.link_arguments("data.image_shape", "model.network.init_args.image_shape", apply_on="instantiate")
 
-    def parse_arguments(self, *args: Any) -> None:
-        super().parse_arguments(*args)
+    def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
+        """Not by Lightning's own, which warns where the program that calls main([...]) was started with other words."""
+        self.config = parser.parse_args(args)
         options = self.config[self.config.subcommand]
         parser = self._parser(self.config.subcommand)
         try:

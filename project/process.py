@@ -21,12 +21,12 @@ def quieten() -> None:
     for name in ("lightning.pytorch", "lightning.fabric"):
         logging.getLogger(name).setLevel(logging.WARNING)
     for message in (
-        "LightningCLI's args parameter",  # a program that calls main([...]) has arguments of its own
         "Be aware that when using `ckpt_path`, callbacks used",  # a checkpoint serves test and predict without them
         "Couldn't infer the batch indices",  # Predictions knows them
         "You're resuming from a checkpoint that ended before the epoch ended",  # TrainingBatches goes on exactly
         "Total length of `EvaluationBatches` across ranks is zero",  # val_size 0 asks for no validation
-        r"The number of training batches .* is smaller than the logging interval",  # each epoch is logged as well
+        "The `srun` command is available on your system but is not used",  # nor need be
+        r"This process .* is multi-threaded, use of fork\(\)",  # image workers do nothing that a lock could stop
         "This DataLoader will create",  # the number of workers is the user's
         r"Found \d+ module\(s\) in eval mode at the start of training",  # Finetuning has frozen them
         "Checkpoint directory .* exists and is not empty",  # a ModelCheckpoint's that was asked for, in a resumed run

@@ -64,6 +64,8 @@ def in_workers(
         workers: Processes; 0 for none but this one.
         together: Makes one thing of a group's items, in the worker.
     """
+    # Forked from this process, also where Python would take a server's: a signal to stop ends that at once, and with it
+    # the step that the run is to finish.
     own = torch.Generator()  # else the loader would draw from torch's, which belongs to dropout and the like
     return iter(
         DataLoader(
@@ -73,6 +75,7 @@ def in_workers(
             collate_fn=together,
             worker_init_fn=_follow_parent,
             generator=own,
+            multiprocessing_context="fork" if workers and sys.platform == "linux" else None,
         )
     )
 
