@@ -9,7 +9,7 @@ from typing import Any
 import yaml
 from jsonargparse import Namespace
 
-from project.config_files import given_options
+from project.config_files import as_given, given_options
 
 PARTS = ("model.network", "model.loss", "model.optimizer", "model.lr_scheduler", "data")
 
@@ -32,7 +32,8 @@ def carried_over(words: Sequence[str], options: Namespace) -> Iterator[str]:
         for name, owner in _owners(words, part).items():
             value = spec.init_args.get(name)
             if owner not in ("", kind.__name__) and name in defaults and value not in (None, defaults[name]):
-                yield f"--{part}.{name} {value}: given to {owner}, stays for {kind.__name__}"
+                shown = as_given(words, f"{part}.{name}", value)
+                yield f"--{part}.{name} {shown}: given to {owner}, stays for {kind.__name__}"
 
 
 def _owners(words: Sequence[str], part: str) -> dict[str, str]:

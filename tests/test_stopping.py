@@ -170,8 +170,23 @@ def test_a_loss_that_is_not_finite(digits: Callable[..., list[str]], capsys: pyt
     line = capsys.readouterr().err
     last = read(WHOLE / "checkpoints/last.ckpt")
     assert all(value.isfinite().all() for value in last["state_dict"].values())
-    assert f"train/loss is nan at step {last['global_step']}, at a learning rate of 1e+18" in line
+    assert f"train/loss is nan at step {last['global_step']}, at a learning rate of 1e+18; the last good" in line
+    assert line.endswith("checkpoint stays: resume from it with a lower --model.optimizer.lr\n")
     assert "Traceback" not in line
+
+
+@pytest.mark.parametrize(
+    ("options", "advice"),
+    [
+        (["--trainer.precision", "16-true"], "--trainer.precision bf16-mixed (float16 ends at 65504) or a lower "),
+        (["--model.optimizer.lr", "1e18", "--model.optimizer.weight_decay", "0"], "a lower "),
+    ],
+)
+def test_a_loss_that_is_not_finite_before_the_first_checkpoint(
+    digits: Callable[..., list[str]], error: Callable[..., str], options: list[str], advice: str
+) -> None:
+    line = error("fit", *digits(), *options)
+    assert line.endswith(f"there is no checkpoint yet: start again with {advice}--model.optimizer.lr")
 
 
 def test_weights_that_are_not_finite_are_not_saved(
@@ -185,5 +200,6 @@ def test_weights_that_are_not_finite_are_not_saved(
     with pytest.raises(SystemExit) as stopped:
         main(["fit", *digits(epochs=3), "--checkpoints.every_n_steps", "1"])
     assert stopped.value.code == 2
-    assert "network.1.weight is not finite after step 45" in capsys.readouterr().err
+    said = "network.1.weight is not finite after step 45; the last good checkpoint stays: resume"
+    assert said in capsys.readouterr().err
     assert read(WHOLE / "checkpoints/last.ckpt")["global_step"] == 45

@@ -11,7 +11,7 @@ from lightning.pytorch.callbacks import Checkpoint
 from torch import Tensor
 
 from project.agreement import gathered
-from project.callbacks.finite_loss import FiniteLoss
+from project.callbacks.finite_loss import FiniteLoss, remedy
 from project.checkpoints import synchronise_folder
 from project.errors import NotFiniteError, UserError
 from project.interruption import Interrupted, Signals
@@ -145,10 +145,7 @@ def _check_losses_and_weights(trainer: Trainer) -> None:
     weights = trainer.lightning_module.state_dict().items()
     bad = next((name for name, value in weights if value.is_floating_point() and not value.isfinite().all()), None)
     for name in filter(None, gathered(trainer, bad)):  # the statistics of a batch normalisation are each process's own
-        raise NotFiniteError(
-            f"{name} is not finite after step {trainer.global_step - 1}; the last good checkpoint stays: resume "
-            "from it with a lower --model.optimizer.lr"
-        )
+        raise NotFiniteError(f"{name} is not finite after step {trainer.global_step - 1}; {remedy(trainer)}")
 
 
 def _synchronise_logs(run: Path) -> None:

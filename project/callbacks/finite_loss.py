@@ -1,6 +1,7 @@
 """A loss that is not finite ends a run."""
 
 from math import isfinite
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -49,8 +50,16 @@ class FiniteLoss(BoundaryCallback):
         every = [one for one in gathered(trainer, first) if one is not None]
         if every:
             step, name, rate, value = min(every)
-            raise NotFiniteError(
-                f"{name} is {value} at step {step}, at a learning rate of {rate:.3g}; the last good checkpoint stays: "
-                "resume from it with a lower --model.optimizer.lr"
-            )
+            said = f"{name} is {value} at step {step}, at a learning rate of {rate:.3g}"
+            raise NotFiniteError(f"{said}; {remedy(trainer)}")
         self._pending.clear()
+
+
+def remedy(trainer: Trainer) -> str:
+    """What helps where a loss or a weight is not finite."""
+    folders = [getattr(one, "dirpath", None) for one in trainer.checkpoint_callbacks]
+    saved = any(path for folder in folders if folder for path in Path(folder).glob("*.ckpt"))
+    again = "the last good checkpoint stays: resume from it" if saved else "there is no checkpoint yet: start again"
+    float16 = str(trainer.precision).startswith("16-")
+    wider = "--trainer.precision bf16-mixed (float16 ends at 65504) or " if float16 else ""
+    return f"{again} with {wider}a lower --model.optimizer.lr"
