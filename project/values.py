@@ -31,8 +31,10 @@ class Range(NamedTuple):
         return self.low <= value <= self.high and not (self.above and value == self.low)
 
     def __str__(self) -> str:
+        if self.above:
+            return f"above {self.low}" + (f", at most {self.high}" if math.isfinite(self.high) else "")
         if math.isinf(self.high):
-            return f"{'above' if self.above else 'of at least'} {self.low}"
+            return f"of at least {self.low}"
         return f"of at most {self.high}" if math.isinf(self.low) else f"from {self.low} to {self.high}"
 
 
@@ -53,6 +55,10 @@ RANGES = {
     "model.loss.label_smoothing": Range(0, 1),
     "model.optimizer.lr": Range(0, above=True),
     "model.optimizer.weight_decay": Range(0),
+    "model.optimizer.momentum": Range(0, 1),
+    "model.optimizer.dampening": Range(0, 1),
+    "model.optimizer.eps": Range(0, 1, above=True),  # at 0 a gradient of 0 gives 0 / 0
+    "trainer.callbacks.patience": Range(0),
 }
 
 
@@ -78,6 +84,9 @@ def _findings(options: Namespace) -> Iterator[tuple[str, Any, str]]:
     for name, spec in class_settings(options):
         for argument, problem in _problems(spec):
             yield f"{name}.{argument}", spec.init_args[argument], problem
+    limits = options.trainer
+    if limits.max_epochs is None and limits.max_steps == -1 and limits.max_time is None:
+        yield "trainer.max_epochs", None, "a run needs a length; give it, or --trainer.max_steps"
     optimizer = options.model.optimizer
     arguments = optimizer.get("init_args", {}) if isinstance(optimizer, Namespace) else {}
     rate, decay = (arguments.get(name) for name in ("lr", "weight_decay"))

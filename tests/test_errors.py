@@ -99,8 +99,8 @@ CASES = [
         "--model.lr_scheduler Plateau: watches the validation loss, and nothing is validated; give --data.val_size",
     ),
     (
-        ["--model.optimizer.eps", "-1"],
-        "--model.optimizer.eps -1: Invalid epsilon value: -1.0; --model.optimizer.help Adam",
+        ["--model.optimizer.betas", "[1, 0.9]"],
+        "--model.optimizer.betas [1, 0.9]: Invalid beta parameter at index 0: 1.0; --model.optimizer.help AdamW shows",
     ),
     (
         ["--model.network.hidden", "[0]"],

@@ -68,7 +68,7 @@ def options(run: list[str]) -> list[str]:
 def problem(option: str, code: int, errors: str) -> str:
     """Empty where a start ended as it should."""
     lines = errors.strip().splitlines()
-    if code == 0 and "Traceback" not in errors:
+    if code in (0, -signal.SIGALRM) and "Traceback" not in errors:
         return ""
     if code == 2 and len(lines) == 1 and lines[0].startswith("error: ") and option in lines[0]:
         return ""

@@ -14,6 +14,7 @@ CASES = [
     (["--model.optimizer.lr", "1e400"], "--model.optimizer.lr 1e400: give a finite number"),
     (["--model.optimizer.lr", "0"], "--model.optimizer.lr 0: give a number above 0"),
     (["--model.optimizer.betas", "[0.9, -.inf]"], "--model.optimizer.betas [0.9, -.inf]: give a finite number"),
+    (["--trainer.max_epochs", "null"], "--trainer.max_epochs null: a run needs a length; give it, or --trainer.max_st"),
     (["--data.curriculum", "{16: .nan}"], "--data.curriculum {16: .nan}: give a finite number"),
     (["--model.optimizer.weight_decay", "1e9"], "--model.optimizer.weight_decay 1e9: at --model.optimizer.lr 0.002 a"),
     (["--trainer.max_epochs", "12345678901234567890"], "--trainer.max_epochs 12345678901234567890: give at most 92233"),
@@ -51,19 +52,26 @@ def test_value(error: Callable[..., str], options: list[str], expected: str) -> 
     assert not list(Path().glob("lightning_logs/*/*"))
 
 
+OF_OTHER_CLASSES = {
+    "model.optimizer.momentum": ["--model.optimizer=SGD"],
+    "model.optimizer.dampening": ["--model.optimizer=SGD"],
+    "trainer.callbacks.patience": ["--trainer.callbacks=EarlyStopping", "--trainer.callbacks.monitor=val/loss"],
+}
+
+
 @pytest.mark.parametrize("name", RANGES)
 def test_ends_of_a_range(error: Callable[..., str], name: str) -> None:
     """What lies just outside is refused; what lies just inside is not."""
     low, high, above = RANGES[name]
-    limit, outside, inside = (low, low - (not above), low + above) if low >= -1 else (high, high + 1, high)
-    whole = [int(value) for value in (limit, outside, inside)]
-    assert f"--{name} {whole[1]}: give a number {RANGES[name]}" == error("fit", *QUICK, f"--{name}={whole[1]}")
-    assert whole[2] in RANGES[name]
+    outside, inside = (low - (not above), low + above) if low >= -1 else (high + 1, high)
+    line = error("fit", *QUICK, *OF_OTHER_CLASSES.get(name, []), f"--{name}={outside:.0f}")
+    assert line == f"--{name} {outside:.0f}: give a number {RANGES[name]}"
+    assert inside in RANGES[name]
 
 
 def test_words_of_a_range() -> None:
     assert [str(Range(1)), str(Range(0, above=True)), str(Range(0, 1))] == ["of at least 1", "above 0", "from 0 to 1"]
-    assert str(Range(high=2)) == "of at most 2"
+    assert [str(Range(high=2)), str(Range(0, 1, above=True))] == ["of at most 2", "above 0, at most 1"]
 
 
 TWICE = """trainer:
