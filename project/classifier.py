@@ -17,6 +17,7 @@ from torchmetrics.classification import MulticlassAccuracy
 from project.agreement import gathered
 from project.data.batches import Batch
 from project.errors import UserError
+from project.run_length import Position, saved_position, total_steps
 from project.test_time_augmentation import Views, views_logits
 
 INITIAL_IMAGES = 1000  # their 961,000 patches fix the 78 numbers of a covariance well; 5,000 take a second longer
@@ -67,6 +68,7 @@ class Classifier(LightningModule):
             compute_groups=False,
         )
         self._epoch_is_logged = False
+        self._done: Position | None = None  # before a resumed run's first step
         self.train_metrics = metrics.clone("train/")
         self.val_metrics = metrics.clone("val/")
         self.test_metrics = metrics.clone("test/")
@@ -115,6 +117,7 @@ class Classifier(LightningModule):
         checkpoint["train_metrics"] = gathered(self.trainer, counted)
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        self._done = saved_position(checkpoint) if "loops" in checkpoint else None
         counted = checkpoint.get("train_metrics", ())
         if self.trainer.global_rank < len(counted):
             for name, states in counted[self.trainer.global_rank].items():
@@ -142,7 +145,7 @@ class Classifier(LightningModule):
         optimizer = self.make_optimizer()
         if self.lr_scheduler is None:
             return optimizer
-        scheduler = self.lr_scheduler(optimizer, int(self.trainer.estimated_stepping_batches))
+        scheduler = self.lr_scheduler(optimizer, total_steps(self.trainer, self._done))
         when: dict[str, Any] = {"interval": "step"}
         if isinstance(scheduler, ReduceLROnPlateau):
             when = {"interval": "epoch", "monitor": "val/loss", "strict": False}

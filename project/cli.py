@@ -27,6 +27,7 @@ from project.callbacks import (
     GivenOptions,
     LostProcesses,
     Predictions,
+    ResumedLength,
     RunDirectory,
     SharedCores,
     Stopwatch,
@@ -45,6 +46,7 @@ from project.own_parts import describe_failure
 from project.parser import CommandLine, Parser, fail
 from project.preflight import check_fit
 from project.pretrained import load_weights
+from project.run_length import saved_position
 from project.trainer import ExperimentTrainer
 from project.trial import try_parts
 
@@ -230,6 +232,8 @@ class ExperimentCLI(CommandLine):
             self.run_directory.resume(self.resumed, self.checkpoint["global_step"] if self.checkpoint else 0)
         self.checkpoints: Checkpoints = self._get(self.config_init, "checkpoints")
         parts = [self.stopwatch, EpochLines(self.stopwatch), self.run_directory, GivenOptions(), FiniteLoss()]
+        if self.checkpoint is not None:
+            parts = [ResumedLength(self.options.ckpt_path, saved_position(self.checkpoint)), *parts]
         kept = [] if self.options.trainer.enable_checkpointing is False else [self.checkpoints]
         return [*parts, SharedCores(), *kept]
 

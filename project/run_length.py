@@ -33,6 +33,12 @@ def saved_position(checkpoint: Mapping[str, Any]) -> Position:
     return Position(epochs["processed"], batch, checkpoint["global_step"], batches["total"]["processed"])
 
 
+def total_steps(trainer: Trainer, done: Position | None = None) -> int:
+    """Optimizer steps of the whole run, of which a resumed one has some done, as its options were then."""
+    whole = trainer.estimated_stepping_batches  # asks for the batches, where nobody has yet
+    return int(whole if done is None else done.steps + steps_left(trainer, done))
+
+
 def steps_of_an_epoch(trainer: Trainer) -> int:
     """What is left over at its end is a step of fewer batches."""
     return math.ceil(trainer.num_training_batches / trainer.accumulate_grad_batches)

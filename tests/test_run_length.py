@@ -1,6 +1,8 @@
 """How long a run is: what a curriculum and a schedule make of it, and a resumed run that would be too short."""
 
+import csv
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 import torch
@@ -87,3 +89,62 @@ def test_a_resumed_curriculum(small: Callable[..., list[str]], sides: Callable[.
     assert sides(words, stop=11) == [16] * 11
     assert sides([*resumed, "--trainer.max_epochs", "3", "--trainer.limit_train_batches", "5"]) == [16] * 5 + [32]
     assert sides(resumed) == [16, 32]
+
+
+LAST = "lightning_logs/mlp/version_0/checkpoints/last.ckpt"
+SHORTER = {
+    "batches": (["limit_train_batches", "3"], 6, 13),
+    "one batch": (["limit_train_batches", "1"], 2, 39),
+    "a fraction of the batches": (["limit_train_batches", "0.1"], 6, 13),
+    "accumulation": (["accumulate_grad_batches", "20"], 4, 20),
+}
+
+
+@pytest.fixture
+def an_epoch(digits: Callable[..., list[str]]) -> list[str]:
+    """The words that resume a run of 39 steps."""
+    main(["fit", *digits()])
+    return ["fit", *digits(epochs=2), "--ckpt_path", "last"]
+
+
+def test_shorter_than_it_is(an_epoch: list[str], error: Callable[..., str]) -> None:
+    for (option, value), steps, epochs in SHORTER.values():
+        line = error(*an_epoch, f"--trainer.{option}", value)
+        assert line.startswith("--trainer.max_epochs 2, ")
+        assert f"--trainer.{option} {value}, " in line
+        assert line.endswith(
+            f"--data.batch_size 32: a run of {steps} steps, and {LAST} is at 39; give --trainer.max_epochs {epochs} or "
+            "more, or what it was begun with"
+        )
+    line = error(*an_epoch, "--data.batch_size", "1000")
+    assert line.startswith("--trainer.max_epochs 2, --data.batch_size 1000: a run of 2 steps, and ")
+    assert len(list(Path("lightning_logs/mlp/version_0").glob("config*.yaml"))) == 1
+    assert len(list(Path("lightning_logs/mlp").iterdir())) == 1
+
+
+def test_an_epoch_shorter_than_it_is(
+    digits: Callable[..., list[str]], sides: Callable[..., list[int]], error: Callable[..., str]
+) -> None:
+    words = digits(epochs=9)
+    sides([*words, "--checkpoints.every_n_steps", "10"], stop=25)
+    resumed = [*words, "--ckpt_path", "last", "--trainer.limit_train_batches"]
+    assert error("fit", *resumed, "20") == (
+        "--trainer.max_epochs 9, --trainer.limit_train_batches 20, --data.batch_size 32: a run of 20 batches an epoch, "
+        f"and {LAST} is after batch 20 of one; give more, or what it was begun with"
+    )
+    assert len(sides([*resumed, "21"])) == 1 + 8 * 21
+
+
+def test_a_resumed_runs_schedule_ends_with_it(an_epoch: list[str]) -> None:
+    """39 steps and 20; torch's schedule refuses a step more than it was made for."""
+    main([*an_epoch, "--trainer.log_every_n_steps", "1", "--trainer.limit_train_batches", "20"])
+    with Path("lightning_logs/mlp/version_0/metrics.csv").open() as file:
+        rates = [float(row["lr"]) for row in csv.DictReader(file) if row["lr"]]
+    optimizer = torch.optim.AdamW([torch.zeros(1)], lr=0.002)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 0.002, total_steps=59, pct_start=0.2)
+    expected = []
+    for _ in range(59):
+        expected.append(schedule.get_last_lr()[0])
+        optimizer.step()
+        schedule.step()
+    assert rates[-19:] == pytest.approx(expected[-19:])  # the first step has the rate that the last run had ended with

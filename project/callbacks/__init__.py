@@ -8,6 +8,7 @@ from project.callbacks.given_options import GivenOptions
 from project.callbacks.lost_processes import LostProcesses
 from project.callbacks.predictions import Predictions
 from project.callbacks.progress_bar import EpochBar
+from project.callbacks.resumed_length import ResumedLength
 from project.callbacks.run_directory import RunDirectory
 from project.callbacks.shared_cores import SharedCores
 from project.callbacks.stopwatch import Stopwatch
@@ -22,6 +23,7 @@ __all__ = [
     "GivenOptions",
     "LostProcesses",
     "Predictions",
+    "ResumedLength",
     "RunDirectory",
     "SharedCores",
     "Stopwatch",
