@@ -4,6 +4,7 @@ import hashlib
 import io
 import os
 import zipfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,9 @@ from lightning.fabric.plugins import CheckpointIO
 
 from project.errors import UserError
 
+# What this project needs of a checkpoint: for any use, and to train on from it.
+KEYS = {"state_dict": dict, "epoch": int, "global_step": int, "loops": dict}
+TRAINING_KEYS = {"optimizer_states": list, "lr_schedulers": list}
 LENGTH = 2  # bytes at the end of a zip file that tell the length of its comment, which follows
 
 
@@ -54,19 +58,27 @@ def write(checkpoint: dict[str, Any], path: Path) -> None:
 
 
 def read(path: Path, map_location: Any = "cpu") -> dict[str, Any]:
-    """What is in the file. Raises UserError if there is none or it is not whole."""
+    """What is in the file. Raises UserError if there is none, it is not whole, or of another project."""
     if not path.is_file():
         raise UserError(f"--ckpt_path {path}: there is no such file; give best, last or a file that exists")
     try:
         check_digest(path)
         checkpoint = torch.load(path, map_location, weights_only=True)
-        checkpoint["state_dict"], checkpoint["global_step"]
     # torch.load has no exception of its own: what it raises depends on where a file is broken.
     except Exception as error:
         reason = str(error).split("\n")[0][:120]
         raise UserError(f"--ckpt_path {path}: not a whole checkpoint ({reason}); give another, such as best") from None
-    assert isinstance(checkpoint, dict)
-    return checkpoint
+    whole: dict[str, Any] = checkpoint if isinstance(checkpoint, dict) else {}
+    check_keys(path, whole, KEYS)
+    return whole
+
+
+def check_keys(path: Path, checkpoint: Mapping[str, Any], needed: Mapping[str, type]) -> None:
+    """Raises UserError where the checkpoint of `path` lacks one of the needed keys, or has another kind of value."""
+    for key, kind in needed.items():
+        if not isinstance(checkpoint.get(key), kind):
+            use = "as each of this project has" if needed is KEYS else "without which no training goes on"
+            raise UserError(f"--ckpt_path {path}: it has no {key}, {use}; give best, last or another file")
 
 
 def synchronise(file: Any) -> None:

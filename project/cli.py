@@ -34,7 +34,7 @@ from project.callbacks import (
 )
 from project.callbacks.given_options import check_kinds
 from project.carried_over import carried_over
-from project.checkpoints import read
+from project.checkpoints import TRAINING_KEYS, check_keys, read
 from project.classifier import Classifier
 from project.config_files import check_yaml, own_modules, replaced
 from project.data import ImageDataModule
@@ -136,6 +136,7 @@ class ExperimentCLI(CommandLine):
             self._check_limits(self.checkpoint)
 
     def _check_limits(self, checkpoint: dict[str, Any]) -> None:
+        check_keys(Path(self.options.ckpt_path), checkpoint, TRAINING_KEYS)
         for limit, done in (("max_epochs", checkpoint["epoch"]), ("max_steps", checkpoint["global_step"])):
             asked = self.options.trainer[limit] or 0
             if 0 < asked < done:

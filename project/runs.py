@@ -139,7 +139,7 @@ def finished(run: Path, max_epochs: int, max_steps: int) -> str:
 def check_fits(path: Path, checkpoint: dict[str, Any], own: dict[str, torch.Tensor], data: ImageDataModule) -> None:
     """Raises UserError where the checkpoint of `path` is not of a network with weights `own` on such `data`."""
     saved, kind = checkpoint["state_dict"], type(data).__qualname__
-    if kind not in checkpoint:
+    if "class_names" not in checkpoint.get(kind, ()):
         difference = f"it is not of {kind}"
     elif lacking := [name for name in own if name not in saved]:
         difference = f"it has no {lacking[0]}"

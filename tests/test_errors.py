@@ -252,8 +252,29 @@ def test_broken_checkpoints(error: Callable[..., str]) -> None:
     for broken in (whole[: len(whole) // 2], b"", b"not a checkpoint"):
         Path("broken.ckpt").write_bytes(broken)
         assert "--ckpt_path broken.ckpt: not a whole checkpoint" in error("test", *QUICK, "--ckpt_path", "broken.ckpt")
-    torch.save({"weights": 1}, "other.ckpt")
-    assert "not a whole checkpoint" in error("fit", *QUICK, "--ckpt_path", "other.ckpt")
+    for other in ({"weights": 1}, torch.zeros(1)):
+        torch.save(other, "other.ckpt")
+        assert "--ckpt_path other.ckpt: it has no state_dict, as" in error("fit", *QUICK, "--ckpt_path", "other.ckpt")
+
+
+def test_checkpoints_of_another_project(error: Callable[..., str]) -> None:
+    main(["fit", *QUICK])
+    whole = torch.load("lightning_logs/mlp/version_0/checkpoints/last.ckpt", weights_only=True)
+
+    def line(command: str, **changed: object) -> str:
+        changed = whole | changed
+        torch.save({key: value for key, value in changed.items() if value is not None}, "other.ckpt")
+        return error(command, *QUICK, "--trainer.max_epochs", "2", "--ckpt_path", "other.ckpt")
+
+    for key in ("state_dict", "epoch", "global_step", "loops"):
+        for command in ("fit", "test", "predict"):
+            expected = f"--ckpt_path other.ckpt: it has no {key}, as each of this project has; give best, last or"
+            assert expected in line(command, **{key: None})
+    for key in ("optimizer_states", "lr_schedulers"):
+        expected = f"--ckpt_path other.ckpt: it has no {key}, without which no training goes on; give best, last or"
+        assert expected in line("fit", **{key: None})
+    assert "(it is not of Digits)" in line("test", Digits={"format": 2})
+    assert len(list(Path("lightning_logs/mlp").iterdir())) == 1
 
 
 def test_checkpoint_of_another_network(error: Callable[..., str]) -> None:
