@@ -70,7 +70,7 @@ def main(args: Sequence[str] | None = None) -> None:
         except BrokenPipeError:  # who read the output is gone; Python would write to it once more when it ends
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             sys.exit(128 + signal.SIGPIPE)
-        except (ValueError, OSError, SyntaxError, MisconfigurationException) as error:
+        except (ValueError, OSError, RuntimeError, SyntaxError, MisconfigurationException) as error:
             if not (line := told(error)):
                 raise
             fail(line)
@@ -175,7 +175,8 @@ class ExperimentCLI(CommandLine):
         training = self.subcommand == "fit"
         made = try_parts(self.trainer, self.model, self.datamodule, self.options.model, training)
         if training:
-            check_fit(self.trainer, self.model, made[1], self.datamodule.val_size)
+            synchronised = self.options.trainer.sync_batchnorm
+            check_fit(self.trainer, self.model, made[1], self.datamodule.val_size, synchronised)
             check_kinds(self.checkpoint or {}, *made)
         if self.checkpoint is not None:
             path = Path(self.options.ckpt_path)

@@ -181,6 +181,8 @@ def told(error: BaseException) -> str:
         return f"{error.filename or 'a file of the run'}: {error.strerror}; mend that, then resume"
     if isinstance(error, SyntaxError):  # in a module of the user's own
         return f"{error.filename}, line {error.lineno}: {error.msg}"
+    if match := re.match(r"(\S+) does not have a deterministic implementation", str(error)):
+        return f"--trainer.deterministic true: torch has no deterministic {match[1]} here; give warn in place of true"
     # Of what Lightning raises itself, its message tells more than where that was.
     raised_in = traceback.extract_tb(error.__traceback__)[-1].filename
     if Path(lightning.__file__).parent not in Path(raised_in).parents:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from difflib import get_close_matches
 
 from lightning.pytorch import Callback, Trainer
+from lightning.pytorch.accelerators import CPUAccelerator
 from lightning.pytorch.callbacks import BackboneFinetuning, BatchSizeFinder, LearningRateFinder
 from torch.optim.lr_scheduler import LRScheduler
 
@@ -19,9 +20,15 @@ INSTEAD = {
 }
 
 
-def check_fit(trainer: Trainer, model: Classifier, schedule: LRScheduler | None, val_size: int | None) -> None:
-    """Raises UserError for a run without a length, or where something watches what is not measured."""
+def check_fit(
+    trainer: Trainer, model: Classifier, schedule: LRScheduler | None, val_size: int | None, sync_batchnorm: bool
+) -> None:
+    """Raises UserError for a run that cannot begin, or where something watches what is not measured."""
     _check_length(trainer)
+    if sync_batchnorm and isinstance(trainer.accelerator, CPUAccelerator):
+        raise UserError(
+            "--trainer.sync_batchnorm true: torch synchronises batch normalisation on GPUs only; leave it out"
+        )
     validated = val_size != 0 and trainer.limit_val_batches != 0
     if isinstance(schedule, Plateau) and not validated:
         raise UserError(

@@ -128,6 +128,10 @@ CASES = [
     (["--trainer.limit_train_batches", "0"], "--trainer.limit_train_batches 0: nothing would be trained; give at leas"),
     (["--trainer.accumulate_grad_batches", "0"], "--trainer.accumulate_grad_batches 0: give a number of at least 1"),
     (["--trainer.max_epochs", "-1"], "--trainer.max_epochs -1: a run needs a length; give that or --trainer.max_steps"),
+    (
+        ["--trainer.sync_batchnorm", "true", "--trainer.accelerator", "cpu", "--trainer.devices", "2"],
+        "--trainer.sync_batchnorm true: torch synchronises batch normalisation on GPUs only; leave it out",
+    ),
     (["--trainer.callbacks", "BatchSizeFinder"], "BatchSizeFinder: give --data.batch_size"),
 ]
 

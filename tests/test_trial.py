@@ -113,6 +113,13 @@ class Late(Ten):
             raise KeyError('sixth')
         return super().forward(images)
 
+class Undetermined(Late):
+    def forward(self, images):
+        self.steps += self.training
+        if self.steps > 5:
+            torch.zeros(1).put_(torch.tensor([0]), torch.ones(1))
+        return Ten.forward(self, images)
+
 class Inside(nn.Module):
     def forward(self, logits, step):
         return torch.zeros(3) @ torch.zeros(4) if step > 5 else logits
@@ -282,6 +289,12 @@ def test_a_part_of_ones_own_that_fails_later(
     failed = error("fit", *network, *mine, *options)
     assert expected in failed
     assert failed.endswith(line(raised))
+
+
+def test_what_torch_cannot_do_deterministically(error: Callable[..., str], mine: list[str]) -> None:
+    failed = error("fit", "--model.network", "mine.Undetermined", *mine, "--trainer.deterministic", "true")
+    assert failed == "--trainer.deterministic true: torch has no deterministic put_ here; give warn in place of true"
+    torch.use_deterministic_algorithms(False)
 
 
 def test_an_error_of_our_own_keeps_its_traceback(mine: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
