@@ -50,15 +50,13 @@ def explain(message: str, options: Iterable[str], words: Sequence[str]) -> str:
     if "before subcommand" in message or 'expected "subcommand"' in message:
         return COMMAND_FIRST
     if match := re.search(r"invalid choice: '(.+?)' \(choose from (.+)\)", message):
-        commands = re.findall(r"\w+", match[2])
-        return f"{match[1]}: no such command; {_did_you_mean(nearest(match[1], commands)) or 'give one of those'}"
+        near = _did_you_mean(nearest(match[1], re.findall(r"\w+", match[2])))
+        return f"{match[1]}: no such command; {near or COMMAND_FIRST}"
     if match := re.search(r"[Oo]ption '(.+?)'|unrecognized arguments: --([\w.]+)", message):
         return _unknown_option(message, key, match[1] or match[2], options)
     if match := re.search(r"failed: (--.+)", message):  # of a link between options
         return match[1]
-    if match := re.search(
-        r"(?:class_path '(.+)':\s+)?the following arguments are required: (?:fit\.|\w+\.(?=\w+\.))?(.+)", message
-    ):
+    if match := re.search(r"(?:class_path '(.+)':\s+)?the following arguments are required: (.+)", message):
         return _missing(key, match[1], match[2])
     got = re.search(r"(?:Got|Given) value: (.+?)(?:\. Got value: .+)?$", message, re.MULTILINE)
     value = as_given(words, key, got[1] if got else "")
@@ -67,6 +65,7 @@ def explain(message: str, options: Iterable[str], words: Sequence[str]) -> str:
 
 def _missing(key: str, class_path: str | None, names: str) -> str:
     if class_path is None:
+        names = re.sub(r"\b(fit|validate|test|predict)\.", "", names)
         return f"--{names} is missing; give it, or a file such as --config configs/convnet.yaml"
     kind = class_path.rpartition(".")[2]
     needed = " and ".join(f"--{key}.{name.strip()}" for name in names.split(","))
@@ -98,19 +97,21 @@ def _no_class(message: str, key: str, value: str) -> str:
         return _unknown_class(key, match[2], dir(module), f"{_named(module)} has ")
     if match := re.search(r"class_path '(.+?)':\s+No module named '(.+?)'", message):
         return _unknown_module(key, *match.groups())
-    if match := re.fullmatch(r"(?:\./)?(.+)\.py(?:::?(\w+))?", value):
-        path = f"{match[1].replace('/', '.').lstrip('.')}.{match[2] or 'ClassName'}"
-        return f"--{key} {value}: give module and class with a dot between them, as in {path}"
     if match := re.search(r"Import path (\S+) does not correspond to a subclass of (\w+)", message):
         return f"--{key} {match[1]}: no class of the kind {match[2]}; {_choice(key)}"
     if match := re.search(r"Multiple subclasses with name (\w+)\. (.+)", message):
         return f"--{key} {match[1]}: {match[2]}"
-    is_class = "dot import path string" in message or "Unexpected import path format" in message
-    if is_class and not re.search(r"<class '(?:int|float)'>", message):
-        if value in list_models(torchvision.models):
-            return f"--{key} {value}: no such class; torchvision's is TorchvisionModel with --{key}.name {value}"
-        return _unknown_class(key, value, (kind.__name__ for kind in classes(key)))
-    return ""
+    is_class = re.search(r"dot import path string|Unexpected import path format|sub-config file", message)
+    if not is_class or re.search(r"<class '(?:int|float)'>", message):
+        return ""
+    if match := re.fullmatch(r"(.+)\.py(?:::?(\w+))?", value):
+        path = Path(match[1])
+        parts = [path.name] if path.is_absolute() or ".." in path.parts else path.parts
+        name = ".".join([*parts, match[2] or "ClassName"])
+        return f"--{key} {value}: give module and class with a dot between them, as in {name}"
+    if value in list_models(torchvision.models):
+        return f"--{key} {value}: no such class; torchvision's is TorchvisionModel with --{key}.name {value}"
+    return _unknown_class(key, value, (kind.__name__ for kind in classes(key)))
 
 
 def _unknown_option(message: str, key: str, name: str, options: Iterable[str]) -> str:

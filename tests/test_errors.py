@@ -35,6 +35,8 @@ CASES = [
         ["--model.network", "./own/mine.py"],
         "./own/mine.py: give module and class with a dot between them, as in own.mi",
     ),
+    (["--model.network", "/home/me/mine.py:Net"], "/home/me/mine.py:Net: give module and class with a dot between t"),
+    (["--data.batch_size", "mine.py"], "--data.batch_size mine.py: expected a whole number"),
     (["--lr", "0.1"], "--lr: no such option; did you mean --model.optimizer.lr?"),
     (["--epochs", "3"], "--epochs: no such option; did you mean --trainer.max_epochs?"),
     (["--trainer.batch_size", "3"], "--trainer.batch_size: no such option; did you mean --data.batch_size?"),
@@ -152,14 +154,20 @@ def test_more_for_validation_than_the_classes_have(error: Callable[..., str]) ->
     ("options", "expected"),
     [
         (["--trainer.val_check_interval", "1000"], "--trainer.val_check_interval: `val_check_interval` (1000) must be"),
-        (["--trainer.limit_val_batches", "0.1"], "--trainer.limit_val_batches: You requested to check 0.1 of the"),
+        (["--trainer.limit_val_batches", "0.1"], "--trainer.limit_val_batches 0.1: there are 1 batches of val, of"),
+        (["--trainer.limit_test_batches", "0.9"], "--trainer.limit_test_batches 0.9: there are 1 batches of test, of"),
+        (
+            ["--trainer.limit_train_batches", "0.02"],
+            "--trainer.limit_train_batches 0.02: there are 39 batches of train",
+        ),
+        (["--trainer.overfit_batches", "0.5"], "--trainer.overfit_batches 0.5: there are 1 batches of val, of which"),
         (
             ["--trainer.callbacks", "LearningRateMonitor", "--trainer.logger", "false"],
             "--trainer.logger: Cannot use `LearningRateMonitor`",
         ),
     ],
 )
-def test_what_lightning_says_when_it_has_the_data(error: Callable[..., str], options: list[str], expected: str) -> None:
+def test_what_is_known_when_the_data_is_read(error: Callable[..., str], options: list[str], expected: str) -> None:
     assert expected in error("fit", *QUICK, *options)
     assert not list(Path().glob("lightning_logs/*/*"))
 
@@ -173,6 +181,9 @@ def test_no_gpu(error: Callable[..., str], monkeypatch: pytest.MonkeyPatch) -> N
 
 def test_unknown_command(error: Callable[..., str]) -> None:
     assert error("fti", *QUICK) == "fti: no such command; did you mean fit?"
+    assert error("go", *QUICK).startswith(
+        "go: no such command; the command comes first, then its options: main.py fit|"
+    )
 
 
 @pytest.mark.parametrize("args", [[], [*DIGITS, "fit"]])

@@ -1,6 +1,7 @@
 """What every image data set of the project has in common."""
 
 import hashlib
+import math
 from abc import ABC, abstractmethod
 from typing import Any
 
@@ -90,6 +91,26 @@ class ImageDataModule(LightningDataModule, ABC):
         share = len(self.train) // (self.trainer.world_size if self.trainer else 1)
         if share < self.batch_size:
             raise UserError(f"--data.batch_size {self.batch_size}: a process has {share} images; give at most that")
+        if self.trainer:
+            self._check_shares(self.trainer)
+
+    def _check_shares(self, trainer: Trainer) -> None:
+        """Raises UserError for a share of the batches that is none: Lightning says so at their turn, or never."""
+        evaluated = max(self.batch_size, self.evaluation_batch)
+        batches = {
+            "train": len(self.train) // trainer.world_size // self.batch_size,
+            "val": math.ceil(len(self.val) / trainer.world_size / evaluated),
+            "test": math.ceil(len(self.test) / trainer.world_size / evaluated),
+        }
+        for name, count in batches.items():
+            share = getattr(trainer, f"limit_{name}_batches")
+            if isinstance(share, float) and 0 < share * count < 1:
+                overfitted = name != "test" and getattr(trainer, "overfit_batches", 0)
+                option = "overfit_batches" if overfitted else f"limit_{name}_batches"
+                raise UserError(
+                    f"--trainer.{option} {share}: there are {count} batches of {name}, of which that is none; give a "
+                    "number of batches"
+                )
 
     def split(self, images: ImageSet) -> tuple[ImageSet, ImageSet]:
         """Those to train on and those for validation."""
