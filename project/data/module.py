@@ -105,7 +105,7 @@ class ImageDataModule(LightningDataModule, ABC):
         for name, count in batches.items():
             share = getattr(trainer, f"limit_{name}_batches")
             if isinstance(share, float) and 0 < share * count < 1:
-                overfitted = name != "test" and getattr(trainer, "overfit_batches", 0)
+                overfitted = name != "test" and getattr(trainer, "overfit_batches", False)
                 option = "overfit_batches" if overfitted else f"limit_{name}_batches"
                 raise UserError(
                     f"--trainer.{option} {share}: there are {count} batches of {name}, of which that is none; give a "
