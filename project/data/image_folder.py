@@ -153,6 +153,7 @@ class ImageFolder(ImageDataModule):
         for part, names in (("training", train), ("the test", test)):
             if not names:
                 raise UserError(f"--data.data_dir {self.data_dir}: has no whole image for {part}; give some")
+        self.training_images = len(train)  # less than were listed, where damaged ones are skipped
         self.mean, self.std = constants(np.sum([self._whole[name].found for name in train], axis=0).tolist())
         return self._files(train), self._files(test)
 

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from project.data.augmentation import Augmentation, Flip
 from project.data.batches import EvaluationBatches, ImageSet, Normalisation, TrainingBatches
+from project.data.checks import check_constants, check_loaded
 from project.errors import UserError
 from project.run_length import batches_left, position
 
@@ -64,6 +65,7 @@ class ImageDataModule(LightningDataModule, ABC):
             seed: Seed of order and augmentation; linked from seed_everything.
         """
         super().__init__()
+        check_constants(self)
         kept = self.training_images // 10 if val_size is None else val_size
         side = min(self.image_shape[1:])
         _within("val_size", kept, 0, self.training_images - 1)
@@ -71,6 +73,7 @@ class ImageDataModule(LightningDataModule, ABC):
         _within("shift", shift, 0, side - 1)
         _within("cutout", cutout, 0, side)
         self.batch_size, self.val_size, self.seed = batch_size, val_size, seed
+        self._classes = len(self.class_names)  # before some are chosen
         self.chosen = _checked_classes(classes, self.class_names)
         self.class_names = tuple(str(name) for name in classes or self.class_names)
         self.augmentation = Augmentation(flip, shift, cutout, _checked_curriculum(curriculum or {}, side))
@@ -81,12 +84,14 @@ class ImageDataModule(LightningDataModule, ABC):
 
     @abstractmethod
     def load(self) -> tuple[ImageSet, ImageSet]:
-        """The images for training and validation, and those of the test set."""
+        """The images for training and validation, and those of the test set, both checked once when they are loaded."""
 
     def setup(self, stage: str) -> None:
         if hasattr(self, "test"):
             return
-        images, self.test = (self._only_chosen(images) for images in self.load())
+        loaded = self.load()
+        check_loaded(self, loaded, self._classes)
+        images, self.test = (self._only_chosen(images) for images in loaded)
         self.train, self.val = self.split(images)
         share = len(self.train) // (self.trainer.world_size if self.trainer else 1)
         if share < self.batch_size:

@@ -8,9 +8,9 @@ import pytest
 import torch
 from sklearn.datasets import load_digits
 
-from project.data import CIFAR10, Digits, ImageDataModule
+from project.data import CIFAR10, Digits, ImageDataModule, ImageFolder
 from project.data.batches import Images
-from tests.data_sets import cifar10_files
+from tests.data_sets import cifar10_files, write_image_folder
 
 
 def check_constants(data: ImageDataModule) -> None:
@@ -47,6 +47,23 @@ def test_split() -> None:
     assert not torch.equal(first.val.labels, first.train.labels[:180])
 
 
+@pytest.mark.parametrize("kind", ["memory", "files"])
+@pytest.mark.parametrize("part", ["train", "val", "test"])
+def test_a_fingerprint_has_every_label(tmp_path: Path, kind: str, part: str) -> None:
+    write_image_folder(tmp_path / "images", count=10)
+    folder = {"data_dir": str(tmp_path / "images"), "image_size": 8, "workers": 0}
+    data = Digits(batch_size=2) if kind == "memory" else ImageFolder(batch_size=2, **folder)  # type: ignore[arg-type]
+    data.setup("fit")
+    images, before = getattr(data, part), data.fingerprint()
+    assert before == data.fingerprint()
+    labels = images.labels.clone()
+    labels[-1] = 1 - labels[-1].clamp(max=1)
+    setattr(data, part, images.labelled(labels))
+    assert data.fingerprint() != before
+    setattr(data, part, images.labelled(images.labels.clone()))
+    assert data.fingerprint() == before
+
+
 def test_two_classes_in_an_order_of_their_own() -> None:
     whole, two = Digits(val_size=0), Digits(classes=["7", "2"], val_size=0, batch_size=10)
     for data in (whole, two):
@@ -70,16 +87,17 @@ def test_classes_that_cannot_be_chosen(classes: list[str]) -> None:
         Digits(classes=classes)
 
 
-def test_every_image_is_in_one_part(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_image_is_in_one_part() -> None:
     data = Digits(val_size=180)
     images, test = data.load()
-    numbered = Images(images.pixels, torch.arange(1437))
-    monkeypatch.setattr(data, "load", lambda: (numbered, test))
-    data.setup("fit")
-    assert sorted([*data.train.labels.tolist(), *data.val.labels.tolist()]) == list(range(1437))
-    assert data.val.labels.tolist() != list(range(180))
-    for part in (data.train, data.val):
+    train, val = data.split(Images(images.pixels, torch.arange(1437)))
+    assert sorted([*train.labels.tolist(), *val.labels.tolist()]) == list(range(1437))
+    assert val.labels.tolist() != list(range(180))
+    for part in (train, val):
         assert torch.equal(part.pixels, images.pixels[part.labels])
+    data.setup("fit")
+    assert torch.equal(data.train.pixels, train.pixels)
+    assert torch.equal(data.val.pixels, val.pixels)
     assert torch.equal(data.test.pixels, test.pixels)
 
 

@@ -1,0 +1,148 @@
+"""What a data set of one's own may get wrong, by the line that it ends in."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+
+from project.data import ImageDataModule
+from project.data.batches import Images
+from tests.conftest import CONFIGS
+
+
+class Own(ImageDataModule):
+    """36 grey images of 4 x 6 pixels in three classes."""
+
+    class_names = ("a", "b", "c")
+    image_shape = (1, 4, 6)
+    mean = (0.5,)
+    std = (0.25,)
+    training_images = 30
+
+    def load(self) -> tuple[Images, Images]:
+        pixels = torch.arange(36 * 24).remainder(256).to(torch.uint8).view(36, 4, 6, 1)
+        images = Images(pixels, torch.arange(36) % 3)
+        return images[torch.arange(30)], images[torch.arange(30, 36)]
+
+
+class Shown(Own):
+    image_shape = (3, 4, 6)
+    mean = std = (0.5, 0.5, 0.5)
+
+    def load(self) -> tuple[Images, Images]:
+        return tuple(Images(part.pixels.expand(-1, -1, -1, 3), part.labels) for part in super().load())  # type: ignore
+
+
+class ChannelsFirst(Own):
+    def load(self) -> tuple[Images, Images]:
+        return tuple(Images(part.pixels.permute(0, 3, 1, 2), part.labels) for part in super().load())  # type: ignore
+
+
+class Larger(Own):
+    image_shape = (1, 8, 6)
+
+
+class Real(Own):
+    def load(self) -> tuple[Images, Images]:
+        train, test = super().load()
+        return train, Images(test.pixels / 255, test.labels)
+
+
+class Short(Own):
+    def load(self) -> tuple[Images, Images]:
+        train, test = super().load()
+        return Images(train.pixels, train.labels.int()), test
+
+
+class FromOne(Own):
+    def load(self) -> tuple[Images, Images]:
+        train, test = super().load()
+        return Images(train.pixels, train.labels + 1), test
+
+
+class Ignored(Own):
+    def load(self) -> tuple[Images, Images]:
+        train, test = super().load()
+        return train, Images(test.pixels, test.labels - 1)
+
+
+class Fewer(Own):
+    def load(self) -> tuple[Images, Images]:
+        train, test = super().load()
+        return train[torch.arange(29)], test
+
+
+class FewerLabels(Own):
+    def load(self) -> tuple[Images, Images]:
+        train, test = super().load()
+        return Images(train.pixels, train.labels[:29]), test
+
+
+class NoTest(Own):
+    def load(self) -> tuple[Images, Images]:
+        train, test = super().load()
+        return train, test[torch.arange(0)]
+
+
+class Arrays(Own):
+    def load(self) -> tuple[Images, Images]:
+        train, test = super().load()
+        return Images(train.pixels.numpy(), train.labels), test  # type: ignore[arg-type]
+
+
+class Pixels(Own):
+    def load(self) -> tuple[Images, Images]:
+        return tuple(part.pixels for part in super().load())  # type: ignore[return-value]
+
+
+class Coloured(Own):
+    mean = (0.5, 0.5, 0.5)
+
+
+class Unnamed(ImageDataModule):
+    image_shape = (1, 4, 6)
+    training_images = 30
+
+    def load(self) -> tuple[Images, Images]:
+        raise AssertionError
+
+
+WRONG = {
+    Shown: "training images with pixels that are not contiguous; give pixels.contiguous()",
+    ChannelsFirst: "training images with pixels [30, 1, 4, 6]; give [N, 4, 6, 1], as image_shape (1, 4, 6) has it, as "
+    "pixels.permute(0, 2, 3, 1).contiguous() is",
+    Larger: "training images with pixels [30, 4, 6, 1]; give [N, 8, 6, 1], as image_shape (1, 8, 6) has it",
+    Real: "test images with pixels of torch.float32; give a tensor of torch.uint8, from 0 to 255",
+    Short: "training images with labels of torch.int32; give a tensor of torch.int64, as labels.long() is",
+    FromOne: "training images with labels from 1 to 3; give 0 to 2, the places of class_names",
+    Ignored: "test images with labels from -1 to 1; give 0 to 2, the places of class_names",
+    Fewer: "29 training images, and training_images is 30; give the same",
+    FewerLabels: "training images with labels [29] for 30 images; give [N], one for each, and at least one",
+    NoTest: "test images with labels [0] for 0 images; give [N], one for each, and at least one",
+    Arrays: "training images with pixels of ndarray; give a tensor of torch.uint8, from 0 to 255",
+    Pixels: "no pair of image sets; give (Images(pixels, labels), Images(pixels, labels)), for training and test",
+    Coloured: "images of 1 channels, and mean and std are (0.5, 0.5, 0.5) and (0.25,); give 1 each",
+}
+
+
+@pytest.mark.parametrize("classes", [None, ["a", "b"]])
+def test_a_set_of_ones_own(classes: list[str | int] | None) -> None:
+    data = Own(batch_size=2, val_size=3, classes=classes)
+    data.setup("fit")
+    assert len(data.train) == (27 if classes is None else 17)
+
+
+@pytest.mark.parametrize("kind", WRONG, ids=lambda kind: kind.__name__)
+def test_what_load_gives_wrongly(kind: type[Own]) -> None:
+    data = kind(batch_size=2, val_size=3, classes=["a", "b"])  # what is checked comes before the choice
+    with pytest.raises(ValueError, match="load gives") as raised:
+        data.setup("fit")
+    assert str(raised.value) == f"--data {kind.__name__}: load gives {WRONG[kind]}"
+
+
+def test_the_command_line_says_it(error: Callable[..., str]) -> None:
+    config, own = ["--config", str(CONFIGS / "mlp.yaml"), "--data.batch_size", "2"], "--data=tests.data.test_checks."
+    assert error("fit", *config, f"{own}FromOne").startswith("--data FromOne: load gives training images with labels")
+    assert error("fit", *config, f"{own}Unnamed").startswith("--data Unnamed: has no class_names; give the class one")
+    assert not list(Path().glob("lightning_logs/*/*"))
