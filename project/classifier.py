@@ -148,7 +148,8 @@ class Classifier(LightningModule):
         scheduler = self.lr_scheduler(optimizer, total_steps(self.trainer, self._done))
         when: dict[str, Any] = {"interval": "step"}
         if isinstance(scheduler, ReduceLROnPlateau):
-            when = {"interval": "epoch", "monitor": "val/loss", "strict": False}
+            epochs = self.trainer.check_val_every_n_epoch or 1  # at others it would see the same loss again
+            when = {"interval": "epoch", "frequency": epochs, "monitor": "val/loss", "strict": False}
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, **when}}  # type: ignore[return-value]
 
     def make_optimizer(self) -> Optimizer:

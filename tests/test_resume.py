@@ -12,6 +12,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from project.benchmarks.comparison import differences
 from project.classifier import Classifier
 from project.cli import main
+from project.errors import UserError
 from project.runs import lock
 
 WHOLE, RESUMED = Path("lightning_logs/mlp/version_0"), Path("lightning_logs/mlp/version_1")
@@ -177,6 +178,21 @@ def test_a_second_process_is_refused(digits: Callable[..., list[str]], capsys: p
     assert stopped.value.code == 2
     assert f"another process is training {WHOLE}" in capsys.readouterr().err
     main(["fit", *digits(epochs=2), "--ckpt_path", "last"])
+
+
+def test_a_new_run_is_its_processs_own_while_it_trains(
+    digits: Callable[..., list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    original = Classifier.training_step
+
+    def training_step(self: Classifier, batch: object, batch_idx: int) -> torch.Tensor:
+        with pytest.raises(UserError, match=f"another process is training {WHOLE}"):
+            lock(WHOLE)
+        return original(self, batch, batch_idx)
+
+    monkeypatch.setattr(Classifier, "training_step", training_step)
+    main(["fit", *digits(), "--trainer.max_steps", "2"])
+    lock(WHOLE).release()
 
 
 def test_a_runs_own_config_resumes_that_run(digits: Callable[..., list[str]], stop_at: Callable[..., None]) -> None:

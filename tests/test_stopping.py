@@ -15,6 +15,7 @@ from project.checkpoints import read
 from project.classifier import Classifier
 from project.cli import main
 from project.data import ImageDataModule
+from project.interruption import job
 
 WHOLE, STOPPED = Path("lightning_logs/mlp/version_0"), Path("lightning_logs/mlp/version_1")
 
@@ -132,6 +133,12 @@ def test_slurm_starts_the_job_again(
     assert not list(Path().rglob("hpc_ckpt*"))
 
 
+def test_each_task_of_a_slurm_array_is_a_job(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in {"SLURM_JOB_ID": "21", "SLURM_ARRAY_JOB_ID": "17", "SLURM_ARRAY_TASK_ID": "3"}.items():
+        monkeypatch.setenv(name, value)
+    assert job() == "17_3"
+
+
 def _interrupted_twice(words: list[str]) -> None:
     def training_step(self: Classifier, batch: object, batch_idx: int) -> None:
         os.kill(os.getpid(), signal.SIGINT)
@@ -187,6 +194,23 @@ def test_a_loss_that_is_not_finite_before_the_first_checkpoint(
 ) -> None:
     line = error("fit", *digits(), *options)
     assert line.endswith(f"there is no checkpoint yet: start again with {advice}--model.optimizer.lr")
+
+
+def test_a_validation_loss_that_is_not_finite(
+    digits: Callable[..., list[str]], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    original = Classifier.validation_step
+
+    def validation_step(self: Classifier, batch: list[torch.Tensor], batch_idx: int) -> None:
+        images, labels = batch
+        original(self, (images / (self.current_epoch == 0), labels), batch_idx)
+
+    monkeypatch.setattr(Classifier, "validation_step", validation_step)
+    with pytest.raises(SystemExit) as stopped:
+        main(["fit", *digits(epochs=3)])
+    assert stopped.value.code == 2
+    assert "error: val/loss is nan at step 77, at a learning rate of " in capsys.readouterr().err
+    assert read(WHOLE / "checkpoints/last.ckpt")["global_step"] == 39
 
 
 def test_weights_that_are_not_finite_are_not_saved(

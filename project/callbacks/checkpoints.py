@@ -78,8 +78,11 @@ class Checkpoints(BoundaryCallback, Checkpoint):
         checkpoint["callback_metrics"] = {name: value.cpu() for name, value in trainer.callback_metrics.items()}
 
     def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
-        """Early stopping had ended the run that is resumed, but not a new one from its checkpoint."""
-        trainer.should_stop = self.path("last").exists() and checkpoint.get("should_stop", False)
+        """A new run from another's checkpoint, whose directory has none yet, has an early stop of its own."""
+        resumed = any(self.path("last").parent.glob("*.ckpt"))
+        trainer.should_stop = resumed and checkpoint.get("should_stop", False)
+        for callback in () if resumed else trainer.early_stopping_callbacks:
+            checkpoint["callbacks"].pop(callback.state_key, None)
         self._metrics = checkpoint.get("callback_metrics", {})
 
     def state_dict(self) -> dict[str, Any]:

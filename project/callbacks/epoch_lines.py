@@ -13,12 +13,18 @@ class EpochLines(Callback):
 
     def __init__(self, stopwatch: Stopwatch) -> None:
         self.stopwatch = stopwatch
+        self._validated = False
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._validated = True
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if not trainer.is_global_zero:
             return
         epoch = f"epoch {numbered(trainer.current_epoch, trainer.max_epochs)}"
-        measured = {name: trainer.callback_metrics[name] for name in COLUMNS if name in trainer.callback_metrics}
+        columns = COLUMNS if self._validated else COLUMNS[:2]  # without those of an earlier epoch
+        self._validated = False
+        measured = {name: trainer.callback_metrics[name] for name in columns if name in trainer.callback_metrics}
         print(epoch, *lines(measured), f"{self.stopwatch.epoch_seconds:.1f} s", sep="  ", flush=True)
 
 

@@ -93,7 +93,7 @@ class Plateau(ReduceLROnPlateau):
             optimizer: Its rates are those of the first epoch.
             total_steps: Of the run, from the trainer; not used.
             factor: Of the rate that a lowering leaves; above 0, below 1.
-            patience: Epochs in a row without a lower loss that are put up with; at least 0.
+            patience: Epochs in a row, of those with a validation, whose loss may be no lower; at least 0.
         """
         if not 0 < factor < 1 or patience < 0:
             raise ValueError(

@@ -106,14 +106,16 @@ def test_epochs_and_seeds_differ(images: Images) -> None:
 
 
 def test_what_dropout_draws_belongs_to_the_batch(images: Images) -> None:
-    def drawn(epoch: int, first: int = 0, seed: int = 0) -> list[float]:
-        return [torch.rand(()).item() for _ in training(images, epoch, first, seed=seed)]
+    def drawn(epoch: int, first: int = 0, seed: int = 0, rank: int = 0, processes: int = 1) -> list[float]:
+        return [torch.rand(()).item() for _ in training(images, epoch, first, seed, rank, processes)]
 
     whole = drawn(0)
     torch.manual_seed(5)  # whatever was drawn before
     assert drawn(0) == whole
     assert drawn(0, first=1) == whole[1:]
     assert len({*whole, *drawn(1), *drawn(0, seed=1)}) == 3 * len(whole)
+    ranks = [drawn(0, rank=rank, processes=2) for rank in range(2)]
+    assert len({*ranks[0], *ranks[1]}) == 2 * len(ranks[0])
 
 
 def test_reading_an_epoch_draws_nothing(images: Images, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,71 @@
+"""Which checkpoints a run keeps, whenever it is killed, and what a new run takes over from another's."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from project.benchmarks.comparison import differences
+from project.checkpoints import read
+from project.cli import main
+
+FIRST, SECOND = Path("lightning_logs/mlp/version_0"), Path("lightning_logs/mlp/version_1")
+STEPS = 1257 // 32
+STILL = ["--model.optimizer.lr", "1e-12", "--model.lr_scheduler", "null"]  # too low to change a weight
+
+
+class Killed(BaseException):
+    """What ends a run before its time."""
+
+
+def results(run: Path) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((run / "results.json").read_text())
+    return found
+
+
+def test_the_first_of_equal_epochs_is_best(digits: Callable[..., list[str]]) -> None:
+    main(["fit", *digits(epochs=3), *STILL])
+    assert read(FIRST / "checkpoints/best.ckpt")["global_step"] == STEPS
+    assert results(FIRST)["val/accuracy"] > 0
+
+
+@pytest.mark.parametrize("count", [2, 3, 5, 6, 7])
+def test_killed_before_a_rename(digits: Callable[..., list[str]], monkeypatch: pytest.MonkeyPatch, count: int) -> None:
+    """The files that each of two checkpoints gives names to: new, best and last; new, best, previous and last.
+
+    Killed while a new one is written are the runs of test_kills.py.
+    """
+    words = [*digits(epochs=2), "--trainer.limit_train_batches", "10"]
+    main(["fit", *words])
+    original = Path.replace
+    calls = 0
+
+    def replace(self: Path, target: Path) -> Path:
+        nonlocal calls
+        calls += self.parent.name == "checkpoints"
+        if calls == count:
+            raise Killed
+        return original(self, target)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "replace", replace)
+        with pytest.raises(Killed):
+            main(["fit", *words])
+    main(["fit", *words, "--ckpt_path", "last"])
+    assert differences(FIRST, SECOND) == []
+    assert read(FIRST / "checkpoints/best.ckpt")["global_step"] == 20  # else the order would not matter
+    if count > 3:  # before that the run goes on from its best, and has no last that could become previous
+        assert read(SECOND / "checkpoints/previous.ckpt")["global_step"] == 10
+
+
+def test_a_new_run_from_anothers_checkpoint_has_its_own_best_and_early_stop(digits: Callable[..., list[str]]) -> None:
+    early = ["--trainer.callbacks", "EarlyStopping", "--trainer.callbacks.monitor", "val/loss"]
+    words = [*digits(epochs=9), *STILL, *early, "--trainer.callbacks.patience", "2"]
+    main(["fit", *words])
+    assert results(FIRST)["epochs"] == 3  # the first is the lowest, and none of two after it is lower
+    main(["fit", *words, "--ckpt_path", str(FIRST / "checkpoints/last.ckpt")])
+    assert results(SECOND)["epochs"] == 6
+    assert results(SECOND)["checkpoint"] == "checkpoints/best.ckpt"
+    assert read(SECOND / "checkpoints/best.ckpt")["global_step"] == 4 * STEPS
