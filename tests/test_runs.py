@@ -36,7 +36,7 @@ def test_experiment_name(configs: list[str], name: str) -> None:
 
 
 def checkpoint(path: Path, step: int) -> None:
-    write({"state_dict": {}, "global_step": step}, path)
+    write({"state_dict": {}, "epoch": 0, "global_step": step, "loops": {}}, path)
 
 
 def test_newest_run_with_a_checkpoint(tmp_path: Path) -> None:
