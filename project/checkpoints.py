@@ -16,24 +16,33 @@ from project.errors import UserError
 # What this project needs of a checkpoint: for any use, and to train on from it.
 KEYS = {"state_dict": dict, "epoch": int, "global_step": int, "loops": dict}
 TRAINING_KEYS = {"optimizer_states": list, "lr_schedulers": list}
+Checkpoint = dict[str, Any]
 LENGTH = 2  # bytes at the end of a zip file that tell the length of its comment, which follows
+BLOCK = 2**20  # bytes that are read at once
 
 
 class CheckpointFiles(CheckpointIO):
     """How Lightning writes and reads every checkpoint of a run."""
 
-    def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
+    def __init__(self) -> None:
+        self._known: dict[Path, Checkpoint] = {}
+
+    def hand_over(self, path: Path, checkpoint: Checkpoint) -> None:
+        """What is in the file, for who loads it next; it is kept until then, and not read again."""
+        self._known[path] = checkpoint
+
+    def save_checkpoint(self, checkpoint: Checkpoint, path: Any, storage_options: Any = None) -> None:
         write(checkpoint, Path(path))
 
-    def load_checkpoint(self, path: Any, map_location: Any = None, weights_only: bool | None = None) -> dict[str, Any]:
+    def load_checkpoint(self, path: Any, map_location: Any = None, weights_only: bool | None = None) -> Checkpoint:
         """Never runs code from the file, whatever `weights_only` says."""
-        return read(Path(path), map_location or "cpu")
+        return self._known.pop(Path(path), None) or read(Path(path), map_location or "cpu")
 
     def remove_checkpoint(self, path: Any) -> None:
         Path(path).unlink(missing_ok=True)
 
 
-def write(checkpoint: dict[str, Any], path: Path) -> None:
+def write(checkpoint: Checkpoint, path: Path) -> None:
     """Write beside `path`, then rename. The file ends with a digest of all that comes before it.
 
     Raises:
@@ -46,7 +55,7 @@ def write(checkpoint: dict[str, Any], path: Path) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with unfinished.open("wb") as file:
-            file.writelines((content, _ending(content)))
+            file.writelines((content, _ending(hashlib.sha256(content))))
             synchronise(file)
         unfinished.replace(path)
         synchronise_folder(path.parent)
@@ -57,7 +66,7 @@ def write(checkpoint: dict[str, Any], path: Path) -> None:
         ) from None
 
 
-def read(path: Path, map_location: Any = "cpu") -> dict[str, Any]:
+def read(path: Path, map_location: Any = "cpu") -> Checkpoint:
     """What is in the file. Raises UserError if there is none, it is not whole, or of another project."""
     if not path.is_file():
         raise UserError(f"--ckpt_path {path}: there is no such file; give best, last or a file that exists")
@@ -96,10 +105,10 @@ def synchronise_folder(path: Path) -> None:
         os.close(folder)
 
 
-def _ending(content: bytes | memoryview) -> bytes:
-    """The comment of a zip file that holds `content` up to there: its length, then the digest."""
-    digest = b"sha256:" + hashlib.sha256(content).hexdigest().encode()
-    return len(digest).to_bytes(LENGTH, "little") + digest
+def _ending(digest: "hashlib._Hash") -> bytes:
+    """The comment of a zip file of whose content up to there this is the digest, after its length."""
+    comment = b"sha256:" + digest.hexdigest().encode()
+    return len(comment).to_bytes(LENGTH, "little") + comment
 
 
 def check_digest(path: Path) -> None:
@@ -109,7 +118,11 @@ def check_digest(path: Path) -> None:
             if broken := archive.testzip():
                 raise ValueError(f"the checksum of {broken} differs")
             return
-    content = path.read_bytes()
-    size = len(content) - len(_ending(b""))
-    if content[size:] != _ending(memoryview(content)[:size]):
-        raise ValueError("its digest differs")
+    digest = hashlib.sha256()
+    left = path.stat().st_size - len(_ending(digest))
+    with path.open("rb") as file:
+        while left > 0 and (block := file.read(min(left, BLOCK))):
+            digest.update(block)
+            left -= len(block)
+        if file.read() != _ending(digest):
+            raise ValueError("its digest differs")

@@ -34,7 +34,7 @@ from project.callbacks import (
 )
 from project.callbacks.given_options import check_kinds
 from project.carried_over import carried_over
-from project.checkpoints import TRAINING_KEYS, check_keys, read
+from project.checkpoints import TRAINING_KEYS, CheckpointFiles, check_keys, read
 from project.classifier import Classifier
 from project.config_files import check_yaml, own_modules, replaced
 from project.data import ImageDataModule
@@ -122,6 +122,7 @@ class ExperimentCLI(CommandLine):
         self.experiment = runs.experiment_name(self.configs)
         self.root = Path(self.options.trainer.default_root_dir or ".") / runs.ROOT
         self.resumed: Path | None = None
+        self.checkpoint: dict[str, Any] | None = None
         if self.subcommand == "fit":
             self._find_run()
             if not self.options.trainer.fast_dev_run:
@@ -129,9 +130,9 @@ class ExperimentCLI(CommandLine):
         elif self.options.ckpt_path is None:
             raise UserError(f"{self.subcommand} needs trained weights: give --ckpt_path best, last or a file")
         if self.options.ckpt_path in runs.SPECIAL:
-            found = runs.find_checkpoint(self.root, self.experiment, self.options.ckpt_path, self.configs)
-            self.options.ckpt_path = str(found)
-        self.checkpoint = read(Path(self.options.ckpt_path)) if self.options.ckpt_path else None
+            self._go_on_from(runs.find_checkpoint(self.root, self.experiment, self.options.ckpt_path, self.configs))
+        elif self.options.ckpt_path and self.checkpoint is None:
+            self.checkpoint = read(Path(self.options.ckpt_path))
         if self.subcommand == "fit" and self.checkpoint is not None:
             self._check_limits(self.checkpoint)
 
@@ -160,8 +161,11 @@ class ExperimentCLI(CommandLine):
                 f"--ckpt_path last: {self.resumed} has finished {far}; ask for more with --trainer.max_epochs or "
                 "--trainer.max_steps, or start a new run without --ckpt_path"
             )
-        checkpoint = runs.newest_whole(self.resumed)
-        self.options.ckpt_path = str(checkpoint) if checkpoint else None
+        self._go_on_from(runs.newest_whole(self.resumed))
+
+    def _go_on_from(self, found: runs.Found | None) -> None:
+        path, self.checkpoint = found or (None, None)
+        self.options.ckpt_path = path and str(path)
 
     def instantiate_classes(self) -> None:
         """Make all parts and try them; an error names the option that is to blame."""
@@ -181,6 +185,9 @@ class ExperimentCLI(CommandLine):
         if self.checkpoint is not None:
             path = Path(self.options.ckpt_path)
             runs.check_fits(path, self.checkpoint, self.model.state_dict(), self.datamodule)
+            if isinstance(files := self.trainer.strategy.checkpoint_io, CheckpointFiles):
+                files.hand_over(path, self.checkpoint)
+            self.checkpoint = None  # who loads it keeps what is needed of it
         elif isinstance(self.model.network, TorchvisionModel):
             load_weights(self.model.network)  # a checkpoint brings its own
 

@@ -8,13 +8,12 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from itertools import zip_longest
 from pathlib import Path
-from typing import Any
 
 import torch
 import yaml
 from filelock import FileLock, Timeout
 
-from project.checkpoints import read
+from project.checkpoints import Checkpoint, read
 from project.data import ImageDataModule
 from project.errors import UserError
 
@@ -22,6 +21,8 @@ ROOT = "lightning_logs"
 FOLDER = "checkpoints"
 RESULTS = "results.json"
 SPECIAL = ("best", "last")
+Found = tuple[Path, Checkpoint]
+"""A file and what is in it."""
 
 
 def experiment_name(configs: Sequence[Path]) -> str:
@@ -89,7 +90,7 @@ def lock(run: Path) -> FileLock:
     return held
 
 
-def find_checkpoint(root: Path, experiment: str, name: str, configs: Sequence[Path]) -> Path:
+def find_checkpoint(root: Path, experiment: str, name: str, configs: Sequence[Path]) -> Found:
     """The checkpoint `best` or `last` of the run that is meant, the newest with one. Raises UserError if none has."""
     parent = root / experiment
     run = _own_run(configs)
@@ -100,10 +101,10 @@ def find_checkpoint(root: Path, experiment: str, name: str, configs: Sequence[Pa
             f"--ckpt_path {name}: no run in {parent} has a checkpoint; train one first, by main.py fit without it"
         )
     newest = max(found, key=lambda path: number(path.parents[1]))
-    return newest_whole(newest.parents[1]) or newest if name == "last" else newest
+    return (newest_whole(newest.parents[1]) if name == "last" else None) or (newest, read(newest))
 
 
-def newest_whole(run: Path) -> Path | None:
+def newest_whole(run: Path) -> Found | None:
     """The run's newest checkpoint that is whole, which is said where it is not last.ckpt; None where there is none.
 
     Raises UserError where there are some and none is whole.
@@ -111,20 +112,21 @@ def newest_whole(run: Path) -> Path | None:
     paths = [run / FOLDER / f"{name}.ckpt" for name in ("last", "previous", "best")]
     if not any(path.exists() for path in paths):
         return None
-    steps: dict[Path, int] = {}
+    whole: list[Found] = []
     problem = ""
     for path in paths:
         try:
-            steps[path] = read(path)["global_step"]
+            whole.append((path, read(path)))
         except UserError as error:
             problem = problem or str(error)
-        if path in steps and not problem:
-            return path
-    if not steps:
+        if whole and not problem:
+            return whole[0]
+    if not whole:
         raise UserError(problem)
-    newest = max(steps, key=lambda path: steps[path])
-    print(f"{problem.removeprefix('--ckpt_path ')}: going on from {newest}, step {steps[newest]}", flush=True)
-    return newest
+    newest, checkpoint = max(whole, key=lambda found: found[1]["global_step"])
+    said = f"going on from {newest}, step {checkpoint['global_step']}"
+    print(f"{problem.removeprefix('--ckpt_path ')}: {said}", flush=True)
+    return newest, checkpoint
 
 
 def finished(run: Path, max_epochs: int, max_steps: int) -> str:
@@ -136,7 +138,7 @@ def finished(run: Path, max_epochs: int, max_steps: int) -> str:
     return f"its {max_steps} steps" if 0 < max_steps <= done["steps"] else ""
 
 
-def check_fits(path: Path, checkpoint: dict[str, Any], own: dict[str, torch.Tensor], data: ImageDataModule) -> None:
+def check_fits(path: Path, checkpoint: Checkpoint, own: dict[str, torch.Tensor], data: ImageDataModule) -> None:
     """Raises UserError where the checkpoint of `path` is not of a network with weights `own` on such `data`."""
     saved, kind = checkpoint["state_dict"], type(data).__qualname__
     if "class_names" not in checkpoint.get(kind, ()):

@@ -1,7 +1,10 @@
 """Files of checkpoints: when they are written, that they are whole, and what happens where they cannot be."""
 
 import errno
+import gc
 import os
+import weakref
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,6 +13,7 @@ import pytest
 import torch
 
 from project import checkpoints
+from project.classifier import Classifier
 from project.cli import main
 from project.errors import UserError
 
@@ -135,3 +139,48 @@ def test_last_falls_back_to_one_that_is_whole(
     assert f"going on from lightning_logs/mlp/version_0/checkpoints/previous.ckpt, step {2 * STEPS}" in printed
     again = checkpoints.read(last)["state_dict"]
     assert all(torch.equal(weights[name], again[name]) for name in weights)
+
+
+@pytest.mark.parametrize(
+    ("words", "read"),
+    [
+        (["fit", "--trainer.max_epochs", "2", "--ckpt_path", "last"], ["last", "best"]),  # best for the final test
+        (["fit", "--trainer.max_epochs", "2", "--ckpt_path", "best"], ["best", "best"]),  # another's, then its own
+        (["test", "--ckpt_path", "last"], ["last"]),
+        (["validate", "--ckpt_path", "best"], ["best"]),
+        (["predict", "--ckpt_path", str(RUN / "checkpoints/previous.ckpt")], ["previous"]),
+    ],
+)
+def test_a_checkpoint_is_read_once_and_not_kept(
+    digits: Callable[..., list[str]], monkeypatch: pytest.MonkeyPatch, words: list[str], read: list[str]
+) -> None:
+    main(["fit", *digits(), "--checkpoints.every_n_steps", "30"])
+    calls: Counter[str] = Counter()
+    weights: list[weakref.ref[Any]] = []
+    kept: list[Any] = []
+    load, check = torch.load, checkpoints.check_digest
+
+    def counted_load(path: Path, *args: Any, **options: Any) -> Any:
+        calls[f"load {path.stem}"] += 1
+        checkpoint = load(path, *args, **options)
+        weights.extend(weakref.ref(value) for value in checkpoint["state_dict"].values())
+        return checkpoint
+
+    def counted_check(path: Path) -> None:
+        calls[f"digest {path.stem}"] += 1
+        check(path)
+
+    def step(self: Classifier, batch: Any, batch_idx: int) -> Any:
+        gc.collect()
+        kept.extend(value for reference in weights if (value := reference()) is not None)
+        return original(self, batch, batch_idx)
+
+    name = {"fit": "training_step", "test": "test_step", "validate": "validation_step", "predict": "predict_step"}
+    original = getattr(Classifier, name[words[0]])
+    monkeypatch.setattr(torch, "load", counted_load)
+    monkeypatch.setattr(checkpoints, "check_digest", counted_check)
+    monkeypatch.setattr(Classifier, name[words[0]], step)
+    main([words[0], *digits(), *words[1:]])
+    assert calls == Counter(f"{call} {file}" for call in ("load", "digest") for file in read)
+    assert len(weights) > 0
+    assert kept == []

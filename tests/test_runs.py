@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from project import runs
-from project.checkpoints import write
+from project.checkpoints import read, write
 from project.errors import UserError
 
 
@@ -43,9 +43,9 @@ def test_newest_run_with_a_checkpoint(tmp_path: Path) -> None:
     for number in (2, 9, 10):
         checkpoint(tmp_path / f"net/version_{number}/checkpoints/last.ckpt", number)
     (tmp_path / "net/version_11").mkdir()
-    assert runs.find_checkpoint(tmp_path, "net", "last", []).parts[-3] == "version_10"
+    assert runs.find_checkpoint(tmp_path, "net", "last", [])[0].parts[-3] == "version_10"
     own = [tmp_path / "net/version_9/config.yaml"]
-    assert runs.find_checkpoint(tmp_path, "net", "last", own).parts[-3] == "version_9"
+    assert runs.find_checkpoint(tmp_path, "net", "last", own)[0].parts[-3] == "version_9"
     with pytest.raises(UserError, match=r"--ckpt_path best: no run in .*net has a checkpoint"):
         runs.find_checkpoint(tmp_path, "net", "best", [])
 
@@ -58,20 +58,27 @@ def test_the_run_to_resume_is_the_newest_that_began(tmp_path: Path) -> None:
     assert runs.to_resume(tmp_path, "other", [made[3] / "config.yaml"]) == made[3]
 
 
+def newest(run: Path) -> Path:
+    found = runs.newest_whole(run)
+    assert found is not None
+    assert found[1] == read(found[0])
+    return found[0]
+
+
 def test_the_newest_whole_checkpoint(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert runs.newest_whole(tmp_path) is None
     last, previous, best = (tmp_path / f"checkpoints/{name}.ckpt" for name in ("last", "previous", "best"))
     for step, path in enumerate((previous, best, last), 1):
         checkpoint(path, step)
-    assert runs.newest_whole(tmp_path) == last
+    assert newest(tmp_path) == last
     assert capsys.readouterr().out == ""
     last.write_bytes(last.read_bytes()[:-100])
-    assert runs.newest_whole(tmp_path) == best
+    assert newest(tmp_path) == best
     assert "last.ckpt: not a whole checkpoint" in (said := capsys.readouterr().out)
     assert said.endswith(f"going on from {best}, step 2\n")
     best.unlink()
     last.unlink()
-    assert runs.newest_whole(tmp_path) == previous
+    assert newest(tmp_path) == previous
     previous.write_bytes(b"")
     with pytest.raises(UserError, match="there is no such file"):
         runs.newest_whole(tmp_path)
