@@ -16,6 +16,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from torchvision import datasets
 
 from project.cli import main
+from project.data import CIFAR10
 from project.networks import MLP
 from tests.conftest import CONFIGS
 from tests.data_sets import write_cifar10
@@ -133,6 +134,17 @@ def test_environment(learned: list[str]) -> None:
     assert set(environment["git"]) == {"commit", "dirty"}
 
 
+def outside_of_lightning() -> tuple[torch.Tensor, torch.Tensor]:
+    """The best checkpoint's logits [N, 10] of the test images, and their labels [N]."""
+    checkpoint = torch.load(RUN / "checkpoints/best.ckpt", weights_only=True)
+    network = MLP(10)
+    network.load_state_dict({name.removeprefix("network."): value for name, value in checkpoint["state_dict"].items()})
+    mean, std = (torch.tensor(checkpoint["CIFAR10"][name])[:, None, None] for name in ("mean", "std"))
+    test = datasets.CIFAR10("data", train=False)
+    images = (torch.from_numpy(test.data).permute(0, 3, 1, 2) / 255 - mean) / std
+    return network(images).detach(), torch.tensor(test.targets)
+
+
 def test_checkpoint_serves_alone(learned: list[str]) -> None:
     checkpoint = torch.load(RUN / "checkpoints/best.ckpt", weights_only=True)
     data = checkpoint["CIFAR10"]
@@ -151,13 +163,8 @@ def test_checkpoint_serves_alone(learned: list[str]) -> None:
     assert data["image_shape"] == [3, 32, 32]
     assert data["mean"] == [0.49140, 0.48216, 0.44653]
     assert data["std"] == [0.24703, 0.24349, 0.26159]
-    network = MLP(10)
-    weights = {name.removeprefix("network."): value for name, value in checkpoint["state_dict"].items()}
-    network.load_state_dict(weights)
-    mean, std = (torch.tensor(data[name])[:, None, None] for name in ("mean", "std"))
-    test = datasets.CIFAR10("data", train=False)
-    predicted = network((torch.from_numpy(test.data).permute(0, 3, 1, 2) / 255 - mean) / std).argmax(1)
-    accuracy = (predicted == torch.tensor(test.targets)).double().mean().item()
+    logits, labels = outside_of_lightning()
+    accuracy = (logits.argmax(1) == labels).double().mean().item()
     assert accuracy == pytest.approx(json.loads((RUN / "results.json").read_text())["test/accuracy"])
 
 
@@ -177,10 +184,12 @@ def test_predict(learned: list[str]) -> None:
     main(["predict", *learned, "--ckpt_path", "best"])
     with (RUN / "checkpoints/best.predictions.csv").open() as file:
         rows = list(csv.DictReader(file))
-    results = json.loads((RUN / "results.json").read_text())
-    assert len(rows) == 61
-    right = sum(row["label"] == row["predicted"] for row in rows) / 61
-    assert right == pytest.approx(results["test/accuracy"])
+    logits, labels = outside_of_lightning()
+    certainty, predicted = logits.softmax(1).max(1)
+    assert [int(row["image"]) for row in rows] == list(range(61))
+    for column, numbers in (("label", labels), ("predicted", predicted)):
+        assert [CIFAR10.class_names.index(row[column]) for row in rows] == numbers.tolist()
+    assert [float(row["probability"]) for row in rows] == pytest.approx(certainty.tolist(), abs=6e-5)
 
 
 def test_runs_do_not_overwrite_each_other(digits: Callable[..., list[str]]) -> None:

@@ -92,22 +92,44 @@ def test_one_process(cifar10_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None
     compare(CIFAR10, train, val, (test[0], test[1]))
 
 
+# The command, by a clock that each training step moves by a second: a process takes 20 for its 500 images of an epoch.
+CLOCKED = f"""
+from types import SimpleNamespace
+from project.callbacks import stopwatch
+from project.classifier import Classifier
+
+clock, original = SimpleNamespace(seconds=1), Classifier.training_step
+
+def training_step(self, *batch):
+    clock.seconds += 1
+    return original(self, *batch)
+
+Classifier.training_step = training_step
+stopwatch.time = SimpleNamespace(perf_counter=lambda: clock.seconds)
+exec(open("{REPOSITORY / "scripts/main.py"}").read())
+"""
+
+
 def test_two_processes() -> None:
     """Eight of the digits, whose validation and test images do not divide evenly."""
+    Path("clocked.py").write_text(CLOCKED)
     configs = [CONFIGS / "mlp.yaml", CONFIGS / "data/digits.yaml", CONFIGS / "trainer/ddp.yaml"]
     words = [word for config in configs for word in ("--config", str(config))] + OPTIONS
     words += ["--data.classes", "[0, 2, 4, 5, 6, 7, 8, 9]", "--data.val_size", "145", "--trainer.max_epochs", "5"]
     words += ["--data.batch_size", "25", "--trainer.accumulate_grad_batches", "20"]
-    command = [sys.executable, str(REPOSITORY / "scripts/main.py"), "fit", *words]
+    command = [sys.executable, "clocked.py", "fit", *words]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert done.stdout.count("results: ") == 1
     assert len(list(Path("lightning_logs").rglob("results*.json"))) == 1
     assert [path.name for path in RUN.parent.iterdir()] == ["version_0"]
     assert yaml.safe_load((RUN / "environment.yaml").read_text())["processes"] == 2
     with (RUN / "metrics.csv").open() as file:
-        written = [name for row in csv.DictReader(file) for name, value in row.items() if value]
-    assert [written.count(f"{part}/loss") for part in ("train", "val", "test")] == [5, 5, 1]
-    assert json.loads((RUN / "results.json").read_text())["steps"] == 5
+        written = [(name, value) for row in csv.DictReader(file) for name, value in row.items() if value]
+    names = [name for name, _ in written]
+    assert [names.count(f"{part}/loss") for part in ("train", "val", "test")] == [5, 5, 1]
+    assert [float(value) for name, value in written if name == "images_per_second"] == [50.0] * 5
+    results = json.loads((RUN / "results.json").read_text())
+    assert (results["steps"], results["train_seconds"]) == (5, 100)
     numbers = torch.tensor([0, 2, 4, 5, 6, 7, 8, 9])
     places = torch.arange(10).apply_(lambda digit: (numbers < digit).sum())
     (pixels, labels), test = (

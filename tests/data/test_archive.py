@@ -106,10 +106,11 @@ def test_no_server(archive: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_server_that_does_not_answer_is_not_waited_for(archive: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "ANSWER_SECONDS", 0.01)
-    asked = []
-    monkeypatch.setattr(module, "urlopen", lambda url, timeout: asked.append(url) or threading.Event().wait(1))
+    asked, ended = [], threading.Event()
+    monkeypatch.setattr(module, "urlopen", lambda url, timeout: asked.append(url) or ended.wait())
     with pytest.raises(UserError, match=r"no answer within 0.01 s"):
         fetch()
+    ended.set()
     assert len(asked) == 1
 
 

@@ -201,7 +201,7 @@ def spoil(folder: Path) -> list[str]:
     (folder / "dog/empty.jpg").touch()
     (folder / "dog/lost.png").symlink_to("nowhere")
     (folder / "LICENSE").write_text("in no class's folder")
-    for hidden in (".DS_Store", "cat/.DS_Store", "cat/Thumbs.db"):
+    for hidden in (".DS_Store", "cat/.DS_Store", "cat/Thumbs.db", "dog/desktop.ini"):
         (folder / hidden).write_text("the system's own")
     return [
         "LICENSE (in no",

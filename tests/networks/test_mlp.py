@@ -1,5 +1,7 @@
 """What layers, a nonlinearity and the chain rule do."""
 
+from collections.abc import Callable
+
 import pytest
 import torch
 from torch import nn
@@ -9,6 +11,13 @@ from project.networks import MLP
 
 XOR = torch.tensor([[-1.0, -1.0], [-1.0, 1.0], [1.0, -1.0], [1.0, 1.0]]).view(4, 1, 1, 2)
 LABELS = torch.tensor([0, 1, 1, 0])
+ACTIVATIONS: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
+    "relu": lambda values: values.clamp(min=0),
+    "tanh": lambda values: 1 - 2 / ((2 * values).exp() + 1),
+    "sigmoid": lambda values: 1 / (1 + (-values).exp()),
+    "gelu": lambda values: values * (1 + (values / 2**0.5).erf()) / 2,
+    "none": lambda values: values,
+}
 
 
 def learned(network: nn.Module) -> float:
@@ -35,6 +44,15 @@ def test_a_stack_of_linear_layers_is_linear(seed: int) -> None:
 def test_with_relu_it_solves_xor(seed: int) -> None:
     torch.manual_seed(seed)
     assert learned(MLP(2, (1, 1, 2), hidden=[16])) == 1
+
+
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+def test_activation(activation: str) -> None:
+    torch.manual_seed(0)
+    network, images = MLP(3, (1, 2, 2), hidden=[5], activation=activation), torch.randn(7, 1, 2, 2)
+    first, last = (layer for layer in network if isinstance(layer, nn.Linear))
+    expected = last(ACTIVATIONS[activation](first(images.flatten(1))))
+    torch.testing.assert_close(network(images), expected)
 
 
 def test_relu_on_the_logits_cuts_them() -> None:

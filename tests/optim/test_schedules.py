@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch.optim.lr_scheduler import LRScheduler
 
-from project.optim import OneCycle, WarmupLinear
+from project.optim import OneCycle, Plateau, WarmupLinear
 
 
 def optimizer() -> torch.optim.SGD:
@@ -37,6 +37,19 @@ def test_one_cycle() -> None:
     seen = rates(OneCycle(optimizer(), 10, warmup=0.2, start=0.1, end=0.01), 10)
     fall = [0.02 + (2 - 0.02) * (1 + math.cos(math.pi * step / 8)) / 2 for step in range(9)]
     assert seen == pytest.approx([0.2, *fall])
+
+
+def test_defaults() -> None:
+    assert rates(WarmupLinear(optimizer(), 20), 4) == pytest.approx([2 / 3, 4 / 3, 2, 2 * 17 / 18])  # W = 2
+    cycle = rates(OneCycle(optimizer(), 20), 20)  # up over steps 0 to 5
+    assert (cycle.index(max(cycle)), cycle[5]) == (5, pytest.approx(2))
+    assert (cycle[0], cycle[-1]) == (pytest.approx(0.08), pytest.approx(8e-6))
+    watched = optimizer()
+    plateau, seen = Plateau(watched, 20), []
+    for loss in (3.0, 2.0, 2.0, 2.0, 2.0, 1.0):
+        plateau.step(loss)
+        seen.append(watched.param_groups[0]["lr"])
+    assert seen == pytest.approx([2, 2, 2, 2, 0.2, 0.2])  # after more than two that are no lower
 
 
 @pytest.mark.parametrize("steps", [1, 2, 5, 10])
