@@ -54,7 +54,7 @@ def test_averaged_weights_are_what_is_kept(small: Callable[..., list[str]], caps
     loss = json.loads((RUN / "results.json").read_text())["test/loss"]
     capsys.readouterr()
     main(["test", *small(), "--ckpt_path", "best"])
-    assert f"test/loss {loss:.4f}\n" in capsys.readouterr().out  # the averaged weights were tested, which are those kept
+    assert f"test/loss {loss:.4f}\n" in capsys.readouterr().out  # the averaged weights were tested, as they were kept
     main(["fit", *small(2), callback, "EMAWeightAveraging", f"{callback}.decay", "0.9", "--ckpt_path", "last"])
     assert json.loads((RUN / "results.json").read_text())["epochs"] == 2
 
