@@ -3,6 +3,7 @@
 import errno
 import gc
 import os
+import stat
 import weakref
 from collections import Counter
 from collections.abc import Callable
@@ -86,6 +87,25 @@ def test_a_file_changed_in_any_bit_is_not_whole(tmp_path: Path) -> None:
         changed.write_bytes(content[:size])
         with pytest.raises(UserError, match="not a whole checkpoint"):
             checkpoints.read(changed)
+
+
+def test_a_power_cut_leaves_the_old_file_or_the_new_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    done: list[int | str] = []
+    synchronise, replace = os.fsync, Path.replace
+
+    def fsync(descriptor: int) -> None:
+        status = os.fstat(descriptor)
+        done.append("folder" if stat.S_ISDIR(status.st_mode) else status.st_size)
+        synchronise(descriptor)
+
+    def rename(path: Path, target: Path) -> Path:
+        done.append("name")
+        return replace(path, target)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    monkeypatch.setattr(Path, "replace", rename)
+    checkpoints.write({"state_dict": {"a": torch.arange(9.0)}}, tmp_path / "whole.ckpt")
+    assert done == [(tmp_path / "whole.ckpt").stat().st_size, "name", "folder"]  # all of its bytes come first
 
 
 def test_torchs_own_file_is_read_and_checked(tmp_path: Path) -> None:

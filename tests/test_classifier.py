@@ -44,6 +44,14 @@ def test_rate_and_loss_of_each_step_are_logged(
     assert [float(row["train/loss_step"]) for row in rows] == pytest.approx([loss for loss, _ in steps])
 
 
+def test_probabilities_have_the_digits_that_bfloat16_has_not() -> None:
+    logits = torch.tensor([[0.25, 1.75, -2.0], [3.0, 0.5, 2.5]], dtype=torch.bfloat16)
+    probabilities = Classifier(torch.nn.Identity(), 3, torch.nn.CrossEntropyLoss()).predict_step(
+        (logits, torch.zeros(2)), 0
+    )
+    torch.testing.assert_close(probabilities, logits.float().exp() / logits.float().exp().sum(1, keepdim=True))
+
+
 def test_label_smoothing(digits: Callable[..., list[str]], steps: list[tuple[float, Classifier]]) -> None:
     loss = ["--model.loss", "torch.nn.CrossEntropyLoss", "--model.loss.label_smoothing", "0.3"]
     main(["fit", *digits(), *loss, "--trainer.max_steps", "1"])

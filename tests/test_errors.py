@@ -1,5 +1,7 @@
 """Each mistake of the user ends in one line, with exit code 2, and nothing is left behind."""
 
+import errno
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -7,6 +9,7 @@ import pytest
 import torch
 
 from project.cli import main
+from project.messages import told
 
 CONFIGS = Path(__file__).parents[1] / "configs"
 DIGITS = ["--config", str(CONFIGS / "mlp.yaml"), "--config", str(CONFIGS / "data/digits.yaml")]
@@ -38,6 +41,7 @@ CASES = [
     (["--model.network", "/home/me/mine.py:Net"], "/home/me/mine.py:Net: give module and class with a dot between t"),
     (["--data.batch_size", "mine.py"], "--data.batch_size mine.py: expected a whole number"),
     (["--lr", "0.1"], "--lr: no such option; did you mean --model.optimizer.lr?"),
+    (["--trainer.gpus", "1"], "--trainer.gpus: no such option; did you mean --trainer.devices?"),
     (["--epochs", "3"], "--epochs: no such option; did you mean --trainer.max_epochs?"),
     (["--trainer.batch_size", "3"], "--trainer.batch_size: no such option; did you mean --data.batch_size?"),
     (["--model.optimizer", "sgd"], "--model.optimizer sgd: no such class; did you mean SGD?"),
@@ -96,6 +100,10 @@ CASES = [
     ),
     (["--trainer.callbacks", "lightning.pytorch.callbacks.BackboneFinetuning"], "BackboneFinetuning: give Finetuning"),
     (["--trainer.callbacks", "LearningRateFinder"], "LearningRateFinder: give --model.optimizer.lr"),
+    (
+        ["--model.lr_scheduler", "Plateau", "--trainer.limit_val_batches", "0"],
+        "--model.lr_scheduler Plateau: watches the validation loss, and nothing is validated; give --data.val_size",
+    ),
     (
         ["--model.lr_scheduler", "Plateau", "--data.val_size", "0"],
         "--model.lr_scheduler Plateau: watches the validation loss, and nothing is validated; give --data.val_size",
@@ -218,6 +226,12 @@ def test_missing_config_file(error: Callable[..., str], words: list[str]) -> Non
 def test_log_directory_that_cannot_be_written(error: Callable[..., str]) -> None:
     Path("taken").write_text("a file")
     assert "taken/lightning_logs cannot be written" in error("fit", *QUICK, "--trainer.default_root_dir", "taken")
+
+
+def test_disks_that_cannot_be_written() -> None:
+    for name in ("ENOSPC", "EDQUOT", "EFBIG", "EACCES", "EPERM", "EROFS", "EIO"):
+        reason = os.strerror(code := getattr(errno, name))
+        assert told(OSError(code, reason, "run/metrics.csv")) == f"run/metrics.csv: {reason}; mend that, then resume"
 
 
 def test_data_directory_that_cannot_be_written(error: Callable[..., str]) -> None:

@@ -3,6 +3,7 @@
 import csv
 import json
 import re
+import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import redirect_stdout
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from torchvision import datasets
 
 from project.cli import main
 from project.data import CIFAR10
+from project.environment import git_state
 from project.networks import MLP
 from tests.conftest import CONFIGS
 from tests.data_sets import write_cifar10
@@ -121,6 +123,7 @@ def test_tensorboard(learned: list[str]) -> None:
     shown = events.summary_metadata
     assert shown["_hparams_/experiment"].plugin_data.plugin_name == "hparams"
     assert b"test/accuracy" in shown["_hparams_/experiment"].plugin_data.content
+    assert b"model.compile" in shown["_hparams_/session_start_info"].plugin_data.content  # it is false
     assert b"model.optimizer.lr" in shown["_hparams_/session_start_info"].plugin_data.content
 
 
@@ -132,6 +135,21 @@ def test_environment(learned: list[str]) -> None:
     assert environment["data"]["class"] == "CIFAR10"
     assert len(environment["data"]["sha256"]) == 64
     assert set(environment["git"]) == {"commit", "dirty"}
+    assert environment["processes"] == 1
+    memory = re.search(r"MemTotal: +(\d+) kB", Path("/proc/meminfo").read_text())
+    assert memory
+    assert environment["memory_gib"] == pytest.approx(int(memory[1]) / 2**20, abs=0.1)
+
+
+def test_state_of_the_code(tmp_path: Path) -> None:
+    assert git_state(tmp_path) == {"commit": None, "dirty": None}
+    git = ["git", "-C", str(tmp_path), "-c", "user.name=a", "-c", "user.email=a@example.org"]
+    for words in (["init", "-q"], ["commit", "-q", "--allow-empty", "-m", "first"]):
+        subprocess.run([*git, *words], check=True)
+    commit = subprocess.run([*git, "log", "--format=%H"], capture_output=True, text=True, check=True).stdout.strip()
+    assert git_state(tmp_path) == {"commit": commit, "dirty": False}
+    (tmp_path / "changed.py").touch()
+    assert git_state(tmp_path) == {"commit": commit, "dirty": True}
 
 
 def outside_of_lightning() -> tuple[torch.Tensor, torch.Tensor]:

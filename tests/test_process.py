@@ -2,6 +2,7 @@
 
 import logging
 import os
+import platform
 import signal
 import subprocess
 import sys
@@ -77,6 +78,17 @@ except SystemExit:
     print("level", logging.getLogger("lightning.pytorch").level)
     print("hook", threading.excepthook.__module__)
     print("filters", warnings.filters != before)
+
+def fail():
+    raise OSError("in a thread")
+
+class _AsyncWriterThread(threading.Thread):  # as TensorBoard calls its writer's
+    pass
+
+for kind in (_AsyncWriterThread, threading.Thread):
+    thread = kind(target=fail)
+    thread.start()
+    thread.join()
 """
 
 
@@ -85,3 +97,25 @@ def test_the_door_sets_up_its_process(script: str) -> None:
     program = PROGRAM.format(script=REPOSITORY / "scripts" / script)
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-4:] == ["calls 1", "level 30", "hook project.process", "filters True"]
+    assert done.stderr.count("OSError: in a thread") == 1  # the writer's is reported where it is written to
+
+
+MEMORY = """
+import resource
+from project.memory import keep_freed_memory
+
+def new_pages():
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    blocks = [b"1" * 2**20 for _ in range(64)]
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+
+keep_freed_memory()
+new_pages()
+print(new_pages())
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc is set")
+def test_a_steps_memory_is_the_last_ones() -> None:
+    done = subprocess.run([sys.executable, "-c", MEMORY], capture_output=True, text=True, check=True)
+    assert int(done.stdout) < 1000  # 64 MiB are 16384 pages of 4 KiB

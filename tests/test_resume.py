@@ -147,8 +147,10 @@ def test_what_watches_the_loss_wins_too(digits: Callable[..., list[str]]) -> Non
     main(["fit", *digits(), *early, patience, "7", *plateau, "5"])
     main(["fit", *digits(epochs=2), *early, patience, "8", *plateau, "6", "--ckpt_path", "last"])
     saved = torch.load(WHOLE / "checkpoints/last.ckpt", weights_only=True)
-    assert saved["lr_schedulers"][0]["patience"] == 6
-    assert next(state for name, state in saved["callbacks"].items() if name.startswith("Early"))["patience"] == 8
+    (schedule,) = saved["lr_schedulers"]
+    early_stop = next(state for name, state in saved["callbacks"].items() if name.startswith("Early"))
+    assert (schedule["patience"], early_stop["patience"]) == (6, 8)
+    assert schedule["best"] == pytest.approx(early_stop["best_score"].item())
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,9 @@ def test_each_gets_a_directory_of_its_own(tmp_path: Path) -> None:
 def test_the_next_number_follows_the_highest(tmp_path: Path) -> None:
     for name in ("version_9", "version_10", "version_x", "notes"):
         (tmp_path / "net" / name).mkdir(parents=True)
-    assert runs.create(tmp_path, "net", {}).name == "version_11"
+    made = runs.create(tmp_path, "net", {})
+    assert made.name == "version_11"
+    assert made.stat().st_mode & 0o777 == 0o755  # not for its owner alone
 
 
 @pytest.mark.parametrize(

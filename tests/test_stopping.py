@@ -15,7 +15,7 @@ from project.checkpoints import read
 from project.classifier import Classifier
 from project.cli import main
 from project.data import ImageDataModule
-from project.interruption import job
+from project.interruption import Signals, job
 
 WHOLE, STOPPED = Path("lightning_logs/mlp/version_0"), Path("lightning_logs/mlp/version_1")
 
@@ -147,6 +147,17 @@ def _interrupted_twice(words: list[str]) -> None:
 
     Classifier.training_step = training_step  # type: ignore[assignment, method-assign]
     main(["fit", *words])
+
+
+def test_the_first_signal_counts() -> None:
+    handlers = {signum: signal.getsignal(signum) for signum in (signal.SIGINT, signal.SIGTERM)}
+    signals = Signals()
+    signals.watch()
+    for signum in handlers:
+        os.kill(os.getpid(), signum)
+    for signum, handler in handlers.items():
+        signal.signal(signum, handler)
+    assert signals.received == signal.SIGINT
 
 
 def test_a_second_ctrl_c_stops_at_once(digits: Callable[..., list[str]]) -> None:

@@ -16,6 +16,7 @@ CASES = [
     (["--model.optimizer.betas", "[0.9, -.inf]"], "--model.optimizer.betas [0.9, -.inf]: give a finite number"),
     (["--trainer.max_epochs", "null"], "--trainer.max_epochs null: a run needs a length; give it, or --trainer.max_st"),
     (["--data.curriculum", "{16: .nan}"], "--data.curriculum {16: .nan}: give a finite number"),
+    (["--model.optimizer.lr=0.5", "--model.optimizer.weight_decay=2"], "at --model.optimizer.lr 0.5 a step takes 1 of"),
     (["--model.optimizer.weight_decay", "1e9"], "--model.optimizer.weight_decay 1e9: at --model.optimizer.lr 0.002 a"),
     (["--trainer.max_epochs", "12345678901234567890"], "--trainer.max_epochs 12345678901234567890: give at most 92233"),
     (["--trainer.devices", "100000"], "--trainer.devices 100000: give a number of at most"),
