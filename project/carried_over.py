@@ -28,7 +28,9 @@ def carried_over(words: Sequence[str], options: Namespace) -> Iterator[str]:
         if not isinstance(spec, Namespace) or "init_args" not in spec:
             continue
         kind: Any = locate(spec.class_path)
-        defaults = {name: parameter.default for name, parameter in inspect.signature(kind).parameters.items()}
+        makers = [vars(maker).get("__init__", object) for maker in reversed(kind.__mro__)]  # a data set's is its base's
+        parameters = [item for maker in makers for item in inspect.signature(maker).parameters.items()]
+        defaults = {name: parameter.default for name, parameter in parameters}
         for name, owner in _owners(words, part).items():
             value = spec.init_args.get(name)
             if owner not in ("", kind.__name__) and name in defaults and value not in (None, defaults[name]):

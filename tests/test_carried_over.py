@@ -21,6 +21,10 @@ CASES = [
     (["--config", str(CONFIGS / "optimizer/momentum.yaml")], []),  # it sets all that would stay
     (["--config", "short.yaml", *RATE], [DECAY]),
     (
+        ["--data", "CIFAR10", *RATE],
+        ["--data.batch_size 32: given to Digits, stays for CIFAR10", "--data.val_size 180: given to Digits, stays for"],
+    ),
+    (
         ["--model.lr_scheduler", "WarmupLinear", *RATE],
         ["--model.lr_scheduler.warmup 0.2: given to OneCycle, stays for W"],
     ),
