@@ -52,6 +52,7 @@ class LostProcesses(Callback):
 
     def stop(self) -> None:
         self._stopped.set()
+        os.environ.pop(STARTED_BY, None)
 
     def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Let no process leave before each has done its part, such as its predictions."""
