@@ -106,7 +106,7 @@ from project.memory import keep_freed_memory
 
 def new_pages():
     before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
-    blocks = [b"1" * 2**20 for _ in range(64)]
+    blocks = [b"1" * 2**20 for _ in range(256)]
     return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
 
 keep_freed_memory()
@@ -118,4 +118,4 @@ print(new_pages())
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc is set")
 def test_a_steps_memory_is_the_last_ones() -> None:
     done = subprocess.run([sys.executable, "-c", MEMORY], capture_output=True, text=True, check=True)
-    assert int(done.stdout) < 1000  # 64 MiB are 16384 pages of 4 KiB
+    assert int(done.stdout) < 1000  # 256 MiB are 65536 pages of 4 KiB
