@@ -15,7 +15,11 @@ from project.own_parts import class_settings
 
 LARGEST = 2**63 - 1  # that torch and the operating system take
 LOCAL = ("ckpt_path", "trainer.default_root_dir", "data.data_dir", "model.network.weights")
-CHOICES = {"model.loss.reduction": ("mean", "sum", "none")}
+CHOICES: dict[str, tuple[Any, ...]] = {
+    "model.loss.reduction": ("mean", "sum", "none"),
+    "model.optimizer.differentiable": (False,),  # it would have training go through the optimizer itself
+}
+OLD = ("size_average", "reduce")  # of torch's losses, which warn of them
 LINKED = ("num_classes", "image_shape")  # of the network, from the data
 
 
@@ -38,7 +42,7 @@ class Range(NamedTuple):
         return f"of at most {self.high}" if math.isinf(self.low) else f"from {self.low} to {self.high}"
 
 
-# What Lightning and torch do not check themselves; the classes of this project check their own options.
+# What Lightning and torch do not check themselves; other classes check their own options.
 RANGES = {
     "seed_everything": Range(0, 2**32 - 1),
     "trainer.devices": Range(high=max(2, os.cpu_count() or 1)),  # a process each; Lightning knows the rest
@@ -78,27 +82,28 @@ def check_values(options: Namespace, words: Sequence[str]) -> None:
 
 def _findings(options: Namespace) -> Iterator[tuple[str, Any, str]]:
     """Option, value, and what to do about it."""
+    parts = list(class_settings(options))
+    own = tuple(f"{name}." for name, spec in parts if not spec.class_path.startswith(("torch.", "lightning.")))
     for name, value in leaves(options):
-        if problem := _problem(name, value):
+        if problem := _problem(name, value, checked=not name.startswith(own)):
             yield name, value, problem
-    for name, spec in class_settings(options):
+    for name, spec in parts:
         for argument, problem in _problems(spec):
             yield f"{name}.{argument}", spec.init_args[argument], problem
-    limits = options.trainer
+    limits, optimizer = options.trainer, dict(parts).get("model.optimizer")
     if limits.max_epochs is None and limits.max_steps == -1 and limits.max_time is None:
         yield "trainer.max_epochs", None, "a run needs a length; give it, or --trainer.max_steps"
-    optimizer = options.model.optimizer
-    arguments = optimizer.get("init_args", {}) if isinstance(optimizer, Namespace) else {}
+    arguments = optimizer.get("init_args", {}) if optimizer is not None else {}
     rate, decay = (arguments.get(name) for name in ("lr", "weight_decay"))
     if isinstance(rate, int | float) and isinstance(decay, int | float) and rate * decay >= 1:
         share = f"at --model.optimizer.lr {rate} a step takes {rate * decay:g} of each weight"
         yield "model.optimizer.weight_decay", decay, f"{share}; give values whose product is below 1"
 
 
-def _problem(name: str, value: Any) -> str:
-    """What is wrong with a number, a choice or a path; empty if nothing is."""
-    if name in CHOICES and value not in CHOICES[name]:
-        return f"give {' or '.join(CHOICES[name])}"
+def _problem(name: str, value: Any, checked: bool) -> str:
+    """What is wrong with a number, a choice or a path, of `checked` options by the tables; empty if nothing is."""
+    if checked and name in CHOICES and value not in CHOICES[name]:
+        return f"give {' or '.join(str(choice).lower() for choice in CHOICES[name])}"
     if name in LOCAL and "://" in str(value):
         return "an address in a network; fetch what is there, and give a path"
     if isinstance(value, str) and name in RANGES and value.removeprefix("-").isdecimal():
@@ -109,7 +114,7 @@ def _problem(name: str, value: Any) -> str:
         return "give a finite number"
     if isinstance(value, int) and abs(value) > LARGEST:
         return f"give at most {LARGEST}"
-    allowed = RANGES.get(name, Range())
+    allowed = RANGES.get(name, Range()) if checked else Range()
     return "" if value in allowed else f"give a number {allowed}"
 
 
@@ -122,6 +127,9 @@ def _problems(spec: Namespace) -> Iterator[tuple[str, str]]:
     for linked in LINKED:
         if linked in parameters and arguments.get(linked) not in (None, parameters[linked].default):
             yield linked, f"the run gives it to {name}; leave it out"
+    for old in OLD:
+        if maker.__module__.startswith("torch.nn") and arguments.get(old) is not None:
+            yield old, "torch has reduction in its place; give that"
     defaults: dict[str, Any] = {argument: one.default for argument, one in parameters.items()}
     empty = [
         argument for argument, value in arguments.items() if value is None and defaults.get(argument, 0) is not None

@@ -116,6 +116,8 @@ CASES = [
         ["--model.network.hidden", "[0]"],
         "--model.network.hidden [0]: MLP's hidden layers [0] must have at least 1 unit",
     ),
+    (["--model.loss.reduce", "true"], "--model.loss.reduce true: torch has reduction in its place; give that"),
+    (["--model.optimizer.differentiable", "true"], "--model.optimizer.differentiable true: give false"),
     (["--model.loss.reduction", "most"], "--model.loss.reduction most: give mean or sum or none"),
     (
         ["--trainer.devices", "many"],

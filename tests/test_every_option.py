@@ -70,7 +70,8 @@ def problem(option: str, code: int, errors: str) -> str:
     lines = errors.strip().splitlines()
     if code in (0, -signal.SIGALRM) and "Traceback" not in errors:
         return ""
-    if code == 2 and len(lines) == 1 and lines[0].startswith("error: ") and option in lines[0]:
+    part, _, last = option.rpartition(".")
+    if code == 2 and len(lines) == 1 and lines[0].startswith(f"error: --{part}") and last in lines[0]:
         return ""
     return f"code {code}: {errors[-1000:]}"
 

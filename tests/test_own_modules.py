@@ -18,6 +18,13 @@ class SmallCNN(nn.Sequential):
     def __init__(self, num_classes: int, channels=4):
         super().__init__(nn.Conv2d(3, channels, 3, 4), nn.Flatten(), nn.Linear(channels * 64, num_classes))
 """
+LOSS = """
+from torch import nn
+
+class Loss(nn.CrossEntropyLoss):
+    def __init__(self, label_smoothing: float = 0.0, reduction: str = "y"):
+        super().__init__()
+"""
 DRY = ["--trainer.fast_dev_run", "1", "--trainer.accelerator", "cpu"]
 
 
@@ -76,6 +83,21 @@ def test_in_two_processes() -> None:
             "--trainer.devices=1",
             "--trainer.strategy=auto",
             "--ckpt_path=last",
+        ]
+    )
+
+
+def test_options_of_the_same_name_mean_what_the_class_says() -> None:
+    """torch's loss takes no such smoothing, and no such reduction."""
+    Path("own_loss.py").write_text(LOSS)
+    main(
+        [
+            "fit",
+            *QUICK,
+            *DRY,
+            "--model.loss=own_loss.Loss",
+            "--model.loss.label_smoothing=-1",
+            "--model.loss.reduction=x",
         ]
     )
 
