@@ -118,15 +118,16 @@ class ExperimentCLI(CommandLine):
         self.options = self.config[self.subcommand]
         for line in (*replaced(self.words), *carried_over(self.words, self.options)):
             rank_zero_only(print)(line, flush=True)
-        self.configs = [Path(str(path)) for path in self.options.config or ()]
-        self.experiment = runs.experiment_name(self.configs)
+        named = any(word.partition("=")[0] == "--name" for word in self.words)  # not in a run's own config.yaml
+        self.configs = [] if named else [Path(str(path)) for path in self.options.config or ()]
+        self.experiment = runs.experiment_name(self.configs, self.options.name)
         self.root = Path(self.options.trainer.default_root_dir or ".") / runs.ROOT
         self.resumed: Path | None = None
         self.checkpoint: dict[str, Any] | None = None
         if self.subcommand == "fit":
             self._find_run()
             if not self.options.trainer.fast_dev_run:
-                runs.check_writable(self.root)
+                runs.check_writable(self.root, self.experiment)
         elif self.options.ckpt_path is None:
             raise UserError(f"{self.subcommand} needs trained weights: give --ckpt_path best, last or a file")
         if self.options.ckpt_path in runs.SPECIAL:
@@ -151,7 +152,8 @@ class ExperimentCLI(CommandLine):
         self.resumed = runs.to_resume(self.root, self.experiment, self.configs, None if asked else job())
         if self.resumed is None:
             if asked:
-                raise UserError(f"--ckpt_path last: no run in {self.root / self.experiment}; start one without it")
+                where = self.root / self.experiment
+                raise UserError(f"--ckpt_path last: no run in {where}; start one without it, or {runs.NAME_A_RUN}")
             return
         if _is_first_process():
             self.held.callback(runs.lock(self.resumed).release)

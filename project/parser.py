@@ -89,6 +89,8 @@ class CommandLine(LightningCLI):
         """Lightning's own takes true and false as well, which data and weights read as different seeds."""
         seed_help = f"Seed of weights, order and augmentation: a whole number from 0 to {2**32 - 1}."
         parser.add_argument("--seed_everything", type=int, default=0, help=seed_help)
+        name_help = "Name of the experiment, which is the directory of its runs; None: the first config file's."
+        parser.add_argument("--name", type=str | None, default=None, help=name_help)
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         parser.add_class_arguments(Checkpoints, "checkpoints")

@@ -21,20 +21,35 @@ ROOT = "lightning_logs"
 FOLDER = "checkpoints"
 RESULTS = "results.json"
 SPECIAL = ("best", "last")
+NAME = r"\w[\w.-]{0,59}"  # of an experiment; a file's name has 255 bytes at most
+NAME_A_RUN = f"name a run by --config {ROOT}/<experiment>/version_<n>/config.yaml"
 Found = tuple[Path, Checkpoint]
 """A file and what is in it."""
 
 
-def experiment_name(configs: Sequence[Path]) -> str:
-    """The first config file's stem; a run's own config.yaml stands for that run's experiment."""
+def experiment_name(configs: Sequence[Path], name: str | None = None) -> str:
+    """`name`, or the first config file's stem; a run's own config.yaml stands for that run's experiment.
+
+    Raises UserError where a directory cannot have the name.
+    """
+    if name is not None:
+        if not re.fullmatch(NAME, name):
+            raise UserError(
+                f"--name {name or repr(name)}: give the name of one directory, at most 60 letters, digits, dots, "
+                "hyphens and underscores, the first no dot and no hyphen"
+            )
+        return name
     if not configs:
         return "unnamed"
     run = _own_run(configs)
-    return run.parent.name if run else configs[0].stem
+    if run is None:
+        return configs[0].stem
+    return run.parent.name if number(run) >= 0 else run.name
 
 
-def check_writable(root: Path) -> None:
+def check_writable(root: Path, experiment: str) -> None:
     """Raises UserError where no run directory can be made under `root`."""
+    folder = root / experiment
     try:
         root.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -43,6 +58,8 @@ def check_writable(root: Path) -> None:
         problem = "" if os.access(root, os.W_OK) else "permission denied"
     if problem:
         raise UserError(f"--trainer.default_root_dir {root.parent}: {root} cannot be written ({problem})")
+    if folder.exists() and not folder.is_dir():
+        raise UserError(f"--name {experiment}: {folder} is a file; give another name")
 
 
 def create(root: Path, experiment: str, files: Mapping[str, str]) -> Path:
@@ -95,10 +112,11 @@ def find_checkpoint(root: Path, experiment: str, name: str, configs: Sequence[Pa
     parent = root / experiment
     run = _own_run(configs)
     found = [run / FOLDER / f"{name}.ckpt"] if run else list(parent.glob(f"version_*/{FOLDER}/{name}.ckpt"))
-    found = [path for path in found if path.exists() and number(path.parents[1]) >= 0]
+    found = [path for path in found if path.exists() and (run or number(path.parents[1]) >= 0)]
     if not found:
         raise UserError(
-            f"--ckpt_path {name}: no run in {parent} has a checkpoint; train one first, by main.py fit without it"
+            f"--ckpt_path {name}: no run in {run or parent} has a checkpoint; train one first, by main.py fit without "
+            f"it, or {NAME_A_RUN}"
         )
     newest = max(found, key=lambda path: number(path.parents[1]))
     return (newest_whole(newest.parents[1]) if name == "last" else None) or (newest, read(newest))
@@ -165,11 +183,13 @@ def check_fits(path: Path, checkpoint: Checkpoint, own: dict[str, torch.Tensor],
 
 
 def _own_run(configs: Sequence[Path]) -> Path | None:
-    """The run whose own config.yaml comes first in `configs`."""
-    for run in (configs[0].parent, configs[0].absolute().parent) if configs else ():
-        if number(run) >= 0:
-            return run
-    return None
+    """The run whose own config.yaml comes first in `configs`, also where its directory was renamed."""
+    if not configs:
+        return None
+    run = configs[0].parent
+    if run.name in ("", ".."):
+        run = run.resolve()
+    return run if number(run) >= 0 or (run / "environment.yaml").exists() else None
 
 
 def number(path: Path) -> int:
