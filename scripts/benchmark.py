@@ -22,7 +22,7 @@ from project.benchmarks.resume import resume
 from project.benchmarks.runs import CONFIGS, seeds
 from project.benchmarks.safety import safety
 from project.benchmarks.startup import startup
-from project.process import settle
+from project.system.process import settle
 
 INTERRUPTED = 128 + signal.SIGINT
 CONTINUED = ("seeds", "article")

@@ -10,8 +10,8 @@ import argparse
 import sys
 from functools import partial
 
-from project.errors import UserError
-from project.process import settle
+from project.system.errors import UserError
+from project.system.process import settle
 
 try:
     from project.figures import approximation, backpropagation, curves, descent, pairs

@@ -1,8 +1,8 @@
 #!/usr/bin/env python
 """The command line: main.py fit|validate|test|predict --config configs/convnet.yaml"""
 
-from project.cli import main
-from project.process import settle
+from project.cli.main import main
+from project.system.process import settle
 
 if __name__ == "__main__":
     settle()

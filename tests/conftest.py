@@ -10,7 +10,7 @@ import torch
 from torchvision import datasets
 from torchvision.models import ResNet18_Weights, resnet18
 
-from project.cli import main
+from project.cli.main import main
 from tests.data_sets import write_cifar10
 
 REPOSITORY = Path(__file__).parents[1]

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import yaml
 
-from project.cli import main
+from project.cli.main import main
 from project.data import CIFAR10
 from tests.conftest import CONFIGS
 from tests.data_sets import CIFAR10_COUNTS, WRITERS

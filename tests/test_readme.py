@@ -13,7 +13,7 @@ from types import ModuleType
 import pytest
 import yaml
 
-from project.cli import main
+from project.cli.main import main
 from tests.conftest import CONFIGS, REPOSITORY
 from tests.data_sets import write_cifar10
 from tests.test_configs import SMALL

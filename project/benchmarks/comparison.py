@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from project.checkpoints import read
+from project.checkpoints.files import read
 
 logging.getLogger("tensorboard").setLevel(logging.ERROR)  # it warns of each resumed run that there was a restart
 TIMES = {"images_per_second", "train_seconds", "fit_seconds", "Stopwatch"}

@@ -9,7 +9,7 @@ from typing import Any
 from project.benchmarks.comparison import differences
 from project.benchmarks.report import OUTPUT, report
 from project.benchmarks.resume import CONTEXT, drawn, run, words_of
-from project.checkpoints import read
+from project.checkpoints.files import read
 
 SETTINGS = {**drawn(0), "experiment": "mlp", "every_n_steps": 20, "precision": "32-true", "plateau": False}
 MEBIBYTES = (2.0, 18.0)  # of a disk; a run of SETTINGS takes about 15
@@ -17,7 +17,7 @@ MEBIBYTES = (2.0, 18.0)  # of a disk; a run of SETTINGS takes about 15
 
 def damage(files: int, disks: int) -> None:
     """`files` damaged checkpoints, half of them cut, half with a bit changed; `disks` runs on a disk that is small."""
-    CONTEXT.set_forkserver_preload(["project.cli", "project.benchmarks.resume"])
+    CONTEXT.set_forkserver_preload(["project.cli.main", "project.benchmarks.resume"])
     folder = OUTPUT.absolute() / "damage"
     shutil.rmtree(folder, ignore_errors=True)
     words = words_of(SETTINGS)

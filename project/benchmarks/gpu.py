@@ -15,7 +15,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 
 from project.benchmarks.report import report, summary
 from project.benchmarks.runs import CONFIGS, accuracies
-from project.cli import main
+from project.cli.main import main
 
 
 class WarmUp(Callback):

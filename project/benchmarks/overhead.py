@@ -17,12 +17,12 @@ from torch import nn
 
 from project.benchmarks.report import report
 from project.benchmarks.runs import CONFIGS
-from project.cli import main
+from project.cli.main import main
 from project.data import CIFAR10
 from project.data.batches import Batch, Normalisation, TrainingBatches
-from project.hardware import computes_bfloat16
 from project.networks import ConvNet
 from project.optim import OneCycle
+from project.system.hardware import computes_bfloat16
 
 STEPS = {16: 400, 125: 240, 500: 40}  # of a turn, by batch size; 4 to 12 s each on two cores
 

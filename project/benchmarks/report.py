@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from project.environment import cpu_and_threads, cpu_name
+from project.runs.environment import cpu_and_threads, cpu_name
 
 OUTPUT = Path("lightning_logs/benchmarks")
 

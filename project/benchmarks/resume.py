@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from project.benchmarks.comparison import differences, points, rows
 from project.benchmarks.report import OUTPUT, report, save
 from project.benchmarks.runs import CONFIGS, MAIN
-from project.process import settle
+from project.system.process import settle
 
 # Processes that have imported everything once are forked, so that a trial takes seconds.
 CONTEXT = multiprocessing.get_context("forkserver")
@@ -51,7 +51,7 @@ class DropoutNetwork(nn.Module):
 
 def resume(kills: int, lanes: int = 2) -> None:
     """`kills` kills, `lanes` at a time, each with settings and a moment drawn from its number."""
-    CONTEXT.set_forkserver_preload(["project.cli", "project.benchmarks.resume"])
+    CONTEXT.set_forkserver_preload(["project.cli.main", "project.benchmarks.resume"])
     folder = OUTPUT.absolute() / "resume"
     trials: list[Settings] = []
     with ThreadPoolExecutor(lanes) as pool:
@@ -179,7 +179,7 @@ def run(words: Sequence[str], folder: Path, moment: tuple[str, int] = ("", 0), s
 
 
 def _run(words: list[str], folder: Path, moment: str, count: int) -> None:
-    from project.cli import main
+    from project.cli.main import main
 
     as_from_a_shell(words, folder)
     _kill_at(moment, count)
@@ -202,7 +202,7 @@ def as_from_a_shell(words: list[str], folder: Path) -> None:
 def _kill_at(moment: str, count: int) -> None:
     """Let this process kill itself the `count`th time that something is done."""
     from project import checkpoints
-    from project.classifier import Classifier
+    from project.training.classifier import Classifier
 
     calls = 0
 

@@ -14,7 +14,7 @@ from unittest.mock import patch
 from project.benchmarks.report import report
 from project.benchmarks.runs import CONFIGS
 from project.callbacks import Checkpoints, FiniteLoss
-from project.cli import main
+from project.cli.main import main
 from project.data import batches
 
 PARTS: dict[str, list[tuple[Any, str]]] = {

@@ -16,8 +16,8 @@ PARTS = ("python and imports", "options and parts", "data and run directory", "s
 # What scripts/main.py does, with the clock after the imports.
 PROGRAM = """
 import time
-from project.cli import main
-from project.process import settle
+from project.cli.main import main
+from project.system.process import settle
 print("mark imported", time.time())
 settle()
 main()

@@ -10,12 +10,12 @@ from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import Checkpoint
 from torch import Tensor
 
-from project.agreement import gathered
 from project.callbacks.finite_loss import FiniteLoss, remedy
-from project.checkpoints import synchronise_folder
-from project.errors import NotFiniteError, UserError
-from project.interruption import Interrupted, Signals
-from project.loops import BoundaryCallback
+from project.checkpoints.files import synchronise_folder
+from project.system.errors import NotFiniteError, UserError
+from project.system.signals import Interrupted, Signals
+from project.training.agreement import gathered
+from project.training.loops import BoundaryCallback
 
 MONITOR = "val/accuracy"
 

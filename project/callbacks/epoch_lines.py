@@ -3,7 +3,7 @@
 from lightning.pytorch import Callback, LightningModule, Trainer
 
 from project.callbacks.stopwatch import Stopwatch
-from project.results import lines
+from project.runs.results import lines
 
 COLUMNS = ("train/loss", "train/accuracy", "val/loss", "val/accuracy")
 

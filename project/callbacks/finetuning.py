@@ -7,7 +7,7 @@ from lightning.pytorch.callbacks import BaseFinetuning
 from torch import nn
 from torch.optim import Optimizer
 
-from project.errors import UserError
+from project.system.errors import UserError
 
 
 class Finetuning(BaseFinetuning):

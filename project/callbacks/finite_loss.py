@@ -8,9 +8,9 @@ import torch
 from lightning.pytorch import LightningModule, Trainer
 from torch import Tensor
 
-from project.agreement import gathered
-from project.errors import NotFiniteError
-from project.loops import BoundaryCallback
+from project.system.errors import NotFiniteError
+from project.training.agreement import gathered
+from project.training.loops import BoundaryCallback
 
 AT_ONCE = 50  # steps whose losses a GPU is asked for together, since each question makes it wait
 

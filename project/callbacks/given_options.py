@@ -6,7 +6,7 @@ from typing import Any
 from lightning.pytorch import Callback, LightningModule, Trainer
 from torch.optim import Optimizer
 
-from project.errors import UserError
+from project.system.errors import UserError
 
 KEY = "given_options"
 

@@ -12,7 +12,7 @@ from lightning.fabric.utilities.rank_zero import rank_zero_only
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.strategies.launchers.subprocess_script import _SubprocessScriptLauncher
 
-from project.interruption import Interrupted
+from project.system.signals import Interrupted
 
 PERIOD = 0.2  # seconds between two looks at the other processes
 GRACE = 5.0  # seconds in which a process ends by itself that another one's error reaches

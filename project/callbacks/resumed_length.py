@@ -5,8 +5,8 @@ from typing import Any
 
 from lightning.pytorch import Callback, LightningModule, Trainer
 
-from project.errors import UserError
-from project.run_length import Position, steps_of_an_epoch, total_steps
+from project.data.run_length import Position, steps_of_an_epoch, total_steps
+from project.system.errors import UserError
 
 
 class ResumedLength(Callback):

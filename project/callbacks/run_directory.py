@@ -11,12 +11,12 @@ import yaml
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
 
-from project import runs
 from project.callbacks.checkpoints import Checkpoints
-from project.environment import describe, environment
-from project.interruption import Interrupted
-from project.loggers import Curves, MetricsTable
-from project.results import flatten
+from project.runs import directories as runs
+from project.runs.environment import describe, environment
+from project.runs.metrics_table import Curves, MetricsTable
+from project.runs.results import flatten
+from project.system.signals import Interrupted
 
 
 class RunDirectory(Callback):

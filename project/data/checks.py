@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from project.data.batches import Images, ImageSet
-from project.errors import UserError
+from project.system.errors import UserError
 
 CONSTANTS = ("class_names", "image_shape", "training_images")
 

@@ -12,8 +12,8 @@ from torch import Tensor
 from project.data.augmentation import Augmentation, Flip
 from project.data.batches import EvaluationBatches, ImageSet, Normalisation, TrainingBatches
 from project.data.checks import check_constants, check_loaded
-from project.errors import UserError
-from project.run_length import batches_left, position
+from project.data.run_length import batches_left, position
+from project.system.errors import UserError
 
 # The split is the same for every seed: a checkpoint is then never validated on images that it was trained on.
 SPLIT_SEED = 0

@@ -12,9 +12,9 @@ from typing import Any
 from matplotlib.ticker import MaxNLocator
 
 from project.benchmarks.runs import CONFIGS
-from project.errors import NotFiniteError
 from project.figures.drawing import COLOURS, MARKS, panels, save
 from project.figures.runs import Kept, fit
+from project.system.errors import NotFiniteError
 
 Words = tuple[str, ...]
 LADDER = [float(f"{digit}e{power}") for power in range(-6, 3) for digit in (1, 3)]  # rates that are tried

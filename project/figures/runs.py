@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from project.benchmarks.runs import CONFIGS
-from project.cli import main
-from project.errors import NotFiniteError
+from project.cli.main import main
+from project.system.errors import NotFiniteError
 
 KEPT = Path("lightning_logs/figures")
 Row = dict[str, float]

@@ -39,8 +39,8 @@ class TorchvisionModel(nn.Module):
 
     Images come as the data normalises them and get the size and the normalisation that the network's weights were
     trained with; grey ones become three equal channels. `backbone` is the network up to its last layer, `heads` that
-    layer and those of auxiliary heads, all of them linear. The weights are put in by project.pretrained, which the
-    command line calls where no checkpoint brings them.
+    layer and those of auxiliary heads, all of them linear. The weights are put in by project.networks.pretrained, which
+    the command line calls where no checkpoint brings them.
     """
 
     scale: Tensor

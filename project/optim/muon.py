@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.optim import Optimizer
 from torch.optim.sgd import sgd
 
-from project.hardware import computes_bfloat16
+from project.system.hardware import computes_bfloat16
 
 # Of the quintic iteration whose slope at 0 is steepest (Jordan, "Muon", 2024): three iterations bring singular
 # values from 0.01 to 1 between 0.40 and 1.20, five between 0.68 and 1.13.

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from project.cli import main
-from project.results import lines
+from project.cli.main import main
+from project.runs.results import lines
 
 RUN = Path("lightning_logs/mlp/version_0")
 

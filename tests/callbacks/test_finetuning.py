@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from project.benchmarks.comparison import differences
-from project.classifier import Classifier
-from project.cli import main
+from project.cli.main import main
+from project.training.classifier import Classifier
 from tests.conftest import CONFIGS
 
 WHOLE, RESUMED = Path("lightning_logs/finetune/version_0"), Path("lightning_logs/finetune/version_1")

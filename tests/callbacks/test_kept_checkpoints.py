@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from project.benchmarks.comparison import differences
-from project.checkpoints import read
-from project.cli import main
+from project.checkpoints.files import read
+from project.cli.main import main
 
 FIRST, SECOND = Path("lightning_logs/mlp/version_0"), Path("lightning_logs/mlp/version_1")
 STEPS = 1257 // 32

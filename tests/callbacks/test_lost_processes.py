@@ -15,9 +15,9 @@ from lightning.pytorch.strategies.launchers.subprocess_script import _Subprocess
 
 from project.benchmarks.resume import CONTEXT, as_from_a_shell, words_of
 from project.callbacks import LostProcesses, lost_processes
-from project.classifier import Classifier
-from project.cli import main
-from tests.test_kills import PLAIN
+from project.cli.main import main
+from project.training.classifier import Classifier
+from tests.runs.test_kills import PLAIN
 
 
 def _loses(lost: str, words: list[str], folder: Path) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from project.benchmarks.resume import run
-from project.cli import main
+from project.cli.main import main
 from tests.conftest import CONFIGS
 from tests.data_sets import write_image_folder
 

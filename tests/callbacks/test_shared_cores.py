@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from project.callbacks import SharedCores, shared_cores
-from project.cli import main
+from project.cli.main import main
 
 LINE = "other programs interrupt the {} threads of this run {} times a second"
 

@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from project import checkpoints
-from project.classifier import Classifier
-from project.cli import main
+from project.checkpoints import files as checkpoints
+from project.cli.main import main
 from project.data import Digits
+from project.training.classifier import Classifier
 
 RUN = Path("lightning_logs/mlp/version_0")
 STEPS = 1257 // 32

@@ -13,13 +13,13 @@ import pytest
 import torch
 from PIL import Image
 
-from project.cli import main
+from project.cli.main import main
 from project.data import ImageFolder
 from project.data.augmentation import Augmentation
 from project.data.batches import Batch, EvaluationBatches, Images, Normalisation, TrainingBatches
 from project.data.decoding import decode
-from project.data.files import ImageFiles
-from project.errors import UserError
+from project.data.image_files import ImageFiles
+from project.system.errors import UserError
 from tests.conftest import CONFIGS
 from tests.data_sets import write_image_folder
 
@@ -164,7 +164,7 @@ def test_normalisation_is_that_of_the_training_images_and_kept(monkeypatch: pyte
     scaled = in_memory(made.train).pixels.numpy() / 255  # type: ignore[arg-type]
     assert made.mean == pytest.approx(scaled.mean((0, 1, 2)), abs=6e-6)
     assert made.std == pytest.approx(scaled.std((0, 1, 2)), abs=6e-6)
-    monkeypatch.setattr("project.data.files.decode", None)  # would fail if a file were read again
+    monkeypatch.setattr("project.data.image_files.decode", None)  # would fail if a file were read again
     again = ready()
     assert (again.mean, again.std, again.fingerprint()) == (made.mean, made.std, ready().fingerprint())
 

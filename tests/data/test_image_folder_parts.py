@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from project.errors import UserError
+from project.system.errors import UserError
 from tests.data.test_image_folder import data, ready
 from tests.data_sets import write_image_folder
 

@@ -12,8 +12,8 @@ import pytest
 import torch
 
 from project.benchmarks.comparison import differences
-from project.classifier import Classifier
-from project.cli import main
+from project.cli.main import main
+from project.training.classifier import Classifier
 from tests.conftest import CONFIGS, REPOSITORY
 from tests.data_sets import write_image_folder
 

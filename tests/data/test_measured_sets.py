@@ -11,11 +11,11 @@ import pytest
 import torch
 from torchvision import datasets
 
-from project.cli import main
+from project.cli.main import main
 from project.data import CIFAR100, MNIST, SVHN, FashionMNIST, ImageDataModule, normalisation
-from project.data import archive as archive_module
+from project.data import download as archive_module
 from project.data.batches import Images
-from project.errors import UserError
+from project.system.errors import UserError
 from tests.conftest import CONFIGS
 from tests.data_sets import WRITERS, images
 

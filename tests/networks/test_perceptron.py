@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.optim import SGD
 
-from project.cli import main
+from project.cli.main import main
 from project.networks import Perceptron, PerceptronCriterion
 from tests.conftest import CONFIGS
 

@@ -11,13 +11,13 @@ import torchvision
 from torch import nn
 from torchvision.models import get_model, get_model_builder, get_model_weights, list_models, regnet
 
-from project import checkpoints, pretrained
-from project.classifier import Classifier
-from project.cli import main
-from project.data import archive
-from project.errors import UserError
-from project.networks import ResNet18, TorchvisionModel
+from project.checkpoints import files as checkpoints
+from project.cli.main import main
+from project.data import download as archive
+from project.networks import ResNet18, TorchvisionModel, pretrained
 from project.networks.torchvision_model import AUXILIARY
+from project.system.errors import UserError
+from project.training.classifier import Classifier
 from tests.conftest import CONFIGS
 
 NAMES = list_models(module=torchvision.models)

@@ -84,7 +84,7 @@ def test_precision_is_what_the_hardware_computes(
 STEP = """
 import torch
 from project.optim import MuonSGD
-from project.trainer import ExperimentTrainer
+from project.training.trainer import ExperimentTrainer
 original, seen = torch.baddbmm, set()
 torch.baddbmm = lambda current, *others, **factors: seen.add(current.dtype) or original(current, *others, **factors)
 hidden, head = (torch.nn.Parameter(torch.ones(2, 2)) for _ in range(2))

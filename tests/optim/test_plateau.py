@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from project.cli import main
+from project.cli.main import main
 
 # Runs of six epochs that are validated after the second, fourth and sixth.
 WORDS = ["--model.lr_scheduler", "Plateau", "--model.lr_scheduler.patience", "0", "--trainer.limit_train_batches", "4"]

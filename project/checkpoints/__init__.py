@@ -1,0 +1,1 @@
+"""Checkpoint files: written completely or not at all, and read without running code that they may hold."""

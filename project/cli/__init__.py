@@ -1,0 +1,1 @@
+"""The command line: main and its exit codes, options, checks before a run, error lines."""

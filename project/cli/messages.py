@@ -1,0 +1,193 @@
+"""One line for the user out of the parser's long ones, and out of errors."""
+
+import errno
+import importlib
+import inspect
+import re
+import traceback
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from pydoc import locate
+from types import ModuleType
+from typing import Any
+
+import lightning
+import torchvision
+from jsonargparse import ArgumentParser
+from lightning.pytorch import Trainer
+from torchvision.models import list_models
+
+from project.cli.config_files import LISTS, as_given
+from project.cli.known import arguments, classes, nearest, nearest_option
+from project.system.errors import UserError
+
+# What the parser says that it expected, without what it got.
+EXPECTED = re.compile(r"Expected (?:an? )?(.+?)(?:\. Got value.*)?$", re.MULTILINE)
+PLAIN = {
+    "int": "a whole number",
+    "float": "a number",
+    "bool": "true or false",
+    "str": "text",
+    "dict": "a mapping, as in '{16: 0.5}'",
+    "class": "a class",
+    "Tensor": "a list of finite numbers, as in '[1, 0.5]'",
+    **dict.fromkeys(("list", "tuple", "Iterable", "Sequence"), "a list, as in '[a, b]'"),
+}
+# What a person can mend: no space, quota, file size, permission, a read-only or broken disk.
+FULL_OR_CLOSED = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EACCES, errno.EPERM, errno.EROFS, errno.EIO}
+COMMAND_FIRST = "the command comes first, then its options: main.py fit|validate|test|predict --config ..."
+
+
+def explain(message: str, options: Iterable[str], words: Sequence[str]) -> str:
+    """The parser's `message` as one line, with the nearest right name for a misspelt one.
+
+    Args:
+        message: Of several lines, nested as the types are.
+        options: Every option of the command, dotted and without dashes.
+        words: Of the command line, in which a value is shown as it was given.
+    """
+    key = ".".join(re.findall(r'Parser key "(.+?)"', message))
+    if "before subcommand" in message or 'expected "subcommand"' in message:
+        return COMMAND_FIRST
+    if match := re.search(r"invalid choice: '(.+?)' \(choose from (.+)\)", message):
+        near = _did_you_mean(nearest(match[1], re.findall(r"\w+", match[2])))
+        return f"{match[1]}: no such command; {near or COMMAND_FIRST}"
+    if match := re.search(r"[Oo]ption '(.+?)'|unrecognized arguments: --([\w.]+)", message):
+        return _unknown_option(message, key, match[1] or match[2], options)
+    if match := re.search(r"failed: (--.+)", message):  # of a link between options
+        return match[1]
+    if match := re.search(r"(?:class_path '(.+)':\s+)?the following arguments are required: (.+)", message):
+        return _missing(key, match[1], match[2])
+    got = re.search(r"(?:Got|Given) value: (.+?)(?:\. Got value: .+)?$", message, re.MULTILINE)
+    value = as_given(words, key, got[1] if got else "")
+    return _no_class(message, key, value) or _mismatch(message, key, value)
+
+
+def _missing(key: str, class_path: str | None, names: str) -> str:
+    if class_path is None:
+        names = re.sub(r"\b(fit|validate|test|predict)\.", "", names)
+        return f"--{names} is missing; give it, or a file such as --config configs/convnet.yaml"
+    kind = class_path.rpartition(".")[2]
+    needed = " and ".join(f"--{key}.{name.strip()}" for name in names.split(","))
+    further = f"; a further one comes after these, by --{key}+=" if key in LISTS else ""
+    return f"--{key} {kind}: needs {needed}, given after it{further}"
+
+
+def _mismatch(message: str, key: str, value: str) -> str:
+    """What an option expects, in place of the value that it was given."""
+    kinds = [kind for kind in EXPECTED.findall(message) if "NoneType" not in kind and not kind.startswith("path but")]
+    kinds += ["class"] * ("Not a valid subclass of" in message)
+    kinds += [f"a whole number in place of {one}" for one in re.findall(r"invalid literal for int.*: (.+)", message)]
+    plain = list(dict.fromkeys(_plain_type(kind) for kind in kinds))
+    if "a number" in plain:
+        plain = [kind for kind in plain if kind not in ("a class", "a whole number", PLAIN["Tensor"])]
+    if any(kind.startswith("one of") for kind in plain):  # numbers that YAML reads are among them
+        plain = [kind for kind in plain if kind != "a whole number"]
+    if plain == ["a whole number"] and re.fullmatch(r"\d+[eE]\+?\d{1,2}", value):
+        plain = [f"a whole number, as in {float(value):.0f}"]
+    if plain:
+        return f"--{key} {value}: expected {' or '.join(plain)}"
+    return (f"--{key} {value}: " if key else "") + _one_line(message.splitlines()[-1] if key else message)
+
+
+def _no_class(message: str, key: str, value: str) -> str:
+    """Empty where the message is not of a class."""
+    if match := re.search(r"module '(.+)' has no attribute '(.+?)'", message):
+        module = importlib.import_module(match[1])
+        return _unknown_class(key, match[2], dir(module), f"{_named(module)} has ")
+    if match := re.search(r"class_path '(.+?)':\s+No module named '(.+?)'", message):
+        return _unknown_module(key, *match.groups())
+    if match := re.search(r"Import path (\S+) does not correspond to a subclass of (\w+)", message):
+        return f"--{key} {match[1]}: no class of the kind {match[2]}; {_choice(key)}"
+    if match := re.search(r"Multiple subclasses with name (\w+)\. (.+)", message):
+        return f"--{key} {match[1]}: {match[2]}"
+    is_class = re.search(r"dot import path string|Unexpected import path format|sub-config file", message)
+    if not is_class or re.search(r"<class '(?:int|float)'>", message):
+        return ""
+    if match := re.fullmatch(r"(.+)\.py(?:::?(\w+))?", value):
+        path = Path(match[1])
+        parts = [path.name] if path.is_absolute() or ".." in path.parts else path.parts
+        name = ".".join([*parts, match[2] or "ClassName"])
+        return f"--{key} {value}: give module and class with a dot between them, as in {name}"
+    if value in list_models(torchvision.models):
+        return f"--{key} {value}: no such class; torchvision's is TorchvisionModel with --{key}.name {value}"
+    return _unknown_class(key, value, (kind.__name__ for kind in classes(key)))
+
+
+def _unknown_option(message: str, key: str, name: str, options: Iterable[str]) -> str:
+    owner = re.search(r"class_path[ =]'(.+?)'", message)
+    if owner is None:
+        name = re.sub(r"\.(class_path|init_args).*", "", name)
+        near = nearest_option(name, options)
+        return f"--{name}: no such option; {_did_you_mean(near, '--') or '--help shows what there is'}"
+    kind: Any = locate(owner[1])
+    parser = ArgumentParser()
+    parser.add_class_arguments(kind, fail_untyped=False)
+    known = list(parser.get_defaults().keys())
+    if name in known:
+        return f"--{key}.{name}: the run gives it to {kind.__name__}; leave it out"
+    having = [other.__name__ for other in classes(key) if name in arguments(other)]
+    of_others = f" ({', '.join(having)} {'have' if len(having) > 1 else 'has'} it)" if having else ""
+    said = f"--{key}.{name}: {kind.__name__} has no such option{of_others}; "
+    return said + (_did_you_mean(nearest(name, known)) or f"--{key}.help {kind.__name__} shows what it has")
+
+
+def _unknown_class(key: str, name: str, names: Iterable[str], where: str = "") -> str:
+    near = nearest(name, [name for name in names if name[0].isupper()])
+    return f"--{key} {name}: {where}no such class; {_did_you_mean(near) or _choice(key)}"
+
+
+def _unknown_module(key: str, class_path: str, missing: str) -> str:
+    if class_path.startswith(f"{missing}."):
+        return (
+            f"--{key} {class_path}: Python finds no module {missing}; put it into the current folder, beside a file "
+            "of --config, or where PYTHONPATH points"
+        )
+    return f"--{key} {class_path}: its module needs {missing}, which is not installed"
+
+
+def _choice(key: str) -> str:
+    known = sorted({kind.__name__ for kind in classes(key)})
+    return f"give one of {', '.join(known)}, or a class of your own" if known else "--help shows what there is"
+
+
+def _named(module: ModuleType) -> str:
+    """The module's name, and its file where another of that name may be meant."""
+    ours = module.__name__.partition(".")[0] in ("project", "torch", "lightning")
+    return module.__name__ if ours else f"{module.__name__} ({module.__file__})"
+
+
+def _did_you_mean(found: str, dashes: str = "") -> str:
+    return f"did you mean {dashes}{found}?" if found else ""
+
+
+def _plain_type(name: str) -> str:
+    name = re.sub(r"<class '(?:\w+\.)*(\w+)'>", r"\1", name)
+    name = re.sub(r"typing\.Literal\[(.+)\]", r"one of \1", name)
+    name = re.sub(r"one of ('[^,]+')$", r"\1", name)
+    name = re.sub(r"tuple with (\d+) elements", r"a list of \1", name)
+    name = re.sub(r"(?:dot )?import path.*|instantiatable class.*", "class", name)
+    return PLAIN.get(name, name)
+
+
+def _one_line(message: str) -> str:
+    return " ".join(message.split())
+
+
+def told(error: BaseException) -> str:
+    """The line for an error that the user can mend; empty for any other."""
+    if isinstance(error, UserError):
+        return str(error)
+    if isinstance(error, OSError) and error.errno in FULL_OR_CLOSED:
+        return f"{error.filename or 'a file of the run'}: {error.strerror}; mend that, then resume"
+    if isinstance(error, SyntaxError):  # in a module of the user's own
+        return f"{error.filename}, line {error.lineno}: {error.msg}"
+    if match := re.match(r"(\S+) does not have a deterministic implementation", str(error)):
+        return f"--trainer.deterministic true: torch has no deterministic {match[1]} here; give warn in place of true"
+    # Of what Lightning raises itself, its message tells more than where that was.
+    raised_in = traceback.extract_tb(error.__traceback__)[-1].filename
+    if Path(lightning.__file__).parent not in Path(raised_in).parents:
+        return ""
+    options = inspect.signature(Trainer).parameters
+    named = [f"--trainer.{word}: " for word in re.findall(r"\w+", str(error)) if word in options]
+    return "".join(named[:1]) + _one_line(str(error))

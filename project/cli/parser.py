@@ -1,0 +1,139 @@
+"""The command line's options, and what their parser says of a mistake."""
+
+import re
+import sys
+from collections.abc import Sequence
+from typing import Any, NoReturn
+
+import torch
+from jsonargparse.typing import register_type
+from lightning.fabric.utilities.rank_zero import rank_zero_only
+from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
+from torch import Tensor
+
+from project.callbacks import Checkpoints
+from project.cli.messages import explain
+from project.cli.values import check_values
+
+RESUME_HELP = """last goes on with the experiment's newest run, in its own directory, or with the run whose config.yaml
+is given. A file, or best, starts a new run from that state. None starts from the beginning."""
+
+
+def _to_tensor(numbers: Any) -> Tensor:
+    """float32, as the weights of a loss are, also of whole numbers."""
+    try:
+        tensor = torch.tensor(numbers, dtype=torch.float32)
+        if tensor.ndim and tensor.isfinite().all():
+            return tensor
+    except (ValueError, TypeError, RuntimeError):
+        pass
+    raise ValueError("Expected a Tensor")  # in the parser's words
+
+
+def _to_numbers(tensor: Tensor) -> Any:
+    """The shortest decimal numbers that are these: 0.1, not 0.10000000149011612."""
+    return tensor.numpy().astype(str).astype(float).tolist()
+
+
+register_type(Tensor, _to_numbers, _to_tensor)  # an argument of any class that is a Tensor is given as a list
+
+
+class Parser(LightningArgumentParser):
+    """Says what is wrong in one line, and knows no abbreviations: a misspelt option is never taken for another."""
+
+    words: Sequence[str] = ()  # of the command line
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options, allow_abbrev=False)
+
+    def instantiate_classes(self, cfg: Any, **options: Any) -> Any:
+        """What Lightning calls, by the method that took its place in jsonargparse."""
+        return self.instantiate(cfg, **options)
+
+    def format_help(self, *args: Any) -> str:
+        """Without the hundreds of classes that torch knows as modules."""
+        return re.sub(r",\s+known\s+subclasses:[^()]{1500,}\)", ")", super().format_help(*args))
+
+    def error(self, message: str, ex: Exception | None = None) -> NoReturn:
+        if not self.exit_on_error:  # a class's own parser, whose message becomes part of a longer one
+            super().error(message, ex)
+        parser = getattr(ex, "subcommand_parser", None) or self
+        fail(explain(message, [action.dest for action in parser._actions], parser.words))
+
+
+class CommandLine(LightningCLI):
+    """The options of all commands: this project's defaults, what is linked, and what is checked at once."""
+
+    words: Sequence[str] = ()  # of the command line
+
+    def init_parser(self, **options: Any) -> Parser:
+        parser = super().init_parser(**options)
+        assert isinstance(parser, Parser)
+        parser.words = self.words
+        return parser
+
+    def subcommands(self) -> dict[str, set[str]]:  # type: ignore[override]
+        """The command that is asked for, since the options of each take a tenth of a second; all, if it is none."""
+        # Checkpoints are always read without running code from them, so weights_only is no option.
+        hidden = {"weights_only", "verbose", "return_predictions"}
+        commands = {command: skip | hidden for command, skip in LightningCLI.subcommands().items()}
+        return {command: commands[command] for command in self.words[:1] if command in commands} or commands
+
+    def setup_parser(self, *args: Any) -> None:
+        super().setup_parser(*args)
+        for command, parser in self._subcommand_parsers.items():
+            (option,) = (action for action in parser._actions if action.dest == "ckpt_path")
+            option.help = RESUME_HELP if command == "fit" else "A checkpoint's file, or best or last: the newest run's."
+
+    def add_default_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        """Lightning's own takes true and false as well, which data and weights read as different seeds."""
+        seed_help = f"Seed of weights, order and augmentation: a whole number from 0 to {2**32 - 1}."
+        parser.add_argument("--seed_everything", type=int, default=0, help=seed_help)
+        name_help = "Name of the experiment, which is the directory of its runs; None: the first config file's."
+        parser.add_argument("--name", type=str | None, default=None, help=name_help)
+
+    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        parser.add_class_arguments(Checkpoints, "checkpoints")
+        parser.set_defaults(
+            {
+                "data": {"class_path": "project.data.CIFAR10"},
+                "model.loss": {"class_path": "torch.nn.CrossEntropyLoss"},
+                "trainer.max_epochs": 10,
+                "trainer.num_sanity_val_steps": 0,  # costs more than it tells: the tests run every config
+                "trainer.enable_model_summary": False,
+            }
+        )
+        parser.link_arguments(("seed_everything", "data"), "data.init_args.seed", compute_fn=_checked_seed)
+        parser.link_arguments("data.num_classes", "model.num_classes", apply_on="instantiate")
+        parser.link_arguments("data.num_classes", "model.network.init_args.num_classes", apply_on="instantiate")
+        parser.link_arguments("data.image_shape", "model.network.init_args.image_shape", apply_on="instantiate")
+
+    def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
+        """Not by Lightning's own, which warns where the program that calls main([...]) was started with other words."""
+        self.config = parser.parse_args(args)
+        options = self.config[self.config.subcommand]
+        parser = self._parser(self.config.subcommand)
+        try:
+            parser.validate(options, skip_unset=False, skip_required=True)  # null is unset to it
+        except TypeError as error:
+            parser.error(str(error))
+        check_values(options, self.words)
+
+
+def _checked_seed(seed: int, data: dict[str, Any] | None) -> int:
+    own = (data or {}).get("init_args", {}).get("seed", 0)
+    if own not in (0, seed):
+        raise ValueError(f"--data.seed {own}: data and weights have one seed; give --seed_everything {own}")
+    return seed
+
+
+def is_first_process() -> bool:
+    """Whether this process is the only one of the run, or the first of several, which prints."""
+    return bool(rank_zero_only.rank == 0)  # type: ignore[attr-defined]
+
+
+def fail(line: str) -> NoReturn:
+    """End the command by its one `error:` line, which the first process prints."""
+    if is_first_process():
+        print("error:", " ".join(line.splitlines()), file=sys.stderr)
+    sys.exit(2)

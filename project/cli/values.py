@@ -1,0 +1,163 @@
+"""Values of options that the parser lets pass, and that would fail or be taken in silence later."""
+
+import inspect
+import math
+import os
+from collections.abc import Iterator, Sequence
+from pydoc import locate
+from typing import Any, NamedTuple
+
+from jsonargparse import ArgumentParser, Namespace
+
+from project.cli.config_files import as_given, given_options
+from project.cli.own_parts import class_settings
+from project.system.errors import UserError
+
+LARGEST = 2**63 - 1  # that torch and the operating system take
+LOCAL = ("ckpt_path", "trainer.default_root_dir", "data.data_dir", "model.network.weights")
+CHOICES: dict[str, tuple[Any, ...]] = {
+    "model.loss.reduction": ("mean", "sum", "none"),
+    "model.optimizer.differentiable": (False,),  # it would have training go through the optimizer itself
+}
+OLD = ("size_average", "reduce")  # of torch's losses, which warn of them
+LINKED = ("num_classes", "image_shape")  # of the network, from the data
+
+
+class Range(NamedTuple):
+    """From `low` to `high`, both included unless `above`, which leaves `low` out."""
+
+    low: float = -math.inf
+    high: float = math.inf
+    above: bool = False
+
+    def __contains__(self, value: object) -> bool:
+        assert isinstance(value, int | float)
+        return self.low <= value <= self.high and not (self.above and value == self.low)
+
+    def __str__(self) -> str:
+        if self.above:
+            return f"above {self.low}" + (f", at most {self.high}" if math.isfinite(self.high) else "")
+        if math.isinf(self.high):
+            return f"of at least {self.low}"
+        return f"of at most {self.high}" if math.isinf(self.low) else f"from {self.low} to {self.high}"
+
+
+# What Lightning and torch do not check themselves; other classes check their own options.
+RANGES = {
+    "seed_everything": Range(0, 2**32 - 1),
+    "trainer.devices": Range(high=max(2, os.cpu_count() or 1)),  # a process each; Lightning knows the rest
+    "trainer.num_nodes": Range(1, 2**16),
+    "trainer.min_epochs": Range(0),
+    "trainer.min_steps": Range(0),
+    "trainer.val_check_interval": Range(0, above=True),
+    "trainer.check_val_every_n_epoch": Range(1),
+    "trainer.num_sanity_val_steps": Range(-1),
+    "trainer.log_every_n_steps": Range(0),
+    "trainer.accumulate_grad_batches": Range(1),
+    "trainer.gradient_clip_val": Range(0),
+    "trainer.reload_dataloaders_every_n_epochs": Range(0),
+    "model.loss.label_smoothing": Range(0, 1),
+    "model.optimizer.lr": Range(0, above=True),
+    "model.optimizer.weight_decay": Range(0),
+    "model.optimizer.momentum": Range(0, 1),
+    "model.optimizer.dampening": Range(0, 1),
+    "model.optimizer.eps": Range(0, 1, above=True),  # at 0 a gradient of 0 gives 0 / 0
+    "trainer.callbacks.patience": Range(0),
+}
+
+
+def check_values(options: Namespace, words: Sequence[str]) -> None:
+    """Raises UserError for the first value that is none for its option.
+
+    Args:
+        options: Of the command, as parsed.
+        words: Of the command line, in which a value is shown as it was given.
+    """
+    for name, value in given_options(words):
+        if not value.strip():  # of a variable of the shell that is not set, perhaps
+            raise UserError(f"--{name} {value!r}: give a value, or leave it out")
+    for name, value, problem in _findings(options):
+        raise UserError(f"--{name} {as_given(words, name, value)}: {problem}")
+
+
+def _findings(options: Namespace) -> Iterator[tuple[str, Any, str]]:
+    """Option, value, and what to do about it."""
+    parts = list(class_settings(options))
+    own = tuple(f"{name}." for name, spec in parts if not spec.class_path.startswith(("torch.", "lightning.")))
+    for name, value in leaves(options):
+        if problem := _problem(name, value, checked=not name.startswith(own)):
+            yield name, value, problem
+    for name, spec in parts:
+        for argument, problem in _problems(spec):
+            yield f"{name}.{argument}", spec.init_args[argument], problem
+    limits, optimizer = options.trainer, dict(parts).get("model.optimizer")
+    if limits.max_epochs is None and limits.max_steps == -1 and limits.max_time is None:
+        yield "trainer.max_epochs", None, "a run needs a length; give it, or --trainer.max_steps"
+    arguments = optimizer.get("init_args", {}) if optimizer is not None else {}
+    rate, decay = (arguments.get(name) for name in ("lr", "weight_decay"))
+    if isinstance(rate, int | float) and isinstance(decay, int | float) and rate * decay >= 1:
+        share = f"at --model.optimizer.lr {rate} a step takes {rate * decay:g} of each weight"
+        yield "model.optimizer.weight_decay", decay, f"{share}; give values whose product is below 1"
+
+
+def _problem(name: str, value: Any, checked: bool) -> str:
+    """What is wrong with a number, a choice or a path, of `checked` options by the tables; empty if nothing is."""
+    if checked and name in CHOICES and value not in CHOICES[name]:
+        return f"give {' or '.join(str(choice).lower() for choice in CHOICES[name])}"
+    if name in LOCAL and "://" in str(value):
+        return "an address in a network; fetch what is there, and give a path"
+    if isinstance(value, str) and name in RANGES and value.removeprefix("-").isdecimal():
+        value = int(value)
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return ""
+    if not math.isfinite(value):
+        return "give a finite number"
+    if isinstance(value, int) and abs(value) > LARGEST:
+        return f"give at most {LARGEST}"
+    allowed = RANGES.get(name, Range()) if checked else Range()
+    return "" if value in allowed else f"give a number {allowed}"
+
+
+def _problems(spec: Namespace) -> Iterator[tuple[str, str]]:
+    """null for an argument that takes none, which the parser lets pass, and what is not the user's to give."""
+    maker: Any = locate(spec.class_path)
+    name = maker.__name__
+    arguments = vars(spec.init_args) if "init_args" in spec else {}
+    parameters = inspect.signature(maker).parameters
+    for linked in LINKED:
+        if linked in parameters and arguments.get(linked) not in (None, parameters[linked].default):
+            yield linked, f"the run gives it to {name}; leave it out"
+    for old in OLD:
+        if maker.__module__.startswith("torch.nn") and arguments.get(old) is not None:
+            yield old, "torch has reduction in its place; give that"
+    defaults: dict[str, Any] = {argument: one.default for argument, one in parameters.items()}
+    empty = [
+        argument for argument, value in arguments.items() if value is None and defaults.get(argument, 0) is not None
+    ]
+    if not empty:
+        return
+    parser = ArgumentParser(exit_on_error=False)
+    parser.add_class_arguments(maker, fail_untyped=False)
+    for argument in empty:
+        if parser.get_default(argument) is not None:
+            try:
+                alone = Namespace({argument: None})  # type: ignore[no-untyped-call]
+                parser.validate(alone, skip_unset=False, skip_required=True)
+            except TypeError:
+                yield argument, f"{name} needs a value; give one, or leave it out for {parser.get_default(argument)}"
+
+
+def leaves(value: Any, name: str = "") -> Iterator[tuple[str, Any]]:
+    """Every plain value in the options with the name of its option on the command line."""
+    if isinstance(value, Namespace):
+        for key, inner in vars(value).items():
+            if key == "dict_kwargs":  # what a class takes by ** and the parser does not know
+                for further, one in inner.items():
+                    yield from leaves(one, f"{name}.{further}")
+            else:
+                yield from leaves(inner, name if key == "init_args" else f"{name}.{key}".lstrip("."))
+    elif isinstance(value, dict | list | tuple | set):
+        for inner in value.values() if isinstance(value, dict) else value:
+            yield from leaves(inner, name)
+    else:
+        yield name, value

@@ -1,0 +1,120 @@
+"""The files of torchvision's pretrained weights: finding, fetching and reading them."""
+
+import hashlib
+import re
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn.modules.utils import consume_prefix_in_state_dict_if_present
+from torchvision.models import get_model_weights
+
+from project.checkpoints.files import check_digest
+from project.data.download import download
+from project.networks import TorchvisionModel
+from project.system.errors import UserError
+
+
+def load_weights(network: TorchvisionModel) -> None:
+    """Put into `network` the weights that it was made to begin from, without running code from their file.
+
+    Raises:
+        UserError: their file is not there and cannot be fetched, is damaged, or is of another network.
+    """
+    if network.weights is None:
+        return
+    path = _found(network.name, network.weights)
+    try:
+        network.load_weights(_state(path))
+        if not all(weights.isfinite().all() for weights in network.state_dict().values()):
+            raise ValueError("not every number in it is finite")
+    except (ValueError, RuntimeError) as error:
+        if missing := re.search(r'Missing key\(s\) in state_dict: "(.+?)"', str(error)):
+            error = ValueError(f"it has no {missing[1]}")
+        fetched = "" if str(path) == network.weights else f", or delete {path} to fetch it anew"
+        remedy = f"give a file of torchvision's{fetched}"
+        if "size mismatch for encoder.pos_embedding" in str(error):  # a transformer's places
+            remedy = "give the --model.network.image_size that they were trained with; leave it out for torchvision's"
+        said = " ".join(str(error).split())
+        raise UserError(
+            f"--model.network.weights {network.weights}: no weights of {network.name}: {said}; {remedy}"
+        ) from None
+
+
+def _state(path: Path) -> dict[str, Tensor]:
+    """The file's names and tensors, of a run's checkpoint the backbone's. Raises ValueError where it has others."""
+    try:
+        state = torch.load(path, "cpu", weights_only=True)
+    # torch.load has no exception of its own: what it raises depends on where a file is broken.
+    except Exception as error:
+        unsafe = "Unsupported global" in str(error)
+        problem = "it holds more than tensors: save the network's state_dict()"
+        raise ValueError(problem if unsafe else "it is no file of torch's, or damaged") from None
+    named = _checked_names(state)
+    if "state_dict" in named:
+        return _backbone(_checked_names(named["state_dict"]), path)
+    if all(name.startswith("module.") for name in named):
+        raise ValueError(
+            "its names begin with module., as DataParallel's do: save that network's own module.state_dict()"
+        )
+    return named
+
+
+def _checked_names(state: Any) -> dict[str, Any]:
+    if not (isinstance(state, dict) and state and all(isinstance(name, str) for name in state)):
+        raise ValueError("it holds no tensors by name: save a network's state_dict()")
+    return state
+
+
+def _backbone(state: dict[str, Tensor], path: Path) -> dict[str, Tensor]:
+    """What a checkpoint of TorchvisionModel has of its backbone, under torchvision's names; `state` is changed."""
+    for name in [name for name in state if not name.startswith("network.backbone.")]:
+        del state[name]
+    if not state:
+        raise ValueError("its state_dict is not TorchvisionModel's: save that of a network of torchvision alone")
+    check_digest(path)
+    for prefix in ("network.", "backbone."):  # one by one: both together would lose the backbone's own version
+        consume_prefix_in_state_dict_if_present(state, prefix)
+    return state
+
+
+def _found(name: str, weights: str) -> Path:
+    """The file of the weights, which torchvision's own name stands for, fetched where it is missing."""
+    entries: Any = get_model_weights(name)
+    entry = entries.DEFAULT if weights == "default" else entries.__members__.get(weights)
+    if entry is None:
+        if not Path(weights).is_file():
+            names = ", ".join(("default", *(known.name for known in entries)))
+            raise UserError(f"--model.network.weights {weights}: there is no such file; give one, or {names}")
+        return Path(weights)
+    path = Path(torch.hub.get_dir(), "checkpoints", Path(entry.url).name)
+    if not path.exists():
+        _fetch(entry.url, path, weights)
+    return path
+
+
+def _fetch(url: str, path: Path, weights: str) -> None:
+    """Fetch beside `path`, then rename: whoever reads it finds all of it."""
+    print(f"fetching {url} into {path.parent}", flush=True)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=path.parent, prefix=".unfinished-") as folder:
+            unfinished = Path(folder) / path.name
+            download(url, unfinished)
+            _check_sum(unfinished)
+            unfinished.replace(path)
+    except OSError as error:
+        raise UserError(
+            f"--model.network.weights {weights}: {path.name} is not there and {url} cannot be fetched ({error}); "
+            f"put {path.name} into {path.parent}, or give the path of a file"
+        ) from None
+
+
+def _check_sum(path: Path) -> None:
+    """Raises OSError where a file does not have the sum whose first digits end its name, as torchvision has it."""
+    with path.open("rb") as file:
+        digits = hashlib.file_digest(file, "sha256").hexdigest()
+    if not digits.startswith(path.stem.rpartition("-")[2]):
+        raise OSError("what came is damaged: its SHA-256 sum differs")

@@ -1,0 +1,1 @@
+"""The LightningModule, the trainer, its loops, and test-time augmentation."""

@@ -1,0 +1,197 @@
+"""The system around a network: loss, optimizer, learning-rate schedule and metrics."""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from lightning.pytorch import LightningModule
+from lightning.pytorch.cli import OptimizerCallable
+from lightning.pytorch.utilities.types import OptimizerLRScheduler
+from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
+from torchmetrics import MeanMetric, MetricCollection
+from torchmetrics.classification import MulticlassAccuracy
+
+from project.data.batches import Batch
+from project.data.run_length import Position, saved_position, total_steps
+from project.system.errors import UserError
+from project.training.agreement import gathered
+from project.training.test_time_augmentation import Views, views_logits
+
+INITIAL_IMAGES = 1000  # their 961,000 patches fix the 78 numbers of a covariance well; 5,000 take a second longer
+Schedule = Callable[[Optimizer, int], LRScheduler]
+
+
+class Classifier(LightningModule):
+    """Trains any network from images [N, C, H, W] to logits [N, num_classes]."""
+
+    def __init__(
+        self,
+        network: nn.Module,
+        num_classes: int,
+        loss: nn.Module,
+        optimizer: OptimizerCallable = torch.optim.Adam,
+        lr_scheduler: Schedule | None = None,
+        compile: bool = False,
+        test_views: Views = "plain",
+    ) -> None:
+        """Put the parts together.
+
+        Args:
+            network: From images [N, C, H, W] to logits [N, num_classes]; in training also to a tuple of these and the
+                logits of auxiliary heads, whose losses count network.auxiliary_weight each.
+            num_classes: Number of classes; linked from the data.
+            loss: From logits [N, num_classes] and labels [N] to one number; the same for train, val and test.
+            optimizer: Makes the optimizer of the network's parameters.
+            lr_scheduler: Makes the schedule of the optimizer and the run's total steps; it steps every batch, Plateau
+                after each epoch. None keeps the optimizer's rate.
+            compile: Compile the network with torch.compile; checkpoints stay the same.
+            test_views: What the test averages logits over, reported as test/accuracy_<views> beside the plain accuracy.
+                mirror: the image and its mirror image; mirror_shift: these, and both moved by a pixel in two ways.
+        """
+        super().__init__()
+        self.network = network
+        _use_channels_last(network)
+        self.loss = loss
+        self.optimizer = optimizer
+        self.lr_scheduler = lr_scheduler
+        self.backbone_rate: float | None = None  # as a fraction of the optimizer's rate, set by Finetuning
+        if compile:
+            self.network.compile()
+        metrics = MetricCollection(
+            {
+                "loss": MeanMetric(nan_strategy="disable"),
+                "accuracy": MulticlassAccuracy(num_classes, average="micro", validate_args=False),
+            },
+            compute_groups=False,
+        )
+        self._epoch_is_logged = False
+        self._done: Position | None = None  # before a resumed run's first step
+        self.train_metrics = metrics.clone("train/")
+        self.val_metrics = metrics.clone("val/")
+        self.test_metrics = metrics.clone("test/")
+        self.test_views = test_views
+        self.views_accuracy = MulticlassAccuracy(num_classes, average="micro", validate_args=False)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Images [N, C, H, W] to logits [N, num_classes]."""
+        logits: Tensor = self.network(images)
+        return logits
+
+    def setup(self, stage: str) -> None:
+        """Tell a network that normalises images in its own way how the data does."""
+        renormalise_from = getattr(self.network, "renormalise_from", None)
+        if renormalise_from is not None:
+            data: Any = self.trainer.datamodule  # type: ignore[attr-defined]
+            renormalise_from(data.mean, data.std)
+
+    def on_train_start(self) -> None:
+        """Let a network that is made from the data see it, once: a checkpoint brings what was made."""
+        initialize = getattr(self.network, "initialize", None)
+        if initialize is not None and self.trainer.ckpt_path is None:
+            initialize(self.trainer.datamodule.sample(INITIAL_IMAGES))  # type: ignore[attr-defined]
+
+    def on_train_epoch_start(self) -> None:
+        self.train_metrics.reset()  # a checkpoint of an epoch's end brings what they had counted
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        loss, _ = self._step(batch, self.train_metrics)
+        # Each value that Lightning logs costs 0.3 ms, so none is logged that goes nowhere.
+        if not self._epoch_is_logged:
+            self.log_dict(self.train_metrics, on_step=False, on_epoch=True)  # computed when the epoch ends
+            self._epoch_is_logged = True
+        every = self.trainer.log_every_n_steps  # type: ignore[attr-defined]
+        if (every and (self.global_step + 1) % every == 0) or self.trainer.should_stop:  # as Lightning writes them
+            self.log("train/loss_step", loss)
+            self.log("lr", self.trainer.optimizers[0].param_groups[0]["lr"])
+        return loss
+
+    def on_train_epoch_end(self) -> None:
+        self._epoch_is_logged = False
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Keep what each process has counted in this epoch, for one that is resumed in its middle."""
+        counted = {name: metric.metric_state for name, metric in self.train_metrics.items()}
+        checkpoint["train_metrics"] = gathered(self.trainer, counted)
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        self._done = saved_position(checkpoint) if "loops" in checkpoint else None
+        counted = checkpoint.get("train_metrics", ())
+        if self.trainer.global_rank < len(counted):
+            for name, states in counted[self.trainer.global_rank].items():
+                for state, value in states.items():
+                    setattr(self.train_metrics[name], state, value)
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:
+        self._step(batch, self.val_metrics)
+        self.log_dict(self.val_metrics)
+
+    def test_step(self, batch: Batch, batch_idx: int) -> None:
+        _, plain = self._step(batch, self.test_metrics)
+        self.log_dict(self.test_metrics)
+        if self.test_views != "plain":
+            images, labels = batch
+            self.views_accuracy.update(views_logits(self, images, self.test_views, plain), labels)
+            self.log(f"test/accuracy_{self.test_views}", self.views_accuracy)
+
+    def predict_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        """Probabilities [N, num_classes]."""
+        logits: Tensor = self(batch[0])
+        return logits.float().softmax(1)
+
+    def configure_optimizers(self) -> OptimizerLRScheduler:
+        optimizer = self.make_optimizer()
+        if self.lr_scheduler is None:
+            return optimizer
+        scheduler = self.lr_scheduler(optimizer, total_steps(self.trainer, self._done))
+        when: dict[str, Any] = {"interval": "step"}
+        if isinstance(scheduler, ReduceLROnPlateau):
+            epochs = self.trainer.check_val_every_n_epoch or 1  # at others it would see the same loss again
+            when = {"interval": "epoch", "frequency": epochs, "monitor": "val/loss", "strict": False}
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, **when}}  # type: ignore[return-value]
+
+    def make_optimizer(self) -> Optimizer:
+        """Raises ValueError for options out of range."""
+        optimizer = self.optimizer(self.network.parameters())
+        if self.backbone_rate is not None:
+            _slow_down(optimizer, set(self.network.backbone.parameters()), self.backbone_rate)  # type: ignore
+        return optimizer
+
+    def losses(self, outputs: Tensor | tuple[Tensor, ...], labels: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """The main logits of a network's outputs, their loss, and the loss that training minimises.
+
+        The last one has those of auxiliary heads in it.
+        """
+        logits, *auxiliary = outputs if isinstance(outputs, tuple) else (outputs,)
+        loss = total = self.loss(logits, labels)
+        for more in auxiliary:
+            total = total + self.network.auxiliary_weight * self.loss(more, labels)
+        return logits, loss, total
+
+    def _step(self, batch: Batch, metrics: MetricCollection) -> tuple[Tensor, Tensor]:
+        """The loss that training minimises, and the main logits [N, num_classes], of which alone metrics are."""
+        images, labels = batch
+        logits, loss, total = self.losses(self(images), labels)
+        # The loss once for each image: MeanMetric ignores weights unless it looks for nan (torchmetrics 1.9).
+        metrics.update(preds=logits.detach(), target=labels, value=loss.detach().expand(len(labels)))
+        return total, logits
+
+
+def _use_channels_last(network: nn.Module) -> None:
+    """Lay weights out as the batches are: a step of ConvNet in bfloat16 takes half the time on a CPU."""
+    for weights in network.parameters():
+        if not is_lazy(weights) and weights.ndim == 4:  # what is lazy gets its shape from the first images
+            weights.data = weights.data.to(memory_format=torch.channels_last)
+
+
+def _slow_down(optimizer: Optimizer, weights: set[nn.Parameter], rate: float) -> None:
+    """Put `weights` into a group of their own, at a fraction of the rate. Raises ValueError where there are groups."""
+    if len(optimizer.param_groups) > 1:
+        name = type(optimizer).__name__
+        raise UserError(f"--model.optimizer {name}: has groups of its own; Finetuning needs one without, such as AdamW")
+    (group,) = optimizer.param_groups
+    slow = [parameter for parameter in group["params"] if parameter in weights]
+    group["params"] = [parameter for parameter in group["params"] if parameter not in weights]
+    optimizer.add_param_group({**group, "params": slow, "lr": rate * group["lr"]})

@@ -1,0 +1,76 @@
+"""Lightning's Trainer with one precision more, `auto`, whole checkpoint files, and loops that resume exactly."""
+
+from typing import Any, Literal
+
+import torch
+from lightning.fabric.plugins import CheckpointIO, ClusterEnvironment
+from lightning.fabric.plugins.environments.slurm import SLURMEnvironment
+from lightning.pytorch import Trainer
+
+from project.checkpoints.files import CheckpointFiles
+from project.system.hardware import computes_bfloat16
+from project.training.loops import EpochLoop, FitLoop
+
+Full = Literal["32-true", "bf16-mixed", "16-mixed", "bf16-true", "16-true", "64-true"]
+TransformerEngine = Literal["transformer-engine", "transformer-engine-float16"]
+Precision = Literal["auto", Full, TransformerEngine, "32", "bf16", "16", "64"] | Literal[32, 16, 64]  # as YAML has them
+SHORT = {"32": "32-true", "bf16": "bf16-mixed", "16": "16-mixed", "64": "64-true"}  # as Lightning reads them
+
+
+class ExperimentTrainer(Trainer):
+    """Lightning's Trainer with one precision more, `auto`, whole checkpoint files, and loops that resume exactly."""
+
+    def __init__(
+        self,
+        precision: Precision = "auto",
+        plugins: Any = None,
+        log_every_n_steps: int | None = None,
+        **options: Any,
+    ) -> None:
+        """Choose the precision; put in place what makes a run resume exactly.
+
+        Args:
+            precision: Of the computation. auto: bf16-mixed where the hardware computes bfloat16 natively (a CPU with
+                AVX512-BF16 or AMX, CUDA 8.0 and newer), else 32-true. 32, bf16, 16 and 64 stand for 32-true,
+                bf16-mixed, 16-mixed and 64-true.
+            plugins: As Lightning's; one that writes checkpoints takes the place of this project's.
+            log_every_n_steps: Steps between two points of the curves of loss and learning rate. None: as many as give
+                ten points an epoch, at most 50.
+        """
+        self._every_n_steps = log_every_n_steps
+        if precision == "auto":
+            natively = computes_bfloat16(device_type(options.get("accelerator", "auto")))
+            precision = "bf16-mixed" if natively else "32-true"
+        chosen: Any = SHORT.get(str(precision), precision)
+        plugins = plugins if isinstance(plugins, list) else [plugins] if plugins else []
+        if not any(isinstance(plugin, CheckpointIO) for plugin in plugins):
+            plugins = [*plugins, CheckpointFiles()]
+        if SLURMEnvironment.detect() and not any(isinstance(plugin, ClusterEnvironment) for plugin in plugins):
+            # Lightning's own requeueing saves in the middle of a step, where the next run of any kind would find it.
+            plugins = [*plugins, SLURMEnvironment(auto_requeue=False)]
+        super().__init__(precision=chosen, plugins=plugins, log_every_n_steps=log_every_n_steps, **options)
+        limits = self.fit_loop
+        self.fit_loop = FitLoop(self, limits.min_epochs, limits.max_epochs)
+        self.fit_loop.epoch_loop = EpochLoop(self, limits.min_steps, limits.max_steps)
+
+    @property
+    def log_every_n_steps(self) -> int:
+        """As it was given, else a tenth of an epoch, rounded down, within 1 and 50."""
+        if self._every_n_steps is not None or self._without_logs:
+            return self._every_n_steps or 0
+        steps = self.num_training_batches / self.accumulate_grad_batches  # infinite until there is a loader
+        return int(max(1, min(50, steps // 10)))
+
+    @log_every_n_steps.setter
+    def log_every_n_steps(self, value: int) -> None:
+        """Lightning sets its own default here, and 0 where it is to log nothing."""
+        self._without_logs = value == 0
+
+
+def device_type(accelerator: Any) -> str:
+    """The type of the devices that Lightning's `accelerator` takes, as torch calls it."""
+    if accelerator in ("auto", "gpu", "cuda") and torch.cuda.is_available():
+        return "cuda"
+    if accelerator == "auto":
+        return "mps" if torch.backends.mps.is_available() else "cpu"
+    return str(accelerator)

@@ -1,0 +1,68 @@
+"""Real processes are killed and resumed, and end with the bits of a run that was left alone."""
+
+import random
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from project.benchmarks.comparison import differences
+from project.benchmarks.resume import CONTEXT, drawn, run, trial, words_of
+
+PLAIN = {
+    **{"experiment": "mlp", "batch_size": 50, "accumulate": 1, "precision": "32-true", "averaging": False},
+    **{"plateau": False, "every_n_steps": None, "val_check_interval": 1.0, "processes": 1, "seed": 3},
+}
+CASES: dict[str, dict[str, Any]] = {
+    # The validation that a plateau schedule looks at is not of the last batch, and is in the checkpoint.
+    "plateau, last batch": {"plateau": True, "val_check_interval": 0.5, "every_n_steps": 1},
+    "validation": {"experiment": "dropout", "averaging": True, "every_n_steps": 7},
+    "last batch": {"experiment": "speed", "precision": "bf16-mixed", "every_n_steps": 5},
+    "while a checkpoint is written": {"experiment": "convnet", "accumulate": 3, "plateau": True, "every_n_steps": 3},
+    "two processes, last batch": {"experiment": "dropout", "plateau": True, "processes": 2, "every_n_steps": 5},
+}
+
+
+@pytest.fixture(autouse=True, scope="module")
+def imported_once() -> None:
+    CONTEXT.set_forkserver_preload(["project.cli.main", "project.benchmarks.resume"])
+
+
+@pytest.mark.parametrize("moment", CASES)
+def test_killed(moment: str, tmp_path: Path) -> None:
+    settings = {**PLAIN, **CASES[moment], "moment": moment.rpartition(", ")[2]}
+    outcome = trial(tmp_path / "trial", settings, random.Random(1))
+    assert outcome["differences"] == []
+    assert outcome["kills"] > 0
+
+
+def test_killed_before_its_first_checkpoint(tmp_path: Path) -> None:
+    words = words_of(PLAIN)
+    assert run(words, tmp_path / "whole") == 0
+    assert run(words, tmp_path / "killed", ("validation", 1)) == -9
+    assert not list(tmp_path.glob("killed/**/*.ckpt"))
+    assert run([*words, "--ckpt_path", "last"], tmp_path / "killed") == 0
+    assert differences(*(tmp_path / f"{part}/lightning_logs/mlp/version_0" for part in ("whole", "killed"))) == []
+
+
+def test_what_differs_is_found(tmp_path: Path) -> None:
+    for seed in (3, 4):
+        assert run(words_of({**PLAIN, "seed": seed}), tmp_path / str(seed)) == 0
+    ours, theirs = (tmp_path / f"{seed}/lightning_logs/mlp/version_0" for seed in (3, 4))
+    found = differences(ours, theirs)
+    for place in ("last.ckpt: state_dict.network.1.weight", "last.ckpt: optimizer_states.0.state.0.exp_avg"):
+        assert place in found
+    assert any(line.startswith("curves: lost ('train/loss'") for line in found)
+    assert "results.json: test/loss" in found
+    shutil.copytree(ours, tmp_path / "copy")
+    assert differences(ours, tmp_path / "copy") == []
+    table = tmp_path / "copy/metrics.csv"
+    lines = table.read_text().splitlines(keepends=True)
+    table.write_text("".join([*lines[:3], *lines[2:]]))
+    assert len(differences(ours, tmp_path / "copy")) == 1
+
+
+def test_settings_are_drawn_by_their_number() -> None:
+    assert drawn(7) == drawn(7)
+    assert len({str(drawn(number)) for number in range(50)}) == 50

@@ -1,0 +1,229 @@
+"""A run that was stopped and resumed is the run that was not."""
+
+import csv
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from project.benchmarks.comparison import differences
+from project.cli.main import main
+from project.runs.directories import lock
+from project.system.errors import UserError
+from project.training.classifier import Classifier
+
+WHOLE, RESUMED = Path("lightning_logs/mlp/version_0"), Path("lightning_logs/mlp/version_1")
+STEPS = 1257 // 32
+
+
+class Stopped(BaseException):
+    """What ends a run before its time; an Exception would be an error of a part of the user's own."""
+
+
+@pytest.fixture
+def stop_at(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    def stop(step: int, words: list[str]) -> None:
+        original = Classifier.training_step
+
+        def training_step(self: Classifier, batch: object, batch_idx: int) -> torch.Tensor:
+            if self.global_step == step:
+                raise Stopped
+            return original(self, batch, batch_idx)
+
+        with monkeypatch.context() as patched:
+            patched.setattr(Classifier, "training_step", training_step)
+            with pytest.raises(Stopped):
+                main(["fit", *words])
+
+    return stop
+
+
+@pytest.fixture
+def both(digits: Callable[..., list[str]], stop_at: Callable[..., None]) -> None:
+    """A run of four epochs, and another, stopped in the middle of its third and resumed."""
+    words = [*digits(epochs=4), "--data.shift", "2", "--trainer.log_every_n_steps", "10"]
+    main(["fit", *words])
+    stop_at(2 * STEPS + 7, words)
+    assert (RESUMED / "metrics.csv").exists()
+    main(["fit", *words, "--ckpt_path", "last"])
+
+
+def rows(run: Path) -> list[dict[str, str]]:
+    with (run / "metrics.csv").open() as file:
+        return [
+            {name: value for name, value in row.items() if name != "images_per_second"} for row in csv.DictReader(file)
+        ]
+
+
+@pytest.mark.usefixtures("both")
+def test_weights_are_the_same() -> None:
+    whole, resumed = (torch.load(run / "checkpoints/last.ckpt", weights_only=True) for run in (WHOLE, RESUMED))
+    assert whole["global_step"] == resumed["global_step"] == 4 * STEPS
+    assert whole["lr_schedulers"] == resumed["lr_schedulers"]
+    for name, weights in whole["state_dict"].items():
+        assert torch.equal(weights, resumed["state_dict"][name])
+    states = (checkpoint["optimizer_states"][0]["state"] for checkpoint in (whole, resumed))
+    for ours, theirs in zip(*(state.values() for state in states), strict=True):
+        assert torch.equal(ours["exp_avg_sq"], theirs["exp_avg_sq"])
+
+
+@pytest.mark.usefixtures("both")
+def test_curves_join() -> None:
+    assert rows(WHOLE) == rows(RESUMED)
+    whole, resumed = (EventAccumulator(str(run)).Reload() for run in (WHOLE, RESUMED))
+    assert whole.Tags()["scalars"] == resumed.Tags()["scalars"]
+    for name in set(whole.Tags()["scalars"]) - {"images_per_second"}:
+        curves = ([(event.step, event.value) for event in events.Scalars(name)] for events in (whole, resumed))
+        assert next(curves) == next(curves)
+
+
+@pytest.mark.usefixtures("both")
+def test_one_directory() -> None:
+    assert sorted(path.name for path in WHOLE.parent.iterdir()) == ["version_0", "version_1"]
+    assert (RESUMED / "environment-2.yaml").exists()
+    first, second = (yaml.safe_load((RESUMED / name).read_text()) for name in ("config.yaml", "config-2.yaml"))
+    assert first.pop("ckpt_path") is None
+    assert second.pop("ckpt_path").endswith("last.ckpt")
+    assert first == second
+    assert yaml.safe_load((WHOLE / "config.yaml").read_text())["ckpt_path"] is None
+
+
+def test_batches_go_on_in_the_middle_of_an_epoch(
+    digits: Callable[..., list[str]], stop_at: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: dict[str, list[tuple[int, float]]] = {"whole": [], "resumed": []}
+    original = Classifier.training_step
+    part = "whole"
+
+    def training_step(self: Classifier, batch: tuple[torch.Tensor, torch.Tensor], batch_idx: int) -> torch.Tensor:
+        seen[part].append((batch_idx, float(batch[0].double().sum())))
+        return original(self, batch, batch_idx)
+
+    monkeypatch.setattr(Classifier, "training_step", training_step)
+    words = [*digits(), "--data.shift", "2", "--trainer.callbacks", "ModelCheckpoint"]
+    words += ["--trainer.callbacks.every_n_train_steps", "10", "--trainer.callbacks.dirpath", "steps"]
+    main(["fit", *words])
+    part = "resumed"
+    main(["fit", *words, "--ckpt_path", "steps/epoch=0-step=30.ckpt"])
+    assert len(seen["whole"]) == STEPS
+    assert seen["resumed"] == seen["whole"][30:]
+
+
+def test_options_win_over_the_checkpoint(
+    digits: Callable[..., list[str]], capsys: pytest.CaptureFixture[str], stop_at: Callable[..., None]
+) -> None:
+    constant = ["--model.lr_scheduler", "null", "--trainer.log_every_n_steps", "1"]
+    stop_at(STEPS + 3, [*digits(epochs=2), *constant, "--model.optimizer.lr", "0.01"])
+    options = ["--model.optimizer.lr", "0.003", "--model.optimizer.weight_decay", "0.2"]
+    main(["fit", *digits(epochs=2), *constant, *options, "--ckpt_path", "last"])
+    printed = capsys.readouterr().out
+    assert "changed: --model.optimizer.lr: 0.01 -> 0.003" in printed
+    assert "changed: --model.optimizer.weight_decay: 0.05 -> 0.2" in printed
+    rates = [float(row["lr"]) for row in rows(WHOLE) if row["lr"]]
+    assert rates == pytest.approx([0.01] * STEPS + [0.003] * STEPS)
+    group = torch.load(WHOLE / "checkpoints/last.ckpt", weights_only=True)["optimizer_states"][0]["param_groups"][0]
+    assert (group["lr"], group["weight_decay"]) == (pytest.approx(0.003), 0.2)
+
+
+def test_a_schedules_peak_wins_over_the_checkpoint(
+    digits: Callable[..., list[str]], stop_at: Callable[..., None]
+) -> None:
+    schedule = ["--model.lr_scheduler", "WarmupLinear", "--model.lr_scheduler.warmup", "0"]
+    words = [*digits(epochs=2), *schedule, "--trainer.log_every_n_steps", "1", "--model.optimizer.lr"]
+    stop_at(STEPS + 3, [*words, "0.01"])
+    main(["fit", *words, "0.02", "--ckpt_path", "last"])
+    rates = [float(row["lr"]) for row in rows(WHOLE) if row["lr"]]
+    line = [(2 * STEPS - step) / (2 * STEPS) for step in range(2 * STEPS)]
+    assert rates == pytest.approx([(0.01 if step < STEPS else 0.02) * share for step, share in enumerate(line)])
+
+
+def test_what_watches_the_loss_wins_too(digits: Callable[..., list[str]]) -> None:
+    early = ["--trainer.callbacks", "EarlyStopping", "--trainer.callbacks.monitor", "val/loss"]
+    plateau = ["--model.lr_scheduler", "Plateau", "--model.lr_scheduler.patience"]
+    patience = "--trainer.callbacks.patience"
+    main(["fit", *digits(), *early, patience, "7", *plateau, "5"])
+    main(["fit", *digits(epochs=2), *early, patience, "8", *plateau, "6", "--ckpt_path", "last"])
+    saved = torch.load(WHOLE / "checkpoints/last.ckpt", weights_only=True)
+    (schedule,) = saved["lr_schedulers"]
+    early_stop = next(state for name, state in saved["callbacks"].items() if name.startswith("Early"))
+    assert (schedule["patience"], early_stop["patience"]) == (6, 8)
+    assert schedule["best"] == pytest.approx(early_stop["best_score"].item())
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--model.optimizer", "torch.optim.RAdam"], "--model.optimizer RAdam: the checkpoint's is AdamW"),
+        (["--model.lr_scheduler", "null"], "--model.lr_scheduler None: the checkpoint's is OneCycle"),
+    ],
+)
+def test_another_optimizer_cannot_go_on(
+    digits: Callable[..., list[str]], capsys: pytest.CaptureFixture[str], options: list[str], said: str
+) -> None:
+    main(["fit", *digits()])
+    with pytest.raises(SystemExit) as stopped:
+        main(["fit", *digits(epochs=2), *options, "--ckpt_path", "last"])
+    assert stopped.value.code == 2
+    assert said in capsys.readouterr().err
+    assert not (WHOLE / "config-2.yaml").exists()
+
+
+def test_a_second_process_is_refused(digits: Callable[..., list[str]], capsys: pytest.CaptureFixture[str]) -> None:
+    main(["fit", *digits()])
+    held = lock(WHOLE)
+    with pytest.raises(SystemExit) as stopped:
+        main(["fit", *digits(epochs=2), "--ckpt_path", "last"])
+    held.release()
+    assert stopped.value.code == 2
+    assert f"another process is training {WHOLE}" in capsys.readouterr().err
+    main(["fit", *digits(epochs=2), "--ckpt_path", "last"])
+
+
+def test_a_new_run_is_its_processs_own_while_it_trains(
+    digits: Callable[..., list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    original = Classifier.training_step
+
+    def training_step(self: Classifier, batch: object, batch_idx: int) -> torch.Tensor:
+        with pytest.raises(UserError, match=f"another process is training {WHOLE}"):
+            lock(WHOLE)
+        return original(self, batch, batch_idx)
+
+    monkeypatch.setattr(Classifier, "training_step", training_step)
+    main(["fit", *digits(), "--trainer.max_steps", "2"])
+    lock(WHOLE).release()
+
+
+def test_a_runs_own_config_resumes_that_run(digits: Callable[..., list[str]], stop_at: Callable[..., None]) -> None:
+    stop_at(STEPS + 3, digits(epochs=2))
+    main(["fit", *digits(epochs=1)])
+    main(["fit", "--config", str(WHOLE / "config.yaml"), "--ckpt_path", "last"])
+    assert (WHOLE / "results.json").exists()
+    assert sorted(path.name for path in WHOLE.parent.iterdir()) == ["version_0", "version_1"]
+
+
+def test_a_run_that_stopped_early_stays_stopped(
+    digits: Callable[..., list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def killed(*args: object) -> None:
+        raise Stopped
+
+    early = ["--trainer.callbacks", "EarlyStopping", "--trainer.callbacks.monitor", "val/loss"]
+    words = [*digits(epochs=9), *early, "--trainer.callbacks.min_delta", "9", "--trainer.callbacks.patience", "1"]
+    main(["fit", *words])
+    with monkeypatch.context() as patched:
+        patched.setattr(Classifier, "test_step", killed)
+        with pytest.raises(Stopped):
+            main(["fit", *words])
+    main(["fit", *words, "--ckpt_path", "last"])
+    assert differences(WHOLE, RESUMED) == []
+
+
+def test_a_finished_run_can_be_lengthened(digits: Callable[..., list[str]]) -> None:
+    main(["fit", *digits(epochs=1)])
+    main(["fit", *digits(epochs=2), "--ckpt_path", "last"])
+    steps = [int(row["step"]) for row in rows(WHOLE) if row["train/loss"]]
+    assert steps == [STEPS - 1, 2 * STEPS - 1]

@@ -1,0 +1,240 @@
+"""How a run ends before its time: by a signal, or by a loss that is not finite."""
+
+import os
+import shlex
+import signal
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+
+from project.benchmarks.comparison import differences
+from project.benchmarks.resume import CONTEXT
+from project.checkpoints.files import read
+from project.cli.main import main
+from project.data import ImageDataModule
+from project.system.signals import Signals, job
+from project.training.classifier import Classifier
+
+WHOLE, STOPPED = Path("lightning_logs/mlp/version_0"), Path("lightning_logs/mlp/version_1")
+
+
+@pytest.fixture
+def signal_at(monkeypatch: pytest.MonkeyPatch) -> Callable[..., int]:
+    """The exit code of a fit that gets a signal in the middle of a step."""
+
+    def run(step: int, signum: int, words: list[str]) -> int:
+        original = Classifier.training_step
+
+        def training_step(self: Classifier, batch: object, batch_idx: int) -> torch.Tensor:
+            if self.global_step == step:
+                os.kill(os.getpid(), signum)
+            return original(self, batch, batch_idx)
+
+        with monkeypatch.context() as patched:
+            patched.setattr(Classifier, "training_step", training_step)
+            with pytest.raises(SystemExit) as stopped:
+                main(["fit", *words])
+        return int(stopped.value.code or 0)
+
+    return run
+
+
+@pytest.mark.parametrize(("signum", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_signal(
+    digits: Callable[..., list[str]],
+    signal_at: Callable[..., int],
+    capsys: pytest.CaptureFixture[str],
+    signum: signal.Signals,
+    code: int,
+) -> None:
+    handlers = [signal.getsignal(one) for one in (signal.SIGTERM, signal.SIGINT)]
+    main(["fit", *digits(epochs=2)])
+    capsys.readouterr()
+    assert signal_at(50, signum, digits(epochs=2)) == code
+    assert [signal.getsignal(one) for one in (signal.SIGTERM, signal.SIGINT)] == handlers
+    assert read(STOPPED / "checkpoints/last.ckpt")["global_step"] == 51
+    *_, said, command = capsys.readouterr().out.splitlines()
+    assert said == f"stopped by {signum.name} after 51 steps; resume with:"
+    main(shlex.split(command)[2:])
+    assert differences(WHOLE, STOPPED) == []
+
+
+def test_reader_of_the_output_is_gone(digits: Callable[..., list[str]], monkeypatch: pytest.MonkeyPatch) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    with open(writing, "w") as closed, monkeypatch.context() as patched:
+        patched.setattr("sys.stdout", closed)
+        with pytest.raises(SystemExit) as stopped:
+            main(["fit", *digits()])
+    assert stopped.value.code == 128 + signal.SIGPIPE
+    main(["fit", *digits(), "--ckpt_path", "last"])
+    assert (WHOLE / "results.json").exists()
+
+
+def test_signal_in_the_last_step_of_an_epoch(digits: Callable[..., list[str]], signal_at: Callable[..., int]) -> None:
+    main(["fit", *digits(epochs=2)])
+    assert signal_at(38, signal.SIGTERM, digits(epochs=2)) == 143
+    main(["fit", *digits(epochs=2), "--ckpt_path", "last"])
+    assert differences(WHOLE, STOPPED) == []
+
+
+@pytest.mark.parametrize(("signum", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_signal_in_the_final_test(
+    digits: Callable[..., list[str]],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    signum: signal.Signals,
+    code: int,
+) -> None:
+    main(["fit", *digits(epochs=2)])
+    with monkeypatch.context() as patched:
+        patched.setattr(Classifier, "test_step", lambda *args: os.kill(os.getpid(), signum))
+        with pytest.raises(SystemExit) as stopped:
+            main(["fit", *digits(epochs=2)])
+    assert stopped.value.code == code
+    main(shlex.split(capsys.readouterr().out.splitlines()[-1])[2:])
+    assert differences(WHOLE, STOPPED) == []
+
+
+@pytest.mark.parametrize(("signum", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_signal_in_a_command_without_a_run(
+    digits: Callable[..., list[str]], monkeypatch: pytest.MonkeyPatch, signum: signal.Signals, code: int
+) -> None:
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job is started without it
+    main(["fit", *digits()])
+    monkeypatch.setattr(ImageDataModule, "evaluation_batch", 32)  # Lightning stops between two batches
+    monkeypatch.setattr(Classifier, "test_step", lambda *args: os.kill(os.getpid(), signum))
+    with pytest.raises(SystemExit) as stopped:
+        main(["test", *digits(), "--ckpt_path", "best"])
+    assert stopped.value.code == code
+
+
+def test_slurm_starts_the_job_again(
+    digits: Callable[..., list[str]], signal_at: Callable[..., int], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    main(["fit", *digits(epochs=2)])
+    scontrol = tmp_path / "bin/scontrol"
+    scontrol.parent.mkdir()
+    scontrol.write_text('#!/bin/sh\necho "$@" > requeued\n')
+    scontrol.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{scontrol.parent}:{os.environ['PATH']}")
+    for name, value in {"SLURM_NTASKS": "1", "SLURM_JOB_NAME": "train", "SLURM_JOB_ID": "17"}.items():
+        monkeypatch.setenv(name, value)
+    assert signal_at(50, signal.SIGUSR1, digits(epochs=2)) == 128 + signal.SIGUSR1
+    assert Path("requeued").read_text() == "requeue 17\n"
+    monkeypatch.setenv("SLURM_RESTART_COUNT", "1")
+    main(["fit", *digits(epochs=2)])  # the job's own command goes on with its run
+    assert differences(WHOLE, STOPPED) == []
+    monkeypatch.setenv("SLURM_JOB_ID", "18")
+    main(["fit", *digits(epochs=1)])  # another job's does not
+    assert (STOPPED.parent / "version_2/results.json").exists()
+    assert not list(Path().rglob("hpc_ckpt*"))
+
+
+def test_each_task_of_a_slurm_array_is_a_job(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in {"SLURM_JOB_ID": "21", "SLURM_ARRAY_JOB_ID": "17", "SLURM_ARRAY_TASK_ID": "3"}.items():
+        monkeypatch.setenv(name, value)
+    assert job() == "17_3"
+
+
+def _interrupted_twice(words: list[str]) -> None:
+    def training_step(self: Classifier, batch: object, batch_idx: int) -> None:
+        os.kill(os.getpid(), signal.SIGINT)
+        os.kill(os.getpid(), signal.SIGINT)
+        os._exit(0)
+
+    Classifier.training_step = training_step  # type: ignore[assignment, method-assign]
+    main(["fit", *words])
+
+
+def test_the_first_signal_counts() -> None:
+    handlers = {signum: signal.getsignal(signum) for signum in (signal.SIGINT, signal.SIGTERM)}
+    signals = Signals()
+    signals.watch()
+    for signum in handlers:
+        os.kill(os.getpid(), signum)
+    for signum, handler in handlers.items():
+        signal.signal(signum, handler)
+    assert signals.received == signal.SIGINT
+
+
+def test_a_second_ctrl_c_stops_at_once(digits: Callable[..., list[str]]) -> None:
+    process = CONTEXT.Process(target=_interrupted_twice, args=(digits(),))
+    process.start()
+    process.join()
+    assert process.exitcode == -signal.SIGINT
+
+
+def test_ctrl_c_outside_of_training(digits: Callable[..., list[str]], monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupt(*args: object) -> None:
+        raise KeyboardInterrupt
+
+    for name in ("training_step", "test_step"):
+        with monkeypatch.context() as patched:
+            patched.setattr(Classifier, name, interrupt)
+            with pytest.raises(SystemExit) as stopped:
+                main(["fit", *digits()])
+            assert stopped.value.code == 130
+
+
+def test_a_loss_that_is_not_finite(digits: Callable[..., list[str]], capsys: pytest.CaptureFixture[str]) -> None:
+    optimizer = ["--model.optimizer", "torch.optim.SGD", "--model.optimizer.lr", "1e18", "--model.lr_scheduler", "null"]
+    optimizer += ["--model.optimizer.weight_decay", "0"]
+    with pytest.raises(SystemExit) as stopped:
+        main(["fit", *digits(), *optimizer, "--checkpoints.every_n_steps", "1"])
+    assert stopped.value.code == 2
+    line = capsys.readouterr().err
+    last = read(WHOLE / "checkpoints/last.ckpt")
+    assert all(value.isfinite().all() for value in last["state_dict"].values())
+    assert f"train/loss is nan at step {last['global_step']}, at a learning rate of 1e+18; the last good" in line
+    assert line.endswith("checkpoint stays: resume from it with a lower --model.optimizer.lr\n")
+    assert "Traceback" not in line
+
+
+@pytest.mark.parametrize(
+    ("options", "advice"),
+    [
+        (["--trainer.precision", "16-true"], "--trainer.precision bf16-mixed (float16 ends at 65504) or a lower "),
+        (["--model.optimizer.lr", "1e18", "--model.optimizer.weight_decay", "0"], "a lower "),
+    ],
+)
+def test_a_loss_that_is_not_finite_before_the_first_checkpoint(
+    digits: Callable[..., list[str]], error: Callable[..., str], options: list[str], advice: str
+) -> None:
+    line = error("fit", *digits(), *options)
+    assert line.endswith(f"there is no checkpoint yet: start again with {advice}--model.optimizer.lr")
+
+
+def test_a_validation_loss_that_is_not_finite(
+    digits: Callable[..., list[str]], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    original = Classifier.validation_step
+
+    def validation_step(self: Classifier, batch: list[torch.Tensor], batch_idx: int) -> None:
+        images, labels = batch
+        original(self, (images / (self.current_epoch == 0), labels), batch_idx)
+
+    monkeypatch.setattr(Classifier, "validation_step", validation_step)
+    with pytest.raises(SystemExit) as stopped:
+        main(["fit", *digits(epochs=3)])
+    assert stopped.value.code == 2
+    assert "error: val/loss is nan at step 77, at a learning rate of " in capsys.readouterr().err
+    assert read(WHOLE / "checkpoints/last.ckpt")["global_step"] == 39
+
+
+def test_weights_that_are_not_finite_are_not_saved(
+    digits: Callable[..., list[str]], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def spoil(self: Classifier, optimizer: torch.optim.Optimizer) -> None:
+        if self.global_step == 45:
+            optimizer.param_groups[0]["params"][0].grad.fill_(torch.nan)
+
+    monkeypatch.setattr(Classifier, "on_before_optimizer_step", spoil)
+    with pytest.raises(SystemExit) as stopped:
+        main(["fit", *digits(epochs=3), "--checkpoints.every_n_steps", "1"])
+    assert stopped.value.code == 2
+    said = "network.1.weight is not finite after step 45; the last good checkpoint stays: resume"
+    assert said in capsys.readouterr().err
+    assert read(WHOLE / "checkpoints/last.ckpt")["global_step"] == 45

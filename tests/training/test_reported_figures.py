@@ -1,0 +1,143 @@
+"""Every figure that a run reports, compared with one computed from its checkpoints in plain torch.
+
+The runs take one step an epoch, on all training images in several batches, so the weights of an epoch's training
+figures are those of the checkpoint before.
+"""
+
+import csv
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import yaml
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from torch import Tensor
+
+from project.cli.main import main
+from project.data import CIFAR10, Digits, ImageDataModule
+from project.networks import MLP
+from tests.conftest import CONFIGS, REPOSITORY
+from tests.data_sets import cifar10_files
+
+RUN = Path("lightning_logs/mlp/version_0")
+OPTIONS = ["--data.flip", "none", "--model.optimizer.lr", "0.004", "--model.lr_scheduler", "null"]
+OPTIONS += ["--model.test_views", "mirror_shift", "--trainer.accelerator", "cpu"]
+Part = tuple[Tensor, Tensor]
+"""Pixels [N, H, W, C] uint8 and labels [N]."""
+
+
+@torch.no_grad()
+def measured(checkpoint: str, data: type[ImageDataModule], part: Part) -> tuple[float, float, float]:
+    """Loss, accuracy, and accuracy of several views, over all images, one by one."""
+    pixels, labels = part
+    network = MLP(int(labels.max()) + 1)
+    state = torch.load(RUN / f"checkpoints/{checkpoint}.ckpt", weights_only=True)["state_dict"]
+    network.load_state_dict({name.removeprefix("network."): value for name, value in state.items()})
+    mean, std = (torch.tensor(values)[:, None, None] for values in (data.mean, data.std))
+    loss, right, right_of_views = 0.0, 0, 0
+    for image, label in zip((pixels.permute(0, 3, 1, 2) / 255 - mean) / std, labels.tolist(), strict=True):
+        logits = network(image[None])[0].double()
+        loss -= logits.log_softmax(0)[label].item()
+        right += logits.argmax().item() == label
+        padded = np.pad(image.numpy(), ((0, 0), (1, 1), (1, 1)), mode="reflect")
+        moved = [torch.from_numpy(padded[:, place : place + 32, place : place + 32]) for place in (0, 2)]
+        views = torch.stack([view for plain in (image, *moved) for view in (plain, plain.flip(2))])
+        logits = torch.tensor([2.0, 2, 1, 1, 1, 1]) @ network(views)
+        right_of_views += logits.argmax().item() == label
+    return loss / len(labels), right / len(labels), right_of_views / len(labels)
+
+
+def reported() -> dict[str, float]:
+    """The last of each figure in metrics.csv, with which TensorBoard's curves and results.json agree."""
+    with (RUN / "metrics.csv").open() as file:
+        last = {name: float(value) for row in csv.DictReader(file) for name, value in row.items() if value}
+    figures = {name: value for name, value in last.items() if "/" in name and name != "train/loss_step"}
+    events = EventAccumulator(str(RUN)).Reload()
+    results = json.loads((RUN / "results.json").read_text())
+    for name, value in figures.items():
+        assert events.Scalars(name)[-1].value == pytest.approx(value)
+        assert name not in results or name == "val/accuracy" or results[name] == value
+    return figures
+
+
+def compare(data: type[ImageDataModule], train: Part, val: Part, test: Part) -> None:
+    """Each figure of the last epoch and of the test with those of the same images, of which some are right."""
+    figures = reported()
+    for name, checkpoint, part in (("train", "previous", train), ("val", "last", val), ("test", "best", test)):
+        loss, accuracy, of_views = measured(checkpoint, data, part)
+        assert figures.pop(f"{name}/loss") == pytest.approx(loss, rel=1e-5)
+        assert figures.pop(f"{name}/accuracy") == pytest.approx(accuracy)
+        assert 0.5 < accuracy < 0.95
+    assert figures == {"test/accuracy_mirror_shift": pytest.approx(of_views)}
+    assert of_views != accuracy
+    best = json.loads((RUN / "results.json").read_text())["val/accuracy"]
+    assert best == pytest.approx(measured("best", data, val)[1])
+
+
+def test_one_process(cifar10_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ImageDataModule, "evaluation_batch", 16)  # the last batch is smaller
+    words = ["--config", str(CONFIGS / "mlp.yaml"), "--data.data_dir", str(cifar10_dir), *OPTIONS]
+    words += ["--data.batch_size", "16", "--trainer.accumulate_grad_batches", "10", "--trainer.max_epochs", "3"]
+    main(["fit", *words, "--data.val_size", "40"])
+    (pixels, labels), test = (
+        [torch.from_numpy(np.concatenate(arrays)) for arrays in zip(*cifar10_files(part), strict=True)]
+        for part in ("train_list", "test_list")
+    )
+    order = torch.randperm(200, generator=torch.Generator().manual_seed(0))
+    train, val = ((pixels[places], labels[places]) for places in (order[40:], order[:40]))
+    compare(CIFAR10, train, val, (test[0], test[1]))
+
+
+# The command, by a clock that each training step moves by a second: a process takes 20 for its 500 images of an epoch.
+CLOCKED = f"""
+from types import SimpleNamespace
+from project.callbacks import stopwatch
+from project.training.classifier import Classifier
+
+clock, original = SimpleNamespace(seconds=1), Classifier.training_step
+
+def training_step(self, *batch):
+    clock.seconds += 1
+    return original(self, *batch)
+
+Classifier.training_step = training_step
+stopwatch.time = SimpleNamespace(perf_counter=lambda: clock.seconds)
+exec(open("{REPOSITORY / "scripts/main.py"}").read())
+"""
+
+
+def test_two_processes() -> None:
+    """Eight of the digits, whose validation and test images do not divide evenly."""
+    Path("clocked.py").write_text(CLOCKED)
+    configs = [CONFIGS / "mlp.yaml", CONFIGS / "data/digits.yaml", CONFIGS / "trainer/ddp.yaml"]
+    words = [word for config in configs for word in ("--config", str(config))] + OPTIONS
+    words += ["--data.classes", "[0, 2, 4, 5, 6, 7, 8, 9]", "--data.val_size", "145", "--trainer.max_epochs", "5"]
+    words += ["--data.batch_size", "25", "--trainer.accumulate_grad_batches", "20"]
+    command = [sys.executable, "clocked.py", "fit", *words]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout.count("results: ") == 1
+    assert len(list(Path("lightning_logs").rglob("results*.json"))) == 1
+    assert [path.name for path in RUN.parent.iterdir()] == ["version_0"]
+    assert yaml.safe_load((RUN / "environment.yaml").read_text())["processes"] == 2
+    with (RUN / "metrics.csv").open() as file:
+        written = [(name, value) for row in csv.DictReader(file) for name, value in row.items() if value]
+    names = [name for name, _ in written]
+    assert [names.count(f"{part}/loss") for part in ("train", "val", "test")] == [5, 5, 1]
+    assert [float(value) for name, value in written if name == "images_per_second"] == [50.0] * 5
+    results = json.loads((RUN / "results.json").read_text())
+    assert (results["steps"], results["train_seconds"]) == (5, 100)
+    numbers = torch.tensor([0, 2, 4, 5, 6, 7, 8, 9])
+    places = torch.arange(10).apply_(lambda digit: (numbers < digit).sum())
+    (pixels, labels), test = (
+        (images.pixels[chosen], places[images.labels[chosen]])
+        for images in Digits(batch_size=25).load()
+        for chosen in [torch.isin(images.labels, numbers)]
+    )
+    assert (len(labels), len(test[1])) == (1145, 287)
+    order = torch.randperm(1145, generator=torch.Generator().manual_seed(0))
+    train, val = ((pixels[places], labels[places]) for places in (order[145:], order[:145]))
+    compare(Digits, train, val, test)

@@ -1,0 +1,59 @@
+"""What precision `auto` becomes."""
+
+import pytest
+import torch
+
+from project.system.hardware import computes_bfloat16
+from project.training.trainer import ExperimentTrainer, Precision, device_type
+
+
+@pytest.fixture
+def hardware(monkeypatch: pytest.MonkeyPatch) -> dict[str, bool]:
+    """What the processor and the devices have; oneDNN may use all of it, unless it is forbidden."""
+    has = {"cuda": False, "mps": False, "cuda_bfloat16": False, "avx512_bf16": False, "amx": False, "forbidden": False}
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: has["cuda"])
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: has["cuda_bfloat16"])
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: has["mps"])
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: has["avx512_bf16"])
+    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: has["amx"])
+    monkeypatch.setattr(torch.backends.mkldnn, "is_available", lambda: True)
+    monkeypatch.setattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", lambda: not has["forbidden"], raising=False)
+    return has
+
+
+@pytest.mark.parametrize(
+    ("accelerator", "parts", "expected"),
+    [
+        ("auto", [], False),
+        ("auto", ["avx512_bf16"], True),
+        ("cpu", ["amx"], True),
+        ("cpu", ["cuda", "cuda_bfloat16"], False),
+        ("auto", ["cuda", "cuda_bfloat16"], True),
+        ("gpu", ["cuda", "avx512_bf16"], False),
+        ("cuda", ["cuda", "cuda_bfloat16"], True),
+        ("gpu", ["cuda_bfloat16", "avx512_bf16"], False),
+        ("auto", ["mps", "avx512_bf16"], False),
+        ("mps", ["mps", "avx512_bf16"], False),
+        ("cpu", ["mps", "avx512_bf16"], True),
+        ("cpu", [], False),
+        ("cpu", ["avx512_bf16", "amx", "forbidden"], False),
+        ("cuda", ["cuda", "cuda_bfloat16", "forbidden"], True),
+    ],
+)
+def test_bfloat16(hardware: dict[str, bool], accelerator: str, parts: list[str], expected: bool) -> None:
+    hardware.update(dict.fromkeys(parts, True))
+    assert computes_bfloat16(device_type(accelerator)) is expected
+
+
+def test_precision_of_a_trainer(hardware: dict[str, bool]) -> None:
+    assert ExperimentTrainer(accelerator="cpu", logger=False).precision == "32-true"
+    hardware["avx512_bf16"] = True
+    assert ExperimentTrainer(accelerator="cpu", logger=False).precision == "bf16-mixed"
+    assert ExperimentTrainer(accelerator="cpu", logger=False, precision="32-true").precision == "32-true"
+
+
+@pytest.mark.parametrize(
+    ("short", "full"), [("32", "32-true"), (32, "32-true"), ("bf16", "bf16-mixed"), (64, "64-true")]
+)
+def test_short_names_of_precisions(short: Precision, full: str) -> None:
+    assert ExperimentTrainer(accelerator="cpu", logger=False, precision=short).precision == full
