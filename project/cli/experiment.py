@@ -137,7 +137,8 @@ class ExperimentCLI(CommandLine):
             self.config_init = self.parser.instantiate(self.config, instantiators=[(self.maker, object, True)])
         except Exception as error:
             raise self.maker.refusal or error from None
-        self.datamodule, self.model = (self._get(self.config_init, part) for part in ("data", "model"))
+        self.made = self.config_init[self.subcommand]
+        self.datamodule, self.model = (self.made[part] for part in ("data", "model"))
         self.trainer = self.instantiate_trainer()
         training = self.subcommand == "fit"
         made = try_parts(self.trainer, self.model, self.datamodule, self.options.model, training)
@@ -156,7 +157,7 @@ class ExperimentCLI(CommandLine):
 
     def instantiate_trainer(self, **options: Any) -> Trainer:
         """Add what every run does; a run's directory brings the loggers, unless others are asked for."""
-        given = self._get(self.config_init, "trainer")
+        given = self.made["trainer"]
         if given["fast_dev_run"] or given["barebones"]:
             return self._make_trainer({**given, **options})
         default_loggers = given["logger"] in (None, True)
@@ -164,16 +165,12 @@ class ExperimentCLI(CommandLine):
         asked = [given["callbacks"]] if isinstance(given["callbacks"], Callback) else given["callbacks"] or []
         if self.subcommand != "fit":
             options["enable_checkpointing"] = False
-            asked = [
-                one for one in asked if not isinstance(one, Checkpoint | WeightAveraging)
-            ]  # they are of a fit alone
+            asked = [one for one in asked if not isinstance(one, Checkpoint | WeightAveraging)]  # of a fit alone
         callbacks = [*asked, *self._own_callbacks(default_loggers)]
         if given["enable_progress_bar"] is None and not any(isinstance(one, ProgressBar) for one in asked):
             options["enable_progress_bar"] = sys.stdout.isatty()
             callbacks += [EpochBar()] if sys.stdout.isatty() else []
         options |= {"callbacks": callbacks, "logger": logger}
-        if self.subcommand != "fit":
-            options["enable_checkpointing"] = False
         resume_command = self.run_directory.resume_command if self.subcommand == "fit" else str
         callbacks.append(lost := LostProcesses(resume_command))  # after the bar, which brings the cursor back
         trainer = self._make_trainer({**given, **options})
@@ -182,7 +179,7 @@ class ExperimentCLI(CommandLine):
         return trainer
 
     def _make_trainer(self, options: dict[str, Any]) -> Trainer:
-        defaults = self._parser(self.subcommand).get_defaults().trainer
+        defaults = self.command_parser.get_defaults().trainer
         free = [name for name, value in self.options.trainer.items(nested=False) if value != defaults[name]]
         try:
             return ExperimentTrainer(**options)
@@ -198,11 +195,11 @@ class ExperimentCLI(CommandLine):
         if self.subcommand != "fit":
             return [EvaluationLines()]
         self.stopwatch = Stopwatch()
-        settings = self._parser("fit").dump(self.options, skip_unset=False)
+        settings = self.command_parser.dump(self.options, skip_unset=False)
         self.run_directory = RunDirectory(self.root, self.experiment, settings, self.held, default_loggers)
         if self.resumed is not None:
             self.run_directory.resume(self.resumed, self.checkpoint["global_step"] if self.checkpoint else 0)
-        self.checkpoints: Checkpoints = self._get(self.config_init, "checkpoints")
+        self.checkpoints: Checkpoints = self.made["checkpoints"]
         parts = [self.stopwatch, EpochLines(self.stopwatch), self.run_directory, GivenOptions(), FiniteLoss()]
         if self.checkpoint is not None:
             parts = [ResumedLength(self.options.ckpt_path, saved_position(self.checkpoint)), *parts]
@@ -235,5 +232,5 @@ class ExperimentCLI(CommandLine):
         tested = {"datamodule": self.datamodule, "ckpt_path": path, "weights_only": True, "verbose": False}
         (measured,) = self.trainer.test(self.model, **tested) or [{}]  # none with --trainer.limit_test_batches 0
         if self.trainer.is_global_zero:
-            settings = json.loads(self._parser("fit").dump(self.options, format="json"))
+            settings = json.loads(self.command_parser.dump(self.options, format="json"))
             results.record(run, {**measured, **figures}, settings, self.trainer)

@@ -81,9 +81,10 @@ class CommandLine(LightningCLI):
 
     def setup_parser(self, *args: Any) -> None:
         super().setup_parser(*args)
-        for command, parser in self._subcommand_parsers.items():
-            (option,) = (action for action in parser._actions if action.dest == "ckpt_path")
-            option.help = RESUME_HELP if command == "fit" else "A checkpoint's file, or best or last: the newest run's."
+        (option,) = (action for action in self.command_parser._actions if action.dest == "ckpt_path")
+        option.help = (
+            RESUME_HELP if "fit" in self.words[:1] else "A checkpoint's file, or best or last: the newest run's."
+        )
 
     def add_default_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """Lightning's own takes true and false as well, which data and weights read as different seeds."""
@@ -93,6 +94,7 @@ class CommandLine(LightningCLI):
         parser.add_argument("--name", type=str | None, default=None, help=name_help)
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        self.command_parser = parser  # where no command is named, that of the last, which nobody will see
         parser.add_class_arguments(Checkpoints, "checkpoints")
         parser.set_defaults(
             {
@@ -112,11 +114,10 @@ class CommandLine(LightningCLI):
         """Not by Lightning's own, which warns where the program that calls main([...]) was started with other words."""
         self.config = parser.parse_args(args)
         options = self.config[self.config.subcommand]
-        parser = self._parser(self.config.subcommand)
         try:
-            parser.validate(options, skip_unset=False, skip_required=True)  # null is unset to it
+            self.command_parser.validate(options, skip_unset=False, skip_required=True)  # null is unset to it
         except TypeError as error:
-            parser.error(str(error))
+            self.command_parser.error(str(error))
         check_values(options, self.words)
 
 
