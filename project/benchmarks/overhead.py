@@ -19,7 +19,8 @@ from project.benchmarks.report import report
 from project.benchmarks.runs import CONFIGS
 from project.cli.main import main
 from project.data import CIFAR10
-from project.data.batches import Batch, Normalisation, TrainingBatches
+from project.data.batches import Batch, TrainingBatches
+from project.data.normalisation import Normalisation
 from project.networks import ConvNet
 from project.optim import OneCycle
 from project.system.hardware import computes_bfloat16

@@ -3,107 +3,17 @@
 Shape letters: M images of a set, N of a batch, C channels, H rows, W columns.
 """
 
-import hashlib
 import math
-from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
-from typing import Self
+from collections.abc import Callable, Iterator
 
 import torch
 from torch import Tensor
 
-from project.data.augmentation import LAYERS, ORDER, Augmentation, Views, key
-
-AT_ONCE = 1000  # images whose views are taken together: 0.33 ms for each 125 alone, 0.25 ms for 1,000 on two cores
+from project.data.augmentation import LAYERS, ORDER, Augmentation, key
+from project.data.images import ImageSet
+from project.data.normalisation import Normalisation
 
 Batch = tuple[Tensor, Tensor]
-
-
-class ImageSet(ABC):
-    """Images of one size with their labels [M] int64, wherever their pixels are."""
-
-    labels: Tensor
-
-    def __len__(self) -> int:
-        return len(self.labels)
-
-    @property
-    @abstractmethod
-    def shape(self) -> tuple[int, int, int, int]:
-        """(M, H, W, C)"""
-
-    @abstractmethod
-    def to(self, device: torch.device) -> Self:
-        """The same set, whose batches and labels are on `device`."""
-
-    @abstractmethod
-    def __getitem__(self, places: Tensor) -> Self:
-        """The images at `places`, numbers or a mask."""
-
-    @abstractmethod
-    def labelled(self, labels: Tensor) -> Self:
-        """The same images with other labels [M]."""
-
-    @abstractmethod
-    def read(self, order: Tensor, batch_size: int, views: Views | None = None) -> Iterator[Tensor]:
-        """The pixels [N, H, W, C] uint8 of each batch of the places `order`, plain or as `views` of the set show them.
-
-        They are the same bits wherever in an order a batch is, so that a resumed run reads what it would have read.
-        """
-
-    @abstractmethod
-    def update(self, digest: "hashlib._Hash") -> None:
-        """Add what the images are to a digest."""
-
-
-@dataclass(frozen=True)
-class Images(ImageSet):
-    """A set held in memory: pixels [M, H, W, C] uint8, labels [M] int64."""
-
-    pixels: Tensor
-    labels: Tensor
-
-    @property
-    def shape(self) -> tuple[int, int, int, int]:
-        return tuple(self.pixels.shape)  # type: ignore[return-value]
-
-    def to(self, device: torch.device) -> Self:
-        return replace(self, pixels=self.pixels.to(device), labels=self.labels.to(device))
-
-    def labelled(self, labels: Tensor) -> Self:
-        return replace(self, labels=labels)
-
-    def __getitem__(self, places: Tensor) -> Self:
-        return replace(self, pixels=self.pixels[places], labels=self.labels[places])
-
-    def read(self, order: Tensor, batch_size: int, views: Views | None = None) -> Iterator[Tensor]:
-        if views is None:
-            for chosen in torch.split(order, batch_size):
-                yield self.pixels[chosen]
-            return
-        for chosen in torch.split(order, max(1, AT_ONCE // batch_size) * batch_size):
-            yield from torch.split(views.take(self.pixels, chosen), batch_size)
-
-    def update(self, digest: "hashlib._Hash") -> None:
-        digest.update(self.pixels.numpy().tobytes())
-        digest.update(self.labels.numpy().tobytes())
-
-
-class Normalisation:
-    """uint8 [N, H, W, C] to float32 (x / 255 - mean) / std, channel by channel."""
-
-    def __init__(self, mean: Sequence[float], std: Sequence[float], device: torch.device) -> None:
-        self.mean = 255 * torch.tensor(mean, device=device)
-        self.std = 255 * torch.tensor(std, device=device)
-        self._rows = (self.mean, self.std)  # for a whole row of pixels: made once, they save a tenth of a batch's time
-
-    def __call__(self, pixels: Tensor) -> Tensor:
-        count, height, width, channels = pixels.shape
-        if len(self._rows[0]) != width * channels:
-            self._rows = (self.mean.repeat(width), self.std.repeat(width))
-        rows = pixels.float().view(count, height, width * channels)  # three numbers at a time take five times as long
-        return rows.sub_(self._rows[0]).div_(self._rows[1]).view(pixels.shape)
 
 
 class EvaluationBatches:

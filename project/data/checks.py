@@ -5,7 +5,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from project.data.batches import Images, ImageSet
+from project.data.images import Images, ImageSet
 from project.system.errors import UserError
 
 CONSTANTS = ("class_names", "image_shape", "training_images")

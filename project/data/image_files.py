@@ -16,8 +16,8 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from project.data.augmentation import Views
-from project.data.batches import ImageSet
 from project.data.decoding import decode, in_workers
+from project.data.images import ImageSet
 from project.data.normalisation import read_json, sums, write_json
 from project.system.errors import UserError
 

@@ -10,8 +10,10 @@ from lightning.pytorch import LightningDataModule, Trainer
 from torch import Tensor
 
 from project.data.augmentation import Augmentation, Flip
-from project.data.batches import EvaluationBatches, ImageSet, Normalisation, TrainingBatches
+from project.data.batches import EvaluationBatches, TrainingBatches
 from project.data.checks import check_constants, check_loaded
+from project.data.images import ImageSet
+from project.data.normalisation import Normalisation
 from project.data.run_length import batches_left, position
 from project.system.errors import UserError
 

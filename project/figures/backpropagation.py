@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from torch import Tensor, nn
 
 from project.data import CIFAR10
-from project.data.batches import Normalisation
+from project.data.normalisation import Normalisation
 from project.figures.drawing import COLOURS, MARKS, panels, save
 from project.networks import MLP
 

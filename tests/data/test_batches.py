@@ -7,7 +7,9 @@ import pytest
 import torch
 
 from project.data.augmentation import Augmentation, key
-from project.data.batches import Batch, EvaluationBatches, Images, Normalisation, TrainingBatches
+from project.data.batches import Batch, EvaluationBatches, TrainingBatches
+from project.data.images import Images
+from project.data.normalisation import Normalisation
 
 MEAN, STD = (0.5, 0.25, 0.0), (0.5, 0.25, 1.0)
 NORMALISE = Normalisation(MEAN, STD, torch.device("cpu"))

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from project.data import ImageDataModule
-from project.data.batches import Images
+from project.data.images import Images
 from tests.conftest import CONFIGS
 
 

@@ -9,7 +9,7 @@ import torch
 from sklearn.datasets import load_digits
 
 from project.data import CIFAR10, Digits, ImageDataModule, ImageFolder
-from project.data.batches import Images
+from project.data.images import Images
 from tests.data_sets import cifar10_files, write_image_folder
 
 

@@ -16,9 +16,11 @@ from PIL import Image
 from project.cli.main import main
 from project.data import ImageFolder
 from project.data.augmentation import Augmentation
-from project.data.batches import Batch, EvaluationBatches, Images, Normalisation, TrainingBatches
+from project.data.batches import Batch, EvaluationBatches, TrainingBatches
 from project.data.decoding import decode
 from project.data.image_files import ImageFiles
+from project.data.images import Images
+from project.data.normalisation import Normalisation
 from project.system.errors import UserError
 from tests.conftest import CONFIGS
 from tests.data_sets import write_image_folder

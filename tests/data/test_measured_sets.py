@@ -14,7 +14,7 @@ from torchvision import datasets
 from project.cli.main import main
 from project.data import CIFAR100, MNIST, SVHN, FashionMNIST, ImageDataModule, normalisation
 from project.data import download as archive_module
-from project.data.batches import Images
+from project.data.images import Images
 from project.system.errors import UserError
 from tests.conftest import CONFIGS
 from tests.data_sets import WRITERS, images

@@ -6,8 +6,8 @@ from typing import Any
 import torch
 from torchvision import datasets
 
-from project.data.batches import Images
 from project.data.download import Archive
+from project.data.images import Images
 from project.data.module import ImageDataModule
 
 

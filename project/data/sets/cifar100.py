@@ -4,7 +4,7 @@ from typing import Any
 
 from torchvision import datasets
 
-from project.data.batches import Images
+from project.data.images import Images
 from project.data.normalisation import kept_constants
 from project.data.sets.cifar10 import CIFAR10
 

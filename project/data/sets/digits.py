@@ -3,7 +3,7 @@
 import torch
 from sklearn.datasets import load_digits
 
-from project.data.batches import Images
+from project.data.images import Images
 from project.data.module import SPLIT_SEED, ImageDataModule
 
 

@@ -10,8 +10,8 @@ import numpy as np
 import torch
 from lightning.fabric.utilities.rank_zero import rank_zero_only
 
-from project.data.batches import ImageSet
 from project.data.image_files import CheckedFile, ImageFiles, check_files
+from project.data.images import ImageSet
 from project.data.module import SPLIT_SEED, ImageDataModule
 from project.data.normalisation import constants
 from project.system.errors import UserError

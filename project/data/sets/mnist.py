@@ -8,8 +8,8 @@ from typing import Any
 from torch import nn
 from torchvision import datasets
 
-from project.data.batches import Images
 from project.data.download import LooseFiles, RemoteFile
+from project.data.images import Images
 from project.data.module import ImageDataModule
 from project.data.normalisation import kept_constants
 
