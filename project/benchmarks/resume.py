@@ -112,7 +112,7 @@ def words_of(settings: Settings) -> list[str]:
     words += ["--trainer.accumulate_grad_batches", str(settings["accumulate"])]
     words += ["--trainer.val_check_interval", str(settings["val_check_interval"])]
     if settings["averaging"]:
-        words += ["--trainer.callbacks", "EMAWeightAveraging", "--trainer.callbacks.decay", "0.9"]
+        words += ["--trainer.callbacks", "AveragedWeights", "--trainer.callbacks.decay", "0.9"]
     if settings["plateau"]:
         words += ["--model.lr_scheduler", "Plateau", "--model.lr_scheduler.patience", "0"]
     if settings["every_n_steps"]:

@@ -1,5 +1,6 @@
 """What a run does besides training."""
 
+from project.callbacks.averaged_weights import AveragedWeights, ShortAverages
 from project.callbacks.checkpoints import Checkpoints
 from project.callbacks.epoch_lines import EpochLines, EvaluationLines
 from project.callbacks.finetuning import Finetuning
@@ -14,6 +15,7 @@ from project.callbacks.shared_cores import SharedCores
 from project.callbacks.stopwatch import Stopwatch
 
 __all__ = [
+    "AveragedWeights",
     "Checkpoints",
     "EpochBar",
     "EpochLines",
@@ -26,5 +28,6 @@ __all__ = [
     "ResumedLength",
     "RunDirectory",
     "SharedCores",
+    "ShortAverages",
     "Stopwatch",
 ]

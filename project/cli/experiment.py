@@ -24,6 +24,7 @@ from project.callbacks import (
     ResumedLength,
     RunDirectory,
     SharedCores,
+    ShortAverages,
     Stopwatch,
 )
 from project.callbacks.given_options import check_kinds
@@ -204,7 +205,9 @@ class ExperimentCLI(CommandLine):
         if self.checkpoint is not None:
             parts = [ResumedLength(self.options.ckpt_path, saved_position(self.checkpoint)), *parts]
         kept = [] if self.options.trainer.enable_checkpointing is False else [self.checkpoints]
-        return [*parts, SharedCores(), *kept]
+        given = self.options.trainer.callbacks or []
+        averages = ShortAverages(given if isinstance(given, list) else [given])
+        return [*parts, averages, SharedCores(), *kept]
 
     def _prepare_subcommand_kwargs(self, subcommand: str) -> dict[str, Any]:
         """Checkpoints are read without running code from them, whatever plugin reads them."""

@@ -1,0 +1,94 @@
+"""Averaged weights against the formula, in runs short and resumed."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from project.benchmarks.comparison import differences
+from project.callbacks import AveragedWeights
+from project.cli.main import main
+from project.training.classifier import Classifier
+
+OURS, LIGHTNINGS = ("--trainer.callbacks+=AveragedWeights", "--trainer.callbacks+=EMAWeightAveraging")
+WHOLE, RESUMED = Path("lightning_logs/speed/version_0"), Path("lightning_logs/speed/version_1")
+
+
+class Stopped(BaseException):
+    """What ends a run before its time; an Exception would be an error of a part of the user's own."""
+
+
+@pytest.fixture
+def normalised(digits: Callable[..., list[str]]) -> list[str]:
+    """The words of a fit of 78 steps on a network with batch normalisation."""
+    return [*digits("speed", 2), "--model.network.widths", "[8, 8, 8]", "--data.curriculum", "{16: 0.5}", OURS]
+
+
+@pytest.mark.parametrize("decay", [0.7, 0.999])
+def test_each_step_by_the_formula(normalised: list[str], monkeypatch: pytest.MonkeyPatch, decay: float) -> None:
+    seen: list[dict[str, torch.Tensor]] = []
+    original = AveragedWeights.on_train_batch_end
+
+    def on_train_batch_end(self: AveragedWeights, trainer: Any, pl_module: Classifier, *args: Any) -> None:
+        seen.append({name: value.clone() for name, value in pl_module.state_dict().items()})
+        original(self, trainer, pl_module, *args)
+
+    monkeypatch.setattr(AveragedWeights, "on_train_batch_end", on_train_batch_end)
+    short = ["--trainer.max_steps", "30", "--trainer.limit_test_batches", "0"]
+    main(["fit", *normalised, "--trainer.callbacks.decay", str(decay), *short])
+    assert len(seen) == 30
+    saved = torch.load(WHOLE / "checkpoints/last.ckpt", weights_only=True)["state_dict"]
+    for name, average in seen[0].items():
+        if not average.is_floating_point():
+            assert torch.equal(saved[name], seen[-1][name])
+            continue
+        average = average.double()
+        for step in range(1, 30):
+            kept = min(decay, (1 + step) / (10 + step))  # 0.7 from step 20 on
+            average = kept * average + (1 - kept) * seen[step][name]
+        torch.testing.assert_close(saved[name].double(), average, rtol=1e-4, atol=1e-6)
+
+
+def test_a_short_run(digits: Callable[..., list[str]], capsys: pytest.CaptureFixture[str]) -> None:
+    """Lightning's average at its default decay is mostly of the weights that the run began with, which it is told."""
+    accuracies = []
+    for name in (OURS, LIGHTNINGS):
+        main(["fit", *digits(epochs=2), name])
+        printed = capsys.readouterr().out
+        assert ("EMAWeightAveraging: with a decay of 0.999, 93% of its average" in printed) == (name == LIGHTNINGS)
+        results = Path("lightning_logs/mlp").glob("version_*/results.json")
+        accuracies.append(json.loads(max(results).read_text())["val/accuracy"])
+    assert accuracies[0] > 0.9
+    assert accuracies[1] < accuracies[0] - 0.2
+    main(["fit", *digits(epochs=2), LIGHTNINGS, "--trainer.callbacks.decay", "0.9"])
+    assert "EMAWeightAveraging" not in capsys.readouterr().out
+
+
+def test_a_resumed_average(normalised: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    words = [*normalised, "--checkpoints.every_n_steps", "10"]
+    main(["fit", *words])
+    original = Classifier.training_step
+
+    def training_step(self: Classifier, batch: Any, batch_idx: int) -> torch.Tensor:
+        if self.global_step == 55:
+            raise Stopped
+        return original(self, batch, batch_idx)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Classifier, "training_step", training_step)
+        with pytest.raises(Stopped):
+            main(["fit", *words])
+    main(["fit", *words, "--ckpt_path", "last"])
+    assert differences(WHOLE, RESUMED) == []
+    whole = torch.load(WHOLE / "checkpoints/last.ckpt", weights_only=True)
+    averaged, current = (whole[state]["network.head.weight"] for state in ("state_dict", "current_model_state"))
+    assert not torch.equal(averaged, current)
+
+
+@pytest.mark.parametrize("decay", [-0.1, 1.0])
+def test_decay_out_of_range(decay: float) -> None:
+    with pytest.raises(ValueError, match=rf"AveragedWeights's decay {decay} must be at least 0 and below 1"):
+        AveragedWeights(decay)
