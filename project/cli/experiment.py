@@ -33,7 +33,6 @@ from project.cli.blame import Maker
 from project.cli.carried_over import carried_over
 from project.cli.config_files import replaced
 from project.cli.messages import told
-from project.cli.own_parts import describe_failure
 from project.cli.parser import CommandLine, Parser, is_first_process
 from project.cli.preflight import check_fit
 from project.cli.trial import try_parts
@@ -68,7 +67,7 @@ class ExperimentCLI(CommandLine):
                 load_from_checkpoint_support=False,
             )
         except Exception as error:  # of whatever kind, where a part of the user's own has raised it
-            if told(error) or not (line := describe_failure(error, vars(self).get("options"))):
+            if isinstance(error, UserError) or not (line := told(error, vars(self).get("options"))):
                 raise
             raise UserError(line) from error
 

@@ -6,7 +6,6 @@ import sys
 from collections.abc import Sequence
 from contextlib import ExitStack
 
-from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 
 from project.cli.config_files import check_yaml, own_modules
@@ -35,7 +34,7 @@ def main(args: Sequence[str] | None = None) -> None:
         except BrokenPipeError:  # who read the output is gone; Python would write to it once more when it ends
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             sys.exit(128 + signal.SIGPIPE)
-        except (ValueError, OSError, RuntimeError, SyntaxError, MisconfigurationException) as error:
+        except Exception as error:
             if not (line := told(error)):
                 raise
             fail(line)

@@ -13,12 +13,14 @@ from typing import Any
 
 import lightning
 import torchvision
-from jsonargparse import ArgumentParser
+from jsonargparse import ArgumentParser, Namespace
+from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import Trainer
 from torchvision.models import list_models
 
 from project.cli.config_files import LISTS, as_given
 from project.cli.known import arguments, classes, nearest, nearest_option
+from project.cli.own_parts import describe_failure
 from project.system.errors import UserError
 
 # What the parser says that it expected, without what it got.
@@ -174,8 +176,12 @@ def _one_line(message: str) -> str:
     return " ".join(message.split())
 
 
-def told(error: BaseException) -> str:
-    """The line for an error that the user can mend; empty for any other."""
+def told(error: Exception, options: Namespace | None = None) -> str:
+    """The line for an error that the user can mend; empty for any other.
+
+    Args:
+        options: Of the command, once they are known: a part of the user's that has failed is named.
+    """
     if isinstance(error, UserError):
         return str(error)
     if isinstance(error, OSError) and error.errno in FULL_OR_CLOSED:
@@ -184,10 +190,13 @@ def told(error: BaseException) -> str:
         return f"{error.filename}, line {error.lineno}: {error.msg}"
     if match := re.match(r"(\S+) does not have a deterministic implementation", str(error)):
         return f"--trainer.deterministic true: torch has no deterministic {match[1]} here; give warn in place of true"
+    if line := describe_failure(error, options):
+        return line
     # Of what Lightning raises itself, its message tells more than where that was.
     raised_in = traceback.extract_tb(error.__traceback__)[-1].filename
-    if Path(lightning.__file__).parent not in Path(raised_in).parents:
+    meant = isinstance(error, ValueError | RuntimeError | OSError | MisconfigurationException)
+    if not meant or Path(lightning.__file__).parent not in Path(raised_in).parents:
         return ""
-    options = inspect.signature(Trainer).parameters
-    named = [f"--trainer.{word}: " for word in re.findall(r"\w+", str(error)) if word in options]
+    known = inspect.signature(Trainer).parameters
+    named = [f"--trainer.{word}: " for word in re.findall(r"\w+", str(error)) if word in known]
     return "".join(named[:1]) + _one_line(str(error))

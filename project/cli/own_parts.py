@@ -1,4 +1,4 @@
-"""Errors of a user's own parts: a network, a loss, a callback in a module outside of this project."""
+"""Errors of the parts that a user chose: a network or a loss of one's own, an optimizer or a callback of a library."""
 
 import sys
 import sysconfig
@@ -11,26 +11,37 @@ from typing import Any
 import lightning
 import torch
 from jsonargparse import Namespace
+from lightning.fabric.utilities.exceptions import MisconfigurationException
 
 OWN = Path(__file__).parents[1]
 LIBRARIES = [Path(place) for place in (sysconfig.get_path("stdlib"), *torch.__path__, *lightning.__path__)]
+GIVEN = ("model.network", "model.loss")  # what torch says there may be of a mistake of this project's
 INSTALLED = {"site-packages", "dist-packages"}
 
 
 def describe_failure(error: Exception, options: Any) -> str:
-    """One line for an error raised by a user's own part, with the option that names it; empty for any other.
+    """One line for an error raised by a part of the user's, with the option that names it; empty for any other.
+
+    That is code of the user's own, or an optimizer, a schedule or a callback of a library that an option names.
 
     Args:
         options: Of the command; None before they are known.
     """
-    frames = [frame for frame, _ in _own_frames(error)]
-    return f"{_part(frames, options)}: {message(error)}{place(error)}" if frames else ""
+    called = _called_frames(error)
+    own = [frame for frame, _ in _own_frames(error)]
+    named = [found for frame, _ in called if (found := option_of(type(frame.f_locals.get("self")), options))]
+    if not own:
+        named = [(option, path) for option, path in named if not path.startswith("project.") and option not in GIVEN]
+    if not own and not named:
+        return ""
+    where = place(error) or _in_brackets(*called[-1])
+    return f"{'--{} {}'.format(*named[0]) if named else own[-1].f_code.co_qualname}: {message(error)}{where}"
 
 
 def message(error: Exception) -> str:
     """What the error says, in one line."""
     said = " ".join(str(error).split())
-    if said and isinstance(error, (RuntimeError, ValueError)):
+    if said and isinstance(error, RuntimeError | ValueError | MisconfigurationException):
         return said
     return f"{type(error).__name__} {said}".strip()  # a KeyError says the key alone
 
@@ -38,12 +49,20 @@ def message(error: Exception) -> str:
 def place(error: Exception) -> str:
     """The file and the line of a user's own module that raised `error`, in brackets; empty where there is none."""
     frames = _own_frames(error)
-    return f" ({Path(frames[-1][0].f_code.co_filename).name}, line {frames[-1][1]})" if frames else ""
+    return _in_brackets(*frames[-1]) if frames else ""
+
+
+def _in_brackets(frame: FrameType, line: int) -> str:
+    return f" ({_file(frame).name}, line {line})"
 
 
 def _own_frames(error: Exception) -> list[tuple[FrameType, int]]:
-    """The user's frames, with their lines, that this project's code called; none where its own code raised `error`."""
-    frames = [(frame, line) for frame, line in traceback.walk_tb(error.__traceback__) if not _is_library(_file(frame))]
+    return [(frame, line) for frame, line in _called_frames(error) if not _is_library(_file(frame))]
+
+
+def _called_frames(error: Exception) -> list[tuple[FrameType, int]]:
+    """The frames, with their lines, of what this project's code called and `error` was raised in."""
+    frames = list(traceback.walk_tb(error.__traceback__))
     ours = [number for number, (frame, _) in enumerate(frames) if OWN in _file(frame).parents]
     return frames[ours[-1] + 1 :] if ours else []
 
@@ -58,14 +77,6 @@ def _is_library(file: Path) -> bool:
         or bool(INSTALLED & set(file.parts))
         or any(library in file.parents for library in LIBRARIES)
     )
-
-
-def _part(frames: list[FrameType], options: Any) -> str:
-    """The option and the class of the first frame that runs a method of a part, else the function that raised."""
-    for frame in frames:
-        if found := option_of(type(frame.f_locals.get("self")), options):
-            return "--{} {}".format(*found)
-    return frames[-1].f_code.co_qualname
 
 
 def option_of(kind: type, options: Any) -> tuple[str, str] | None:

@@ -173,7 +173,7 @@ def test_more_for_validation_than_the_classes_have(error: Callable[..., str]) ->
         (["--trainer.overfit_batches", "0.5"], "--trainer.overfit_batches 0.5: there are 1 batches of val, of which"),
         (
             ["--trainer.callbacks", "LearningRateMonitor", "--trainer.logger", "false"],
-            "--trainer.logger: Cannot use `LearningRateMonitor`",
+            "LearningRateMonitor: Cannot use `LearningRateMonitor` callback with `Trainer` that has no",
         ),
     ],
 )

@@ -291,6 +291,32 @@ def test_a_part_of_ones_own_that_fails_later(
     assert failed.endswith(line(raised))
 
 
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        (
+            ["--model.network", "mine.Single", "--model.optimizer", "SparseAdam"],
+            "--model.optimizer torch.optim.SparseAdam: SparseAdam does not support dense gradients",
+        ),
+        (
+            [
+                "--model.network",
+                "mine.Ten",
+                "--trainer.callbacks",
+                "EarlyStopping",
+                "--trainer.callbacks.monitor",
+                "nothing",
+            ],
+            "lightning.pytorch.callbacks.EarlyStopping: Early stopping conditioned on metric `nothing`",
+        ),
+    ],
+)
+def test_a_part_of_a_library_that_fails_later(
+    error: Callable[..., str], mine: list[str], options: list[str], expected: str
+) -> None:
+    assert expected in error("fit", *options, *mine)
+
+
 def test_what_torch_cannot_do_deterministically(error: Callable[..., str], mine: list[str]) -> None:
     failed = error("fit", "--model.network", "mine.Undetermined", *mine, "--trainer.deterministic", "true")
     assert failed == "--trainer.deterministic true: torch has no deterministic put_ here; give warn in place of true"
