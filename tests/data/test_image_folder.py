@@ -136,6 +136,21 @@ def test_the_longer_side_is_cut_at_both_ends() -> None:
         assert (decode(encoded(Image.fromarray(pixels)), 10)[1:-1, 1:-1] == 200).all()
 
 
+def test_an_image_is_made_smaller_by_the_mean_of_its_pixels() -> None:
+    squares = np.arange(40)[:, None] + np.arange(40)
+    assert (
+        decode(encoded(Image.fromarray((squares % 2 * 255).astype(np.uint8))), 20)[1:-1, 1:-1] - 127
+    ).abs().max() < 5
+
+
+def test_a_large_jpeg_keeps_what_its_size_can_show() -> None:
+    """It is decoded at a part of its size, but not at less than is shown."""
+    squares = np.random.default_rng(0).integers(0, 256, (64, 64, 1), np.uint8).repeat(3, 2).repeat(8, 0).repeat(8, 1)
+    image = Image.fromarray(squares)
+    shown = [decode(encoded(image, kind), 128).float() for kind in ("png", "jpeg")]
+    assert (shown[0] - shown[1]).abs().mean() < 5
+
+
 def test_a_photograph_is_turned_as_its_camera_says() -> None:
     halves = np.zeros((20, 20, 3), np.uint8)
     halves[:10] = 255  # bright above
@@ -176,7 +191,13 @@ def test_only_a_changed_file_is_checked_again(capsys: pytest.CaptureFixture[str]
     before = ready().fingerprint()
     shutil.copy("images/dog/1.png", "images/cat/1.png")
     assert ready().fingerprint() != before
-    assert [line.split()[1] for line in capsys.readouterr().out.splitlines()] == ["40", "1"]
+    copied = ready().fingerprint()
+    for colour, number in (("red", 1), ("blue", 2)):  # of the same size in bytes
+        Image.new("RGB", (9, 9), colour).save("images/dog/2.bmp")
+        os.utime("images/dog/2.bmp", (number, number))
+        assert ready().fingerprint() != copied
+        copied = ready().fingerprint()
+    assert [line.split()[1] for line in capsys.readouterr().out.splitlines()] == ["40", "1", "1", "1"]
 
 
 @pytest.mark.usefixtures("folder")
