@@ -1,4 +1,4 @@
-"""Each command of the README and of the guide is run as it stands there, on tiny data."""
+"""Each command of the README and of the pages in docs/ is run as it stands there, on tiny data."""
 
 import importlib.util
 import re
@@ -19,7 +19,7 @@ from tests.data_sets import write_cifar10
 from tests.test_configs import SMALL
 
 README = (REPOSITORY / "README.md").read_text()
-GUIDE = (REPOSITORY / "docs/article.md").read_text()
+GUIDE = "".join((REPOSITORY / f"docs/{name}.md").read_text() for name in ("article", "benchmarks"))
 QUICK = [*SMALL, "--trainer.limit_train_batches", "2"]
 # How the quick run is made that a command goes on from.
 EARLIER = {"convnet": [], "finetune": ["--model.network.image_size", "32", "--model.network.weights", "null"]}
@@ -104,7 +104,7 @@ def test_commands_are_found() -> None:
 
 def test_figures_have_their_commands() -> None:
     for command in ("article --seeds", "seeds --config configs/mlp.yaml"):
-        assert f"scripts/benchmark.py {command}" in README
+        assert f"scripts/benchmark.py {command}" in README + GUIDE
 
 
 def test_workflow_runs_the_install_commands() -> None:
