@@ -12,6 +12,7 @@ from project.optim import Plateau
 from project.system.errors import UserError
 from project.training.classifier import Classifier
 
+ALSO_LOGGED = ("lr", "images_per_second", "epoch", "step")  # few would watch these
 # Lightning's callbacks that look for what a Classifier does not have, and what does their work here.
 INSTEAD = {
     BackboneFinetuning: "give Finetuning",
@@ -52,7 +53,8 @@ def _check_callbacks(callbacks: Sequence[Callback], measured: Sequence[str]) -> 
         if instead := INSTEAD.get(type(callback)):
             raise UserError(f"{name}: {instead}")
         monitor = getattr(callback, "monitor", None) or ""
-        if monitor.startswith(("train", "val", "test")) and monitor not in measured and not _any_own(callbacks):
+        unknown = monitor and monitor not in (*measured, *ALSO_LOGGED) and not monitor.startswith("lr-")
+        if unknown and not _any_own(callbacks):
             nearest, *others = get_close_matches(monitor, measured, n=len(measured), cutoff=0)
             more = ", ".join(others)
             raise UserError(f"{name}: nothing measures its monitor {monitor}; give {nearest} or another of {more}")

@@ -89,6 +89,10 @@ CASES = [
     (["--trainer.max_epochs", "few"], "--trainer.max_epochs few: expected a whole number"),
     (["--trainer.gradient_clip_algorithm", "most"], "--trainer.gradient_clip_algorithm most: `gradient_cl"),
     (
+        ["--trainer.callbacks", "EarlyStopping", "--trainer.callbacks.monitor", "accuracy"],
+        "--trainer.callbacks EarlyStopping: nothing measures its monitor accuracy; give val/accuracy or another of",
+    ),
+    (
         ["--trainer.callbacks", "EarlyStopping", "--trainer.callbacks.monitor", "val/acc"],
         "--trainer.callbacks EarlyStopping: nothing measures its monitor val/acc; give val/accuracy or another of "
         "val/loss, train/accuracy, train/loss",
