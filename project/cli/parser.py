@@ -124,7 +124,7 @@ class CommandLine(LightningCLI):
 def _checked_seed(seed: int, data: dict[str, Any] | None) -> int:
     own = (data or {}).get("init_args", {}).get("seed", 0)
     if own not in (0, seed):
-        raise ValueError(f"--data.seed {own}: data and weights have one seed; give --seed_everything {own}")
+        raise ValueError(f"--data.seed {own}: data and weights have one seed; give --seed_everything instead")
     return seed
 
 

@@ -112,10 +112,9 @@ def _problem(name: str, value: Any, checked: bool) -> str:
         return ""
     if not math.isfinite(value):
         return "give a finite number"
-    if isinstance(value, int) and abs(value) > LARGEST:
-        return f"give at most {LARGEST}"
-    allowed = RANGES.get(name, Range()) if checked else Range()
-    return "" if value in allowed else f"give a number {allowed}"
+    if checked and name in RANGES and value not in RANGES[name]:
+        return f"give a number {RANGES[name]}"
+    return f"give at most {LARGEST}" if isinstance(value, int) and abs(value) > LARGEST else ""
 
 
 def _problems(spec: Namespace) -> Iterator[tuple[str, str]]:

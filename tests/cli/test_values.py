@@ -19,6 +19,7 @@ CASES = [
     (["--model.optimizer.lr=0.5", "--model.optimizer.weight_decay=2"], "at --model.optimizer.lr 0.5 a step takes 1 of"),
     (["--model.optimizer.weight_decay", "1e9"], "--model.optimizer.weight_decay 1e9: at --model.optimizer.lr 0.002 a"),
     (["--trainer.max_epochs", "12345678901234567890"], "--trainer.max_epochs 12345678901234567890: give at most 92233"),
+    (["--trainer.num_nodes", "12345678901234567890"], "12345678901234567890: give a number from 1 to 65536"),
     (["--trainer.devices", "100000"], "--trainer.devices 100000: give a number of at most"),
     (
         ["--model.network.hidden", "null"],
