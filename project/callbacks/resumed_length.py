@@ -21,12 +21,12 @@ class ResumedLength(Callback):
         if whole < self.done.steps:
             epochs = math.ceil(self.done.steps / steps_of_an_epoch(trainer))
             remedy = f"give --trainer.max_epochs {epochs} or more"
-            problem = f"{whole} steps, and {self.path} is at {self.done.steps}; {remedy}"
+            problem = f"make a run of {whole} steps, and {self.path} has {self.done.steps}; {remedy}"
         elif self.done.batch >= batches:
-            problem = f"{batches} batches an epoch, and {self.path} is after batch {self.done.batch} of one; give more"
+            problem = f"make epochs of {batches} batches, and {self.path} has {self.done.batch} of one; give more"
         else:
             return
-        raise UserError(f"{_length(trainer)}: a run of {problem}, or what it was begun with")
+        raise UserError(f"{_length(trainer)} {problem}, or the options that it began with")
 
 
 def _length(trainer: Trainer) -> str:

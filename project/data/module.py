@@ -179,8 +179,9 @@ class ImageDataModule(LightningDataModule, ABC):
 
     def _position(self) -> tuple[int, int, int, float]:
         """Epoch and next batch, restored from a checkpoint before they are asked for, and the run's batches."""
-        done = position(self._trainer)
-        return done.epochs, done.batch, done.batches, done.batches + batches_left(self._trainer, done)
+        now = position(self._trainer)
+        done = self._trainer.fit_loop.epoch_loop.batch_progress.total.completed
+        return now.epochs, now.batch, done, done + batches_left(self._trainer, now)
 
     def _on_device(self, images: ImageSet) -> tuple[ImageSet, Normalisation]:
         device = self._trainer.strategy.root_device

@@ -15,22 +15,21 @@ class Position(NamedTuple):
     batch: int
     """Batches of the epoch that has begun."""
     steps: int
-    batches: int
     """In all epochs, as long as each was."""
 
 
 def position(trainer: Trainer) -> Position:
     """In training, between two batches."""
-    progress = trainer.fit_loop.epoch_loop.batch_progress
-    return Position(trainer.current_epoch, progress.current.ready, trainer.global_step, progress.total.completed)
+    ready = trainer.fit_loop.epoch_loop.batch_progress.current.ready
+    return Position(trainer.current_epoch, ready, trainer.global_step)
 
 
 def saved_position(checkpoint: Mapping[str, Any]) -> Position:
     """Where a run goes on that is resumed from the checkpoint."""
     loops = checkpoint["loops"]["fit_loop"]
-    epochs, batches = loops["epoch_progress"]["current"], loops["epoch_loop.batch_progress"]
-    batch = batches["current"]["processed"] if epochs["started"] > epochs["processed"] else 0
-    return Position(epochs["processed"], batch, checkpoint["global_step"], batches["total"]["processed"])
+    epochs, batches = (loops[name]["current"] for name in ("epoch_progress", "epoch_loop.batch_progress"))
+    batch = batches["processed"] if epochs["started"] > epochs["processed"] else 0
+    return Position(epochs["processed"], batch, checkpoint["global_step"])
 
 
 def total_steps(trainer: Trainer, done: Position | None = None) -> int:

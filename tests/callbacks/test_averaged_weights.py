@@ -3,10 +3,12 @@
 import json
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
+from lightning.pytorch import LightningModule
 
 from project.benchmarks.comparison import differences
 from project.callbacks import AveragedWeights
@@ -86,6 +88,17 @@ def test_a_resumed_average(normalised: list[str], monkeypatch: pytest.MonkeyPatc
     whole = torch.load(WHOLE / "checkpoints/last.ckpt", weights_only=True)
     averaged, current = (whole[state]["network.head.weight"] for state in ("state_dict", "current_model_state"))
     assert not torch.equal(averaged, current)
+
+
+def test_the_average_is_on_the_weights_device() -> None:
+    """Weights come to their device after callbacks are set up; on another one each step would copy them."""
+    weights, average = LightningModule(), AveragedWeights()
+    weights.layer = torch.nn.Linear(2, 2)
+    trainer: Any = SimpleNamespace(strategy=SimpleNamespace(root_device=torch.device("meta")))
+    average.setup(trainer, weights, "fit")
+    checkpoint = {"state_dict": weights.state_dict()}
+    average.on_save_checkpoint(trainer, weights, checkpoint)
+    assert {value.device.type for value in checkpoint["state_dict"].values()} == {"meta"}
 
 
 @pytest.mark.parametrize("decay", [-0.1, 1.0])

@@ -1,13 +1,17 @@
 """How long a run is: what a curriculum and a schedule make of it, and a resumed run that would be too short."""
 
 import csv
+import itertools
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import torch
 
 from project.cli.main import main
+from project.data.run_length import Position, batches_left, steps_left
 from project.training.classifier import Classifier
 
 BATCHES = 1257 // 200
@@ -79,6 +83,37 @@ def test_a_curriculum_follows_the_run(
     assert sides([*small(epochs, end), *options]) == [16] * shrunk + [32] * whole
 
 
+def walked(per_epoch: int, group: int, max_epochs: int, max_steps: int) -> list[tuple[Position, int]]:
+    """Where a run is after each step, and the batches that it has had, by Lightning's rules one by one."""
+    place, batches, steps = [(Position(0, 0, 0), 0)], 0, 0
+    for epoch in itertools.count():
+        for batch in range(1, per_epoch + 1):
+            batches += 1
+            if batch % group == 0 or batch == per_epoch:
+                steps += 1
+                ended = batch == per_epoch
+                place.append((Position(epoch + ended, 0 if ended else batch, steps), batches))
+            if steps == max_steps:
+                return place
+        if epoch + 1 == max_epochs:
+            return place
+    raise AssertionError
+
+
+@pytest.mark.parametrize("per_epoch", [1, 6, 7, 8])
+@pytest.mark.parametrize("group", [1, 3, 4, 9])
+@pytest.mark.parametrize(("max_epochs", "max_steps"), [(3, -1), (-1, 5), (3, 5), (2, 99)])
+def test_what_is_left(per_epoch: int, group: int, max_epochs: int, max_steps: int) -> None:
+    trainer: Any = SimpleNamespace(
+        num_training_batches=per_epoch, accumulate_grad_batches=group, max_epochs=max_epochs, max_steps=max_steps
+    )
+    place = walked(per_epoch, group, max_epochs, max_steps)
+    end, batches = place[-1]
+    for done, so_far in place:
+        assert steps_left(trainer, done) == end.steps - done.steps
+        assert batches_left(trainer, done) == batches - so_far
+
+
 def test_a_resumed_curriculum(small: Callable[..., list[str]], sides: Callable[..., list[int]]) -> None:
     """Stopped in the last of 12 batches, whose steps have 4 and 2, a run goes on after the tenth.
 
@@ -113,11 +148,11 @@ def test_shorter_than_it_is(an_epoch: list[str], error: Callable[..., str]) -> N
         assert line.startswith("--trainer.max_epochs 2, ")
         assert f"--trainer.{option} {value}, " in line
         assert line.endswith(
-            f"--data.batch_size 32: a run of {steps} steps, and {LAST} is at 39; give --trainer.max_epochs {epochs} or "
-            "more, or what it was begun with"
+            f"--data.batch_size 32 make a run of {steps} steps, and {LAST} has 39; "
+            f"give --trainer.max_epochs {epochs} or more, or the options that it began with"
         )
     line = error(*an_epoch, "--data.batch_size", "1000")
-    assert line.startswith("--trainer.max_epochs 2, --data.batch_size 1000: a run of 2 steps, and ")
+    assert line.startswith("--trainer.max_epochs 2, --data.batch_size 1000 make a run of 2 steps, and ")
     assert len(list(Path("lightning_logs/mlp/version_0").glob("config*.yaml"))) == 1
     assert len(list(Path("lightning_logs/mlp").iterdir())) == 1
 
@@ -129,8 +164,8 @@ def test_an_epoch_shorter_than_it_is(
     sides([*words, "--checkpoints.every_n_steps", "10"], stop=25)
     resumed = [*words, "--ckpt_path", "last", "--trainer.limit_train_batches"]
     assert error("fit", *resumed, "20") == (
-        "--trainer.max_epochs 9, --trainer.limit_train_batches 20, --data.batch_size 32: a run of 20 batches an epoch, "
-        f"and {LAST} is after batch 20 of one; give more, or what it was begun with"
+        "--trainer.max_epochs 9, --trainer.limit_train_batches 20, --data.batch_size 32 make epochs of 20 batches, "
+        f"and {LAST} has 20 of one; give more, or the options that it began with"
     )
     assert len(sides([*resumed, "21"])) == 1 + 8 * 21
 

@@ -12,7 +12,9 @@ def hardware(monkeypatch: pytest.MonkeyPatch) -> dict[str, bool]:
     """What the processor and the devices have; oneDNN may use all of it, unless it is forbidden."""
     has = {"cuda": False, "mps": False, "cuda_bfloat16": False, "avx512_bf16": False, "amx": False, "forbidden": False}
     monkeypatch.setattr(torch.cuda, "is_available", lambda: has["cuda"])
-    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: has["cuda_bfloat16"])
+    monkeypatch.setattr(
+        torch.cuda, "is_bf16_supported", lambda including_emulation=True: including_emulation or has["cuda_bfloat16"]
+    )
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: has["mps"])
     monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: has["avx512_bf16"])
     monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: has["amx"])
