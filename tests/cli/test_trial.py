@@ -133,6 +133,9 @@ class LateInside(Late):
         self.steps += self.training
         return self.inside(Ten.forward(self, images), self.steps)
 
+class Quiet(Callback):
+    pass
+
 class Nag(Callback):
     def on_train_batch_end(self, trainer, *rest):
         trainer.nagged()
@@ -306,6 +309,7 @@ def test_a_part_of_ones_own_that_fails_later(
                 "EarlyStopping",
                 "--trainer.callbacks.monitor",
                 "nothing",
+                "--trainer.callbacks+=mine.Quiet",  # a callback of one's own may log what is watched
             ],
             "lightning.pytorch.callbacks.EarlyStopping: Early stopping conditioned on metric `nothing`",
         ),
