@@ -1,11 +1,16 @@
 """A clean room for every test, and what many of them need: words of a fit, tiny CIFAR-10, weights, the error line."""
 
 import hashlib
+import os
 import tarfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+
+# Before torch is imported: tests run in one process for each core, so each process takes one thread.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 import torch
 from torchvision import datasets
 from torchvision.models import ResNet18_Weights, resnet18
