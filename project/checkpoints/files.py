@@ -5,6 +5,7 @@ import io
 import os
 import zipfile
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -50,17 +51,17 @@ def write(checkpoint: Checkpoint, path: Path) -> None:
     """
     buffer = io.BytesIO()
     torch.save(checkpoint, buffer)
-    content = buffer.getbuffer()[:-LENGTH]
     unfinished = path.with_name(f"{path.name}.unfinished")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with unfinished.open("wb") as file:
+        with buffer.getbuffer() as whole, whole[:-LENGTH] as content, unfinished.open("wb") as file:
             file.writelines((content, _ending(hashlib.sha256(content))))
             synchronise(file)
         unfinished.replace(path)
         synchronise_folder(path.parent)
     except OSError as error:
-        unfinished.unlink(missing_ok=True)
+        with suppress(OSError):
+            unfinished.unlink()
         raise UserError(
             f"{path} cannot be written ({error.strerror}); the last good checkpoint stays: make room, then resume"
         ) from None
