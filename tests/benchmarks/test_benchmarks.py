@@ -1,6 +1,7 @@
 """Every benchmark is run once, small, and writes what it prints; timings are not judged."""
 
 import importlib.util
+import inspect
 import json
 import os
 import signal
@@ -53,6 +54,21 @@ def test_none_of_them(benchmark_script: ModuleType, capsys: pytest.CaptureFixtur
     with pytest.raises(SystemExit, match="2"):
         benchmark_script.main(["seeds", "--config", str(CONFIGS / "mlp.yaml"), "--seeds", "0"])
     assert "seeds cannot count to 0; give at least 1" in capsys.readouterr().err
+
+
+def test_fits_in_this_process_have_the_settings_of_main(
+    benchmark_script: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    called: list[str] = []
+    monkeypatch.setattr(benchmark_script, "settle", lambda: called.append("settled"))
+    commands = ("overhead", "loader", "startup", "cost", "resume", "damage", "safety", "gpu", "seeds", "article")
+    in_this_process = [name for name in commands if hasattr(inspect.getmodule(vars(benchmark_script)[name]), "main")]
+    assert in_this_process == ["overhead", "safety", "gpu"]
+    for name in commands:
+        monkeypatch.setattr(benchmark_script, name, lambda *_, name=name, **__: called.append(name))
+        benchmark_script.main([name, *(["--config", "mlp.yaml"] if name == "seeds" else [])])
+    expected = [word for name in commands for word in (["settled"] * (name in in_this_process) + [name])]
+    assert called == expected
 
 
 def test_articles_network() -> None:
