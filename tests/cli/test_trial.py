@@ -26,6 +26,10 @@ from lightning.pytorch import Callback
 from torch import nn
 from torch.optim.lr_scheduler import ExponentialLR
 
+class Strict(nn.Module):
+    def __init__(self, width: int):
+        raise ValueError("too wide")
+
 class Seven(nn.Module):
     def __init__(self):
         super().__init__()
@@ -172,6 +176,7 @@ def line(text: str) -> str:
 
 OTHERS = {"needs.py": "import nothing_like_it", "spoiled.py": "class Network:\ndef"}
 OWN_PARTS = [
+    (["--model.network", "mine.Strict", "--model.network.width", "7"], "--model.network.width 7: too wide"),
     (["--model.network", "mine.Seven"], "--model.network mine.Seven: gives [3, 7] for 3 images; give logits [N, 10]"),
     (["--model.network", "mine.Seven", "--data.classes", "[0, 1]", "--data.val_size", "9"], "give logits [N, 2]"),
     (["--model.network", "mine.Narrow"], "--model.network mine.Narrow: mat1 and mat2 shapes cannot be multiplied"),
