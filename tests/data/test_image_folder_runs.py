@@ -49,7 +49,7 @@ def test_stopped_and_resumed(monkeypatch: pytest.MonkeyPatch) -> None:
     assert stopped.value.code == 143
     main([*WORDS, "--trainer.max_epochs", "3", "--data.workers", "1", "--ckpt_path", "last"])
     assert differences(WHOLE, RESUMED) == []
-    assert children() == before
+    assert children() <= before  # a process of an earlier test may have ended meanwhile
 
 
 def test_validation_in_the_middle_and_limits_change_nothing_of_the_weights() -> None:
@@ -74,13 +74,23 @@ def alive(group: int) -> set[int]:
     return found
 
 
+def ignores(process: int, signum: int) -> bool:
+    """Whether a process ignores a signal, as a worker does once it is ready."""
+    try:
+        status = Path(f"/proc/{process}/status").read_text()
+    except OSError:
+        return False
+    mask = next(line.split()[1] for line in status.splitlines() if line.startswith("SigIgn:"))
+    return bool(int(mask, 16) >> (signum - 1) & 1)
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 def test_workers_leave_signals_to_the_run_and_end_with_it() -> None:
     command = [sys.executable, str(REPOSITORY / "scripts/main.py"), *WORDS, "--trainer.max_epochs", "100000"]
     with subprocess.Popen(command, start_new_session=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as run:
         assert run.stdout is not None
         assert any(line.startswith(b"epoch") for line in run.stdout)
-        while not (workers := alive(run.pid) - {run.pid}):
+        while not (workers := {one for one in alive(run.pid) - {run.pid} if ignores(one, signal.SIGTERM)}):
             time.sleep(0.01)
         for worker in workers:
             with contextlib.suppress(ProcessLookupError):  # its epoch is over
