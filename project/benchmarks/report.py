@@ -16,6 +16,7 @@ from rich.table import Table
 from rich.text import Text
 
 from project.runs.environment import cpu_and_threads, cpu_name
+from project.system.files import atomic_write
 
 OUTPUT = Path("lightning_logs/benchmarks")
 
@@ -50,8 +51,9 @@ def save(name: str, content: Mapping[str, Any]) -> Path:
     """Write the JSON of a benchmark and return its path."""
     OUTPUT.mkdir(parents=True, exist_ok=True)
     file = path_of(name, content.get("command", ()))
-    file.with_suffix(".new").write_text(json.dumps(content, indent=2) + "\n")
-    return file.with_suffix(".new").replace(file)
+    with atomic_write(file) as unfinished:
+        unfinished.write_text(json.dumps(content, indent=2) + "\n")
+    return file
 
 
 def path_of(name: str, command: Sequence[str] = ()) -> Path:

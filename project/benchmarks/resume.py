@@ -201,7 +201,7 @@ def as_from_a_shell(words: list[str], folder: Path) -> None:
 
 def _kill_at(moment: str, count: int) -> None:
     """Let this process kill itself the `count`th time that something is done."""
-    from project.checkpoints import files
+    from project.system import files
     from project.training.classifier import Classifier
 
     calls = 0
@@ -226,4 +226,4 @@ def _kill_at(moment: str, count: int) -> None:
     if moment == "last batch":
         before(Classifier, "training_step", lambda self, batch, number: number + 1 == self.trainer.num_training_batches)
     if moment == "while a checkpoint is written":
-        before(files, "synchronise", lambda file: True)
+        before(files, "synchronise", lambda path: path.is_file())

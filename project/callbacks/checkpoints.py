@@ -11,8 +11,8 @@ from lightning.pytorch.callbacks import Checkpoint
 from torch import Tensor
 
 from project.callbacks.finite_loss import FiniteLoss, remedy
-from project.checkpoints.files import synchronise_folder
 from project.system.errors import NotFiniteError, UserError
+from project.system.files import atomic_write, synchronise
 from project.system.signals import Interrupted, Signals
 from project.training.agreement import gathered
 from project.training.loops import BoundaryCallback
@@ -115,7 +115,7 @@ class Checkpoints(BoundaryCallback, Checkpoint):
             if last.exists():
                 _link(last, self.path("previous"))
             new.replace(last)
-            synchronise_folder(new.parent)
+            synchronise(new.parent)
         self._saved_at = time.monotonic()
 
     def _is_improved(self, trainer: Trainer) -> bool:
@@ -154,16 +154,13 @@ def _check_losses_and_weights(trainer: Trainer) -> None:
 def _synchronise_logs(run: Path) -> None:
     """Bring the rows of steps that a checkpoint is ahead of to the disk before it."""
     for path in (*run.glob("metrics.csv"), *run.glob("events.*")):
-        with path.open("rb") as file:
-            os.fsync(file.fileno())
+        synchronise(path)
 
 
 def _link(path: Path, target: Path) -> None:
     """Make `target` the same file as `path`, or a copy where the file system has no links, at one go."""
-    beside = target.with_suffix(".unfinished")
-    beside.unlink(missing_ok=True)
-    try:
-        os.link(path, beside)
-    except OSError:
-        shutil.copyfile(path, beside)
-    beside.replace(target)
+    with atomic_write(target) as unfinished:
+        try:
+            os.link(path, unfinished)
+        except OSError:
+            shutil.copyfile(path, unfinished)

@@ -16,6 +16,7 @@ from project.runs import directories as runs
 from project.runs.environment import describe, environment
 from project.runs.metrics_table import Curves, MetricsTable
 from project.runs.results import flatten
+from project.system.files import atomic_write
 from project.system.signals import Interrupted
 
 
@@ -82,8 +83,9 @@ class RunDirectory(Callback):
         for difference in _differences(starts[-1].read_text(), self.config):
             print(f"changed: {difference}", flush=True)
         ending = f"-{len(starts) + 1}.yaml"
-        runs.write_text(self.path / f"environment{ending}", described)
-        runs.write_text(self.path / f"config{ending}", self.config)
+        for name, text in ((f"environment{ending}", described), (f"config{ending}", self.config)):
+            with atomic_write(self.path / name) as unfinished:
+                unfinished.write_text(text)
         self.config_name = f"config{ending}"
 
     def _remove_unused(self, trainer: Trainer, kind: object, error: BaseException | None, where: object) -> None:

@@ -2,10 +2,8 @@
 
 import hashlib
 import io
-import os
 import zipfile
 from collections.abc import Mapping
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +11,7 @@ import torch
 from lightning.fabric.plugins import CheckpointIO
 
 from project.system.errors import UserError
+from project.system.files import atomic_write
 
 # What this project needs of a checkpoint: for any use, and to train on from it.
 KEYS = {"state_dict": dict, "epoch": int, "global_step": int, "loops": dict}
@@ -44,24 +43,23 @@ class CheckpointFiles(CheckpointIO):
 
 
 def write(checkpoint: Checkpoint, path: Path) -> None:
-    """Write beside `path`, then rename. The file ends with a digest of all that comes before it.
+    """Write the whole file at once. It ends with a digest of all that comes before it.
 
     Raises:
         UserError: the file cannot be written; what was at `path` is still there, and nothing else is.
     """
     buffer = io.BytesIO()
     torch.save(checkpoint, buffer)
-    unfinished = path.with_name(f"{path.name}.unfinished")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with buffer.getbuffer() as whole, whole[:-LENGTH] as content, unfinished.open("wb") as file:
+        with (
+            buffer.getbuffer() as whole,
+            whole[:-LENGTH] as content,
+            atomic_write(path, durable=True) as unfinished,
+            unfinished.open("wb") as file,
+        ):
             file.writelines((content, _ending(hashlib.sha256(content))))
-            synchronise(file)
-        unfinished.replace(path)
-        synchronise_folder(path.parent)
     except OSError as error:
-        with suppress(OSError):
-            unfinished.unlink()
         raise UserError(
             f"{path} cannot be written ({error.strerror}); the last good checkpoint stays: make room, then resume"
         ) from None
@@ -89,21 +87,6 @@ def check_keys(path: Path, checkpoint: Mapping[str, Any], needed: Mapping[str, t
         if not isinstance(checkpoint.get(key), kind):
             use = "as each of this project has" if needed is KEYS else "without which no training goes on"
             raise UserError(f"--ckpt_path {path}: it has no {key}, {use}; give best, last or another file")
-
-
-def synchronise(file: Any) -> None:
-    """Bring what was written to an open file to the disk."""
-    file.flush()
-    os.fsync(file.fileno())
-
-
-def synchronise_folder(path: Path) -> None:
-    """Bring names that were given in a folder to the disk."""
-    folder = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
 
 
 def _ending(digest: "hashlib._Hash") -> bytes:

@@ -29,13 +29,11 @@ from project.callbacks import (
 )
 from project.callbacks.given_options import check_kinds
 from project.checkpoints.files import TRAINING_KEYS, CheckpointFiles, check_keys, read
-from project.cli.blame import Maker
-from project.cli.carried_over import carried_over
-from project.cli.config_files import replaced
-from project.cli.messages import told
+from project.cli.arguments import carried_over, replaced
+from project.cli.messages import user_message
 from project.cli.parser import CommandLine, Parser, is_first_process
-from project.cli.preflight import check_fit
-from project.cli.trial import try_parts
+from project.cli.preflight import check_fit, try_parts
+from project.cli.user_parts import Instantiator
 from project.data import ImageDataModule
 from project.data.run_length import saved_position
 from project.networks import TorchvisionModel
@@ -67,7 +65,7 @@ class ExperimentCLI(CommandLine):
                 load_from_checkpoint_support=False,
             )
         except Exception as error:  # of whatever kind, where a part of the user's own has raised it
-            if isinstance(error, UserError) or not (line := told(error, vars(self).get("options"))):
+            if isinstance(error, UserError) or not (line := user_message(error, vars(self).get("options"))):
                 raise
             raise UserError(line) from error
 
@@ -132,7 +130,7 @@ class ExperimentCLI(CommandLine):
 
     def instantiate_classes(self) -> None:
         """Make all parts and try them; an error names the option that is to blame."""
-        self.maker = Maker(self.options, self.words)
+        self.maker = Instantiator(self.options, self.words)
         try:
             self.config_init = self.parser.instantiate(self.config, instantiators=[(self.maker, object, True)])
         except Exception as error:

@@ -8,9 +8,9 @@ from contextlib import ExitStack
 
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 
-from project.cli.config_files import check_yaml, own_modules
+from project.cli.arguments import check_yaml, own_modules
 from project.cli.experiment import ExperimentCLI
-from project.cli.messages import told
+from project.cli.messages import user_message
 from project.cli.parser import fail, is_first_process
 from project.system.signals import REQUEUE, Interrupted, requeue
 
@@ -35,7 +35,7 @@ def main(args: Sequence[str] | None = None) -> None:
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             sys.exit(128 + signal.SIGPIPE)
         except Exception as error:
-            if not (line := told(error)):
+            if not (line := user_message(error)):
                 raise
             fail(line)
         except Interrupted as stop:

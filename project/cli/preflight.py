@@ -1,13 +1,26 @@
-"""Mistakes that would come up after the data is read, or an epoch later, heard before."""
+"""Checks before the data is read: the options of a fit, and one step on a few random images."""
 
-from collections.abc import Sequence
+import importlib
+import inspect
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from copy import deepcopy
 from difflib import get_close_matches
+from typing import Any
 
+import torch
 from lightning.pytorch import Callback, Trainer
 from lightning.pytorch.accelerators import CPUAccelerator
 from lightning.pytorch.callbacks import BackboneFinetuning, BatchSizeFinder, LearningRateFinder
-from torch.optim.lr_scheduler import LRScheduler
+from lightning.pytorch.plugins import Precision
+from lightning.pytorch.utilities.seed import isolate_rng
+from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
+from project.cli.user_parts import message, place
+from project.data import ImageDataModule
 from project.optim import Plateau
 from project.system.errors import UserError
 from project.training.classifier import Classifier
@@ -63,3 +76,176 @@ def _check_callbacks(callbacks: Sequence[Callback], measured: Sequence[str]) -> 
 def _any_own(callbacks: Sequence[Callback]) -> bool:
     """Whether one is the user's own, which may measure something more."""
     return any(type(callback).__module__.partition(".")[0] not in ("lightning", "project") for callback in callbacks)
+
+
+IMAGES = 3  # what is wrong with one or two may look right
+LENGTHS = ("total_steps", "T_max", "total_iters")  # what schedules, torch's too, call the run's length
+
+
+def try_parts(
+    trainer: Trainer, model: Classifier, data: ImageDataModule, given: Any, training: bool
+) -> tuple[Optimizer, LRScheduler | None]:
+    """Take one step with a copy of the model; the optimizer and the schedule, which are like the run's.
+
+    Images, precision and modes are the run's. The step is taken where the run computes on a CPU: a network made for a
+    GPU may need it. Weights and random state stay as they are, but for weights that get their shapes from images.
+
+    Args:
+        given: The options of the model, whose class paths are named in a message.
+        training: Else no step is taken: network and loss are used as in evaluation.
+
+    Raises:
+        UserError: one of the parts does not fit the data or the others, or has an option out of range.
+    """
+    count = min(IMAGES, data.batch_size)
+    channels, height, width = data.image_shape
+    random = torch.Generator().manual_seed(0)
+    images = torch.randn(count, height, width, channels, generator=random).permute(0, 3, 1, 2)  # channels last
+    labels = torch.arange(count) % data.num_classes
+    trial = Trial(model, Precision(), given, data.num_classes)
+    with isolate_rng(include_cuda=False):
+        if any(is_lazy(weights) for weights in model.parameters()):
+            trial.evaluate(images)
+        copied = trial.copied(trainer.precision_plugin) if isinstance(trainer.accelerator, CPUAccelerator) else None
+        if copied is None:
+            trial.loss((torch.zeros(count, data.num_classes),), labels)
+            return trial.make()
+        logits = copied.evaluate(images)
+        copied.loss((logits,), labels)
+        made = copied.make()
+        if training:
+            copied.check_logits(logits)
+            copied.step(data.augmentation.shrink(images, 0.0), labels, *made)
+    return made
+
+
+class Trial:
+    """The parts of a model, used once; where one of them fails UserError names it."""
+
+    def __init__(self, model: Classifier, precision: Precision, given: Any, num_classes: int) -> None:
+        self.model, self.precision, self.given, self.num_classes = model, precision, given, num_classes
+
+    def copied(self, precision: Precision) -> "Trial | None":
+        """A trial of a copy in that precision, which is not compiled; None where the model cannot be copied."""
+        try:
+            copy = deepcopy(self.model)
+        except Exception:  # of whatever kind, since the network may be the user's own
+            return None
+        precision.convert_module(copy)
+        return Trial(copy, precision, self.given, self.num_classes)
+
+    def evaluate(self, images: Tensor) -> Tensor:
+        """The logits [N, num_classes] of images [N, C, H, W] in evaluation."""
+        modes = {module: module.training for module in self.model.modules()}
+        self.model.eval()
+        with torch.no_grad():
+            (logits,) = self._outputs(images)
+        for module, training in modes.items():
+            module.training = training
+        return logits
+
+    def make(self) -> tuple[Optimizer, LRScheduler | None]:
+        """The optimizer, and the schedule for a hundred steps."""
+        with self._part("optimizer", "give values in their range"):
+            optimizer = self.model.make_optimizer()
+        if self.model.lr_scheduler is None:
+            return optimizer, None
+        with self._part("lr_scheduler", "give values in their range"):
+            _check_schedule(self.given.lr_scheduler.class_path)
+            return optimizer, self.model.lr_scheduler(optimizer, 100)
+
+    def loss(self, outputs: tuple[Tensor, ...], labels: Tensor) -> Tensor:
+        """The loss of a network's outputs with labels [N]."""
+        count = len(labels)
+        shapes = f"it gets logits [{count}, {self.num_classes}] and labels [{count}]"
+        with self._part("loss", shapes), self.precision.forward_context():
+            _check_loss(self.model.loss)
+            *_, loss = self.model.losses(outputs, labels)
+            _check_shape(loss, (), count, "give one number")
+        return loss
+
+    def check_logits(self, logits: Tensor) -> None:
+        """Raises UserError for probabilities [N, num_classes], where the loss computes them itself."""
+        if not isinstance(self.model.loss, nn.CrossEntropyLoss):
+            return
+        sums, error = logits.float().sum(1), max(1e-4, 3 * torch.finfo(logits.dtype).eps)
+        softmax = bool((logits >= 0).all()) and torch.allclose(sums, torch.ones_like(sums), rtol=0, atol=error)
+        if softmax or (logits.grad_fn is not None and "sigmoid" in logits.grad_fn.name().lower()):
+            last = "softmax" if softmax else "sigmoid"
+            with self._part("network", ""):
+                raise UserError(
+                    "its outputs look like probabilities, and CrossEntropyLoss takes logits; leave out the "
+                    f"{last} at the network's end"
+                )
+
+    def step(self, images: Tensor, labels: Tensor, optimizer: Optimizer, schedule: LRScheduler | None) -> None:
+        """Train on images [N, C, H, W] with labels [N]."""
+        outputs = self._outputs(images)
+        self.check_logits(outputs[0])
+        loss = self.loss(outputs, labels)
+        cut = "loss" if outputs[0].requires_grad and not loss.requires_grad else "network"
+        with self._part(cut, "training needs its gradients"):
+            loss.backward()  # type: ignore[no-untyped-call]
+        with self._part("optimizer", "give another, such as AdamW"):
+            optimizer.step(loss.item)  # closure
+        with self._part("lr_scheduler", "give another, such as OneCycle"):
+            if isinstance(schedule, ReduceLROnPlateau):
+                schedule.step(loss.item())
+            elif schedule is not None:
+                schedule.step()
+        optimizer.state.clear()  # optimizer and schedule hold each other, and would hold this until memory is short
+        optimizer.param_groups.clear()
+
+    def _outputs(self, images: Tensor) -> tuple[Tensor, ...]:
+        """The logits [N, num_classes], and in training those of auxiliary heads."""
+        network, shape = self.model.network, (len(images), self.num_classes)
+        with self._part("network", f"it gets images {list(images.shape)}"), self.precision.forward_context():
+            made = network(self.precision.convert_input(images))
+            several = isinstance(made, tuple) and network.training and hasattr(network, "auxiliary_weight")
+            outputs = made if several else (made,)
+            for logits in outputs:
+                _check_shape(logits, shape, len(images), f"give logits [N, {self.num_classes}]")
+        return outputs
+
+    @contextmanager
+    def _part(self, name: str, remedy: str) -> Iterator[None]:
+        """Raises UserError, which names the part, for whatever is raised."""
+        try:
+            yield
+        except Exception as error:  # of whatever kind, since the part may be the user's own
+            said = message(error)
+            if said.startswith("--"):  # names its option
+                raise
+            if said.startswith("view size is not compatible"):
+                remedy = "batches are channels-last in memory: give flatten(1) in place of view"
+            if not isinstance(error, UserError):
+                said += f"{place(error)}; {remedy}"
+            raise UserError(f"--model.{name} {self.given[name].class_path}: {said}") from error
+
+
+def _check_shape(made: Any, shape: tuple[int, ...], count: int, remedy: str) -> None:
+    if not isinstance(made, Tensor) or made.shape != shape:
+        what = list(made.shape) if isinstance(made, Tensor) else f"a {type(made).__name__}"
+        raise UserError(f"gives {what} for {count} images; {remedy}")
+
+
+def _check_loss(loss: nn.Module) -> None:
+    """Of torch's losses, those that take logits [N, num_classes] and labels [N]."""
+    kind = type(loss)
+    if kind.__module__ != nn.CrossEntropyLoss.__module__ or kind in (nn.CrossEntropyLoss, nn.MultiMarginLoss):
+        return
+    if kind is nn.NLLLoss:
+        raise UserError("takes log-probabilities, and a network gives logits here; give CrossEntropyLoss")
+    raise UserError("takes other targets than labels [N] of classes; give CrossEntropyLoss")
+
+
+def _check_schedule(class_path: str) -> None:
+    """A schedule is made as schedule(optimizer, total_steps)."""
+    module, _, name = class_path.rpartition(".")
+    arguments = list(inspect.signature(getattr(importlib.import_module(module), name)).parameters)
+    if not set(arguments[1:2]) & set(LENGTHS):
+        raise UserError(
+            f"the second of its arguments ({', '.join(arguments)}) is not the run's length; give OneCycle, "
+            "WarmupLinear, Plateau, torch's CosineAnnealingLR, or a class of your own that is made as "
+            "schedule(optimizer, total_steps)"
+        )

@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 
 from jsonargparse import ArgumentParser, Namespace
 
-from project.cli.config_files import as_given, given_options
-from project.cli.own_parts import class_settings
+from project.cli.arguments import as_given, given_options
+from project.cli.user_parts import LINKED, class_settings
 from project.system.errors import UserError
 
 LARGEST = 2**63 - 1  # that torch and the operating system take
@@ -20,7 +20,6 @@ CHOICES: dict[str, tuple[Any, ...]] = {
     "model.optimizer.differentiable": (False,),  # it would have training go through the optimizer itself
 }
 OLD = ("size_average", "reduce")  # of torch's losses, which warn of them
-LINKED = ("num_classes", "image_shape")  # of the network, from the data
 
 
 class Range(NamedTuple):

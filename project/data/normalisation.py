@@ -2,14 +2,14 @@
 
 import contextlib
 import json
-import os
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
+
+from project.system.files import atomic_write
 
 Constants = tuple[tuple[float, ...], tuple[float, ...]]
 """The mean and the standard deviation of each channel, in [0, 1]."""
@@ -62,9 +62,8 @@ def read_json(path: Path) -> dict[str, Any]:
 
 def write_json(path: Path, content: dict[str, Any]) -> None:
     """Keep `content` in a file that appears at one go; where the folder cannot be written, it is found out anew."""
-    with contextlib.suppress(OSError), tempfile.TemporaryDirectory(dir=path.parent, prefix=".unfinished-") as folder:
-        (Path(folder) / path.name).write_text(json.dumps(content))
-        os.replace(Path(folder) / path.name, path)
+    with contextlib.suppress(OSError), atomic_write(path, several_writers=True) as unfinished:
+        unfinished.write_text(json.dumps(content))
 
 
 class Normalisation:

@@ -13,6 +13,7 @@ from typing import Any
 from project.benchmarks.runs import CONFIGS
 from project.cli.main import main
 from project.system.errors import NotFiniteError
+from project.system.files import atomic_write
 
 KEPT = Path("lightning_logs/figures")
 Row = dict[str, float]
@@ -30,8 +31,8 @@ class Kept:
         if key not in self.values:
             self.values[key] = measure()
             self.file.parent.mkdir(parents=True, exist_ok=True)
-            self.file.with_suffix(".new").write_text(json.dumps(self.values, indent=1) + "\n")
-            self.file.with_suffix(".new").replace(self.file)
+            with atomic_write(self.file) as unfinished:
+                unfinished.write_text(json.dumps(self.values, indent=1) + "\n")
         return self.values[key]
 
 

@@ -2,7 +2,6 @@
 
 import hashlib
 import re
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,7 @@ from project.checkpoints.files import check_digest
 from project.data.download import download
 from project.networks import TorchvisionModel
 from project.system.errors import UserError
+from project.system.files import atomic_write
 
 
 def load_weights(network: TorchvisionModel) -> None:
@@ -96,15 +96,13 @@ def _found(name: str, weights: str) -> Path:
 
 
 def _fetch(url: str, path: Path, weights: str) -> None:
-    """Fetch beside `path`, then rename: whoever reads it finds all of it."""
+    """Fetch the file and check its sum."""
     print(f"fetching {url} into {path.parent}", flush=True)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=path.parent, prefix=".unfinished-") as folder:
-            unfinished = Path(folder) / path.name
+        with atomic_write(path, several_writers=True) as unfinished:
             download(url, unfinished)
-            _check_sum(unfinished)
-            unfinished.replace(path)
+            _check_sum(unfinished, path.stem)
     except OSError as error:
         raise UserError(
             f"--model.network.weights {weights}: {path.name} is not there and {url} cannot be fetched ({error}); "
@@ -112,9 +110,9 @@ def _fetch(url: str, path: Path, weights: str) -> None:
         ) from None
 
 
-def _check_sum(path: Path) -> None:
-    """Raises OSError where a file does not have the sum whose first digits end its name, as torchvision has it."""
+def _check_sum(path: Path, name: str) -> None:
+    """Raises OSError where a file does not have the sum whose first digits end its `name`, as torchvision has it."""
     with path.open("rb") as file:
         digits = hashlib.file_digest(file, "sha256").hexdigest()
-    if not digits.startswith(path.stem.rpartition("-")[2]):
+    if not digits.startswith(name.rpartition("-")[2]):
         raise OSError("what came is damaged: its SHA-256 sum differs")

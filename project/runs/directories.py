@@ -90,13 +90,6 @@ def to_resume(root: Path, experiment: str, configs: Sequence[Path], job: str | N
     return max(begun, key=number, default=None)
 
 
-def write_text(path: Path, text: str) -> None:
-    """Write beside `path`, then rename: whoever reads it finds all of it."""
-    unfinished = path.with_name(f".{path.name}")
-    unfinished.write_text(text)
-    unfinished.replace(path)
-
-
 def lock(run: Path) -> FileLock:
     """Keep other processes from resuming `run`. Raises UserError where one is training it."""
     held = FileLock(run / ".lock")

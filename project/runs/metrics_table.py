@@ -9,6 +9,8 @@ from lightning.fabric.utilities.rank_zero import rank_zero_only
 from lightning.pytorch.loggers import Logger, TensorBoardLogger
 from torch import Tensor
 
+from project.system.files import atomic_write
+
 Count = Callable[[], int]
 """The number of the epoch that is trained, or was trained last; at least 1."""
 
@@ -64,12 +66,10 @@ class MetricsTable(Logger):
     def _write(self, rows: Sequence[Mapping[str, Any]], columns: Collection[str]) -> None:
         """Put a table with these columns too in place of the file, at one go."""
         self.columns = sorted({*self.columns, *columns})
-        new = self.file.with_suffix(".new")
-        with new.open("w", newline="") as file:
+        with atomic_write(self.file) as unfinished, unfinished.open("w", newline="") as file:
             writer = csv.DictWriter(file, self.columns)
             writer.writeheader()
             writer.writerows(rows)
-        new.replace(self.file)
 
 
 class Curves(TensorBoardLogger):

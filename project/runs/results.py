@@ -10,7 +10,8 @@ from lightning.pytorch.loggers import TensorBoardLogger
 from torch.utils.tensorboard import SummaryWriter
 from torch.utils.tensorboard.summary import hparams
 
-from project.runs.directories import RESULTS, write_text
+from project.runs.directories import RESULTS
+from project.system.files import atomic_write
 
 
 def record(run: Path, results: dict[str, Any], settings: dict[str, Any], trainer: Trainer) -> None:
@@ -22,7 +23,8 @@ def record(run: Path, results: dict[str, Any], settings: dict[str, Any], trainer
             with SummaryWriter(logger.log_dir) as writer:
                 for summary in hparams(shown(settings), metrics):  # type: ignore[no-untyped-call]
                     writer.file_writer.add_summary(summary)
-    write_text(run / RESULTS, json.dumps(results, indent=2) + "\n")  # last of all: a run that has it is finished
+    with atomic_write(run / RESULTS) as unfinished:  # last of all: a run that has it is finished
+        unfinished.write_text(json.dumps(results, indent=2) + "\n")
     print(*lines(results), f"results: {run / RESULTS}", sep="\n", flush=True)
 
 

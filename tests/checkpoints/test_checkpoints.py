@@ -19,6 +19,7 @@ import torch
 from project.callbacks import checkpoints as kept
 from project.checkpoints import files as checkpoints
 from project.cli.main import main
+from project.system import files
 from project.system.errors import UserError
 from project.training.classifier import Classifier
 
@@ -126,14 +127,14 @@ def test_what_cannot_be_written_leaves_the_last_good_one(
 ) -> None:
     written = 0
 
-    def synchronise(file: object) -> None:
+    def synchronise(path: Path) -> None:
         nonlocal written
-        written += 1
+        written += path.is_file()
         if written == 3:
             raise OSError(code, os.strerror(code))
 
     with monkeypatch.context() as patched:
-        patched.setattr(checkpoints, "synchronise", synchronise)
+        patched.setattr(files, "synchronise", synchronise)
         with pytest.raises(SystemExit) as stopped:
             main(["fit", *digits(epochs=4)])
     assert stopped.value.code == 2

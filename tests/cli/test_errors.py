@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from project.cli.main import main
-from project.cli.messages import told
+from project.cli.messages import user_message
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 DIGITS = ["--config", str(CONFIGS / "mlp.yaml"), "--config", str(CONFIGS / "data/digits.yaml")]
@@ -237,7 +237,10 @@ def test_log_directory_that_cannot_be_written(error: Callable[..., str]) -> None
 def test_disks_that_cannot_be_written() -> None:
     for name in ("ENOSPC", "EDQUOT", "EFBIG", "EACCES", "EPERM", "EROFS", "EIO"):
         reason = os.strerror(code := getattr(errno, name))
-        assert told(OSError(code, reason, "run/metrics.csv")) == f"run/metrics.csv: {reason}; mend that, then resume"
+        assert (
+            user_message(OSError(code, reason, "run/metrics.csv"))
+            == f"run/metrics.csv: {reason}; mend that, then resume"
+        )
 
 
 def test_data_directory_that_cannot_be_written(error: Callable[..., str]) -> None:

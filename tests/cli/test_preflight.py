@@ -15,7 +15,7 @@ from lightning.pytorch import Trainer
 from lightning.pytorch.plugins import Precision
 
 from project.cli.main import main
-from project.cli.trial import Trial, try_parts
+from project.cli.preflight import Trial, try_parts
 from project.networks import MLP, Perceptron
 from project.training.classifier import Classifier
 from tests.conftest import CONFIGS
