@@ -35,6 +35,7 @@ class Private(NamedTuple):
 
 CLI = "lightning.pytorch.cli.LightningCLI"
 LOOPS = "lightning.pytorch.loops"
+CONNECTOR = "lightning.pytorch.trainer.connectors.checkpoint_connector"
 EPOCH_LOOP = f"{LOOPS}.training_epoch_loop._TrainingEpochLoop"
 LAUNCHER = "lightning.pytorch.strategies.launchers.subprocess_script"
 PRIVATE = [
@@ -42,6 +43,12 @@ PRIVATE = [
     Private(CLI, "_parse_ckpt_path", ["self"], "else a checkpoint's settings win over the command line"),
     Private(CLI, "_prepare_subcommand_kwargs", ["self", "subcommand"], "gives fit and test what is no option"),
     Private(EPOCH_LOOP, "_broadcast_sigterm_tensor", ["self"], "else processes wait for each other at every step"),
+    Private(
+        f"{CONNECTOR}._CheckpointConnector",
+        "_parse_ckpt_path",
+        ["self", "state_fn", "ckpt_path", "model_provided", "model_connected"],
+        "else a new fit loads a file that nobody named",
+    ),
     Private(
         "lightning.pytorch.callbacks.RichProgressBar",
         "_get_train_description",
@@ -51,6 +58,7 @@ PRIVATE = [
     # Used.
     Private(f"{LOOPS}.fit_loop", "_FitLoop", ["trainer", "min_epochs", "max_epochs"], "loops have no public name"),
     Private(f"{LOOPS}.training_epoch_loop", "_TrainingEpochLoop", ["trainer", "min_steps", "max_steps"], "likewise"),
+    Private(CONNECTOR, "_CheckpointConnector", ["trainer"], "likewise"),
     Private(EPOCH_LOOP, "_should_accumulate", ["self"], "whether the optimizer steps after this batch"),
     Private(f"{LOOPS}.fit_loop._FitLoop", "_restarting", None, "its public setter keeps True for a run by steps"),
     Private(LAUNCHER, "_SubprocessScriptLauncher", None, "has started the other processes of a run"),

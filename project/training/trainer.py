@@ -7,6 +7,9 @@ from lightning.fabric.plugins import CheckpointIO, ClusterEnvironment
 from lightning.fabric.plugins.environments.slurm import SLURMEnvironment
 from lightning.pytorch import Trainer
 
+# Lightning has no public name for the part that chooses a checkpoint.
+from lightning.pytorch.trainer.connectors.checkpoint_connector import _CheckpointConnector
+
 from project.checkpoints.files import CheckpointFiles
 from project.system.hardware import computes_bfloat16
 from project.training.loops import EpochLoop, FitLoop
@@ -49,6 +52,7 @@ class ExperimentTrainer(Trainer):
             # Lightning's own requeueing saves in the middle of a step, where the next run of any kind would find it.
             plugins = [*plugins, SLURMEnvironment(auto_requeue=False)]
         super().__init__(precision=chosen, plugins=plugins, log_every_n_steps=log_every_n_steps, **options)
+        self._checkpoint_connector = CheckpointConnector(self)
         limits = self.fit_loop
         self.fit_loop = FitLoop(self, limits.min_epochs, limits.max_epochs)
         self.fit_loop.epoch_loop = EpochLoop(self, limits.min_steps, limits.max_steps)
@@ -65,6 +69,17 @@ class ExperimentTrainer(Trainer):
     def log_every_n_steps(self, value: int) -> None:
         """Lightning sets its own default here, and 0 where it is to log nothing."""
         self._without_logs = value == 0
+
+
+class CheckpointConnector(_CheckpointConnector):
+    """Loads no checkpoint that the caller did not name.
+
+    Without a `ckpt_path`, Lightning loads the file of an OnExceptionCheckpoint and, on SLURM, hpc_ckpt_*.ckpt from its
+    root directory. Such a file may come from another run.
+    """
+
+    def _parse_ckpt_path(self, state_fn: Any, ckpt_path: Any, model_provided: bool, model_connected: bool) -> Any:
+        return ckpt_path and super()._parse_ckpt_path(state_fn, ckpt_path, model_provided, model_connected)
 
 
 def device_type(accelerator: Any) -> str:

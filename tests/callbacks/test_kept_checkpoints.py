@@ -1,6 +1,7 @@
 """Which checkpoints a run keeps, whenever it is killed, and what a new run takes over from another's."""
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ import pytest
 from project.benchmarks.comparison import differences
 from project.checkpoints.files import read
 from project.cli.main import main
+from project.training.classifier import Classifier
 
 FIRST, SECOND = Path("lightning_logs/mlp/version_0"), Path("lightning_logs/mlp/version_1")
 STEPS = 1257 // 32
@@ -69,3 +71,32 @@ def test_a_new_run_from_anothers_checkpoint_has_its_own_best_and_early_stop(digi
     assert results(SECOND)["epochs"] == 6
     assert results(SECOND)["checkpoint"] == "checkpoints/best.ckpt"
     assert read(SECOND / "checkpoints/best.ckpt")["global_step"] == 4 * STEPS
+
+
+@pytest.mark.parametrize("where", ["on_exception.ckpt", "hpc_ckpt_1.ckpt"])
+def test_a_new_run_loads_no_file_that_nobody_named(
+    digits: Callable[..., list[str]], monkeypatch: pytest.MonkeyPatch, where: str
+) -> None:
+    """Lightning looks for the first beside its OnExceptionCheckpoint, and for the second on SLURM."""
+    words = [*digits(), "--trainer.limit_train_batches", "10"]
+    main(["fit", *words])
+    original = Classifier.training_step
+
+    def training_step(self: Classifier, batch: Any, batch_idx: int) -> Any:
+        if self.global_step == 5:
+            raise Killed
+        return original(self, batch, batch_idx)
+
+    with monkeypatch.context() as patched, pytest.raises(Killed):
+        patched.setattr(Classifier, "training_step", training_step)
+        main(["fit", *words, "--trainer.callbacks", "OnExceptionCheckpoint", "--trainer.callbacks.dirpath", "."])
+    shutil.rmtree(SECOND)
+    assert read(Path("on_exception.ckpt"))["global_step"] == 5
+    if where == "on_exception.ckpt":
+        words += ["--trainer.callbacks", "OnExceptionCheckpoint", "--trainer.callbacks.dirpath", "."]
+    else:
+        Path("on_exception.ckpt").rename(where)
+        monkeypatch.setenv("SLURM_NTASKS", "1")
+        monkeypatch.setenv("SLURM_JOB_NAME", "fit")
+    main(["fit", *words])
+    assert differences(FIRST, SECOND) == []
