@@ -87,13 +87,15 @@ def test_a_new_run_loads_no_file_that_nobody_named(
             raise Killed
         return original(self, batch, batch_idx)
 
-    with monkeypatch.context() as patched, pytest.raises(Killed):
+    callback = ["--trainer.callbacks", "OnExceptionCheckpoint", "--trainer.callbacks.dirpath", "."]
+    with monkeypatch.context() as patched:
         patched.setattr(Classifier, "training_step", training_step)
-        main(["fit", *words, "--trainer.callbacks", "OnExceptionCheckpoint", "--trainer.callbacks.dirpath", "."])
+        with pytest.raises(Killed):
+            main(["fit", *words, *callback])
     shutil.rmtree(SECOND)
     assert read(Path("on_exception.ckpt"))["global_step"] == 5
     if where == "on_exception.ckpt":
-        words += ["--trainer.callbacks", "OnExceptionCheckpoint", "--trainer.callbacks.dirpath", "."]
+        words += callback
     else:
         Path("on_exception.ckpt").rename(where)
         monkeypatch.setenv("SLURM_NTASKS", "1")
