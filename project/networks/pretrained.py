@@ -1,6 +1,5 @@
 """The files of torchvision's pretrained weights: finding, fetching and reading them."""
 
-import hashlib
 import re
 from pathlib import Path
 from typing import Any
@@ -11,10 +10,9 @@ from torch.nn.modules.utils import consume_prefix_in_state_dict_if_present
 from torchvision.models import get_model_weights
 
 from project.checkpoints.files import check_digest
-from project.data.download import download
+from project.data.download import RemoteFile
 from project.networks import TorchvisionModel
 from project.system.errors import UserError
-from project.system.files import atomic_write
 
 
 def load_weights(network: TorchvisionModel) -> None:
@@ -91,28 +89,7 @@ def _found(name: str, weights: str) -> Path:
         return Path(weights)
     path = Path(torch.hub.get_dir(), "checkpoints", Path(entry.url).name)
     if not path.exists():
-        _fetch(entry.url, path, weights)
+        first_digits = path.stem.rpartition("-")[2]  # of its SHA-256 sum: torchvision ends the names of its files so
+        file = RemoteFile([entry.url], first_digits, "sha256")
+        file.fetch(path, f"--model.network.weights {weights}", "give the path of a file")
     return path
-
-
-def _fetch(url: str, path: Path, weights: str) -> None:
-    """Fetch the file and check its sum."""
-    print(f"fetching {url} into {path.parent}", flush=True)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with atomic_write(path, several_writers=True) as unfinished:
-            download(url, unfinished)
-            _check_sum(unfinished, path.stem)
-    except OSError as error:
-        raise UserError(
-            f"--model.network.weights {weights}: {path.name} is not there and {url} cannot be fetched ({error}); "
-            f"put {path.name} into {path.parent}, or give the path of a file"
-        ) from None
-
-
-def _check_sum(path: Path, name: str) -> None:
-    """Raises OSError where a file does not have the sum whose first digits end its `name`, as torchvision has it."""
-    with path.open("rb") as file:
-        digits = hashlib.file_digest(file, "sha256").hexdigest()
-    if not digits.startswith(name.rpartition("-")[2]):
-        raise OSError("what came is damaged: its SHA-256 sum differs")

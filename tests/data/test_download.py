@@ -17,7 +17,7 @@ from torchvision import datasets
 from project.cli.main import main
 from project.data import CIFAR10
 from project.data import download as module
-from project.data.download import Archive
+from project.data.download import Archive, RemoteFile
 from project.system.errors import UserError
 from tests.conftest import CONFIGS
 
@@ -155,7 +155,8 @@ def test_an_archive_cannot_write_outside(tmp_path: Path) -> None:
     placed.parent.mkdir()
     with tarfile.open(placed, "w:gz") as tar:
         tar.addfile(tarfile.TarInfo("../../evil"), io.BytesIO())
-    evil = Archive("http://127.0.0.1:9/evil.tar.gz", hashlib.md5(placed.read_bytes()).hexdigest(), "folder", {})
+    file = RemoteFile(["http://127.0.0.1:9/evil.tar.gz"], hashlib.md5(placed.read_bytes()).hexdigest())
+    evil = Archive(file, "folder", {})
     with pytest.raises((UserError, tarfile.TarError)):
-        evil.obtain(placed.parent)
+        evil.prepare(placed.parent)
     assert list(tmp_path.rglob("evil")) == []

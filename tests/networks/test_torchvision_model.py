@@ -194,6 +194,7 @@ def test_weights_that_cannot_be_fetched(
         raise URLError("no network")
 
     monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
+    monkeypatch.setattr(archive.time, "sleep", lambda seconds: None)
     monkeypatch.setattr(archive, "urlopen", unreachable)
     line = error()
     folder = tmp_path / "torch/hub/checkpoints"
@@ -206,7 +207,8 @@ def test_fetched_weights_are_checked(
     error: Callable[..., str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
-    monkeypatch.setattr(pretrained, "download", lambda url, path: path.write_bytes(b"half of it"))
+    monkeypatch.setattr(archive.time, "sleep", lambda seconds: None)
+    monkeypatch.setattr(archive, "download", lambda url, path, seconds: path.write_bytes(b"half of it"))
     assert "its SHA-256 sum differs" in error()
     assert list((tmp_path / "torch/hub/checkpoints").iterdir()) == []
 

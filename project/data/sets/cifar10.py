@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torchvision import datasets
 
-from project.data.download import Archive
+from project.data.download import Archive, RemoteFile
 from project.data.images import Images
 from project.data.module import ImageDataModule
 
@@ -46,7 +46,8 @@ class CIFAR10(ImageDataModule):
         official = self.official
         files = dict([*official.train_list, *official.test_list])
         files[official.meta["filename"]] = official.meta["md5"]
-        Archive(official.url, official.tgz_md5, official.base_folder, files).obtain(self.data_dir)
+        archive = RemoteFile([official.url], official.tgz_md5)
+        Archive(archive, official.base_folder, files).prepare(self.data_dir)
 
     def load(self) -> tuple[Images, Images]:
         return self._read(train=True), self._read(train=False)

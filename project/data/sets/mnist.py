@@ -8,7 +8,7 @@ from typing import Any
 from torch import nn
 from torchvision import datasets
 
-from project.data.download import LooseFiles, RemoteFile
+from project.data.download import RemoteFile, RemoteFiles
 from project.data.images import Images
 from project.data.module import ImageDataModule
 from project.data.normalisation import kept_constants
@@ -43,7 +43,7 @@ class MNIST(ImageDataModule):
     def prepare_data(self) -> None:
         official = self.official
         files = [RemoteFile([mirror + name for mirror in official.mirrors], md5) for name, md5 in official.resources]
-        LooseFiles(str(self._folder), files).obtain(self.data_dir)
+        RemoteFiles(str(self._folder), files).prepare(self.data_dir)
 
     def load(self) -> tuple[Images, Images]:
         with tempfile.TemporaryDirectory() as unpacked:  # the packed files have the MD5 sums

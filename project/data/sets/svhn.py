@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torchvision import datasets
 
-from project.data.download import LooseFiles, RemoteFile
+from project.data.download import RemoteFile, RemoteFiles
 from project.data.images import Images
 from project.data.module import ImageDataModule
 from project.data.normalisation import kept_constants
@@ -36,7 +36,7 @@ class SVHN(ImageDataModule):
 
     def prepare_data(self) -> None:
         parts = (datasets.SVHN.split_list[part] for part in ("train", "test"))
-        LooseFiles(FOLDER, [RemoteFile([url], md5) for url, _, md5 in parts]).obtain(self.data_dir)
+        RemoteFiles(FOLDER, [RemoteFile([url], md5) for url, _, md5 in parts]).prepare(self.data_dir)
 
     def load(self) -> tuple[Images, Images]:
         images, test = self._read("train"), self._read("test")
