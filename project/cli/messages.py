@@ -56,18 +56,22 @@ def explain(message: str, options: Iterable[str], words: Sequence[str]) -> str:
         options: Every option of the command, dotted and without dashes.
         words: Of the command line, in which a value is shown as it was given.
     """
-    key = ".".join(re.findall(r'Parser key "(.+?)"', message))
+    key = ""
+    for name in re.findall(r'Parser key "(.+?)"', message):  # a class in a list may repeat the last name
+        key = key if key.endswith(f".{name}") else f"{key}.{name}".lstrip(".")
     if "before subcommand" in message or 'expected "subcommand"' in message:
         return COMMAND_FIRST
     if match := re.search(r"invalid choice: '(.+?)' \(choose from (.+)\)", message):
         near = _did_you_mean(nearest(match[1], re.findall(r"\w+", match[2])))
         return f"{match[1]}: no such command; {near or COMMAND_FIRST}"
-    if match := re.search(r"[Oo]ption '(.+?)'|unrecognized arguments: --([\w.]+)", message):
+    match = re.search(r"[Oo]ption '(.+?)'|unrecognized arguments: --([\w.]+)", message)
+    if match and f'Parser key "{match[1]}"' not in message:  # else the class has it, and only the value is wrong
         return _unknown_option(message, key, match[1] or match[2], options)
     if match := re.search(r"failed: (--.+)", message):  # of a link between options
         return match[1]
     if match := re.search(r"(?:class_path '(.+)':\s+)?the following arguments are required: (.+)", message):
-        return _missing(key, match[1], match[2])
+        callable_class = re.search(r"Given value: Namespace\(class_path='(.+?)'", message)
+        return _missing(key, match[1] or (callable_class and callable_class[1]), match[2])
     got = re.search(r"(?:Got|Given) value: (.+?)(?:\. Got value: .+)?$", message, re.MULTILINE)
     value = as_given(words, key, got[1] if got else "")
     return _no_class(message, key, value) or _mismatch(message, key, value)
@@ -114,6 +118,8 @@ def _no_class(message: str, key: str, value: str) -> str:
     is_class = re.search(r"dot import path string|Unexpected import path format|sub-config file", message)
     if not is_class or re.search(r"<class '(?:int|float)'>", message):
         return ""
+    if key not in CLASSES:
+        return f"--{key} {value}: expected a function or a class with its module, as in torch.nn.ReLU"
     if match := re.fullmatch(r"(.+)\.py(?:::?(\w+))?", value):
         path = Path(match[1])
         parts = [path.name] if path.is_absolute() or ".." in path.parts else path.parts
@@ -201,7 +207,8 @@ def user_message(error: Exception, options: Namespace | None = None) -> str:
     if line := describe_failure(error, options):
         return line
     # Of what Lightning raises itself, its message tells more than where that was.
-    raised_in = traceback.extract_tb(error.__traceback__)[-1].filename
+    frames = traceback.extract_tb(error.__traceback__)
+    raised_in = frames[-1].filename if frames else ""
     meant = isinstance(error, ValueError | RuntimeError | OSError | MisconfigurationException)
     if not meant or Path(lightning.__file__).parent not in Path(raised_in).parents:
         return ""

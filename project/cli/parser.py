@@ -1,11 +1,16 @@
 """The command line's options, and what their parser says of a mistake."""
 
+import inspect
 import re
 import sys
 from collections.abc import Sequence
+from copy import deepcopy
+from pydoc import locate
 from typing import Any, NoReturn
 
 import torch
+import yaml
+from jsonargparse import Namespace
 from jsonargparse.typing import register_type
 from lightning.fabric.utilities.rank_zero import rank_zero_only
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
@@ -13,6 +18,7 @@ from torch import Tensor
 
 from project.callbacks import Checkpoints
 from project.cli.messages import explain
+from project.cli.user_parts import class_settings
 from project.cli.values import check_values
 
 RESUME_HELP = """last goes on with the experiment's newest run, in its own directory, or with the run whose config.yaml
@@ -49,6 +55,14 @@ class Parser(LightningArgumentParser):
     def instantiate_classes(self, cfg: Any, **options: Any) -> Any:
         """What Lightning calls, by the method that took its place in jsonargparse."""
         return self.instantiate(cfg, **options)
+
+    def dump(self, cfg: Namespace, **options: Any) -> str:
+        """Leave out the defaults of classes that no YAML file can contain; the classes still use them."""
+        copied = deepcopy(cfg)
+        for (_, settings), (_, written) in zip(class_settings(cfg), class_settings(copied), strict=True):
+            for name in _objects(settings):
+                del written.init_args[name]
+        return str(super().dump(copied, **options))
 
     def format_help(self, *args: Any) -> str:
         """Without the hundreds of classes that torch knows as modules."""
@@ -119,6 +133,23 @@ class CommandLine(LightningCLI):
         except TypeError as error:
             self.command_parser.error(str(error))
         check_values(options, self.words)
+
+
+def _objects(settings: Namespace) -> list[str]:
+    """The arguments of a class that are defaults and that no YAML file can contain."""
+    parameters = inspect.signature(locate(settings.class_path)).parameters  # type: ignore[arg-type]
+    arguments = vars(settings.init_args) if "init_args" in settings else {}
+    return [name for name, value in arguments.items() if name in parameters and _is_object(value, parameters[name])]
+
+
+def _is_object(value: Any, parameter: inspect.Parameter) -> bool:
+    if isinstance(value, Tensor) or repr(value) != repr(parameter.default):
+        return False
+    try:
+        yaml.safe_dump(value)
+    except yaml.YAMLError:
+        return True
+    return False
 
 
 def _checked_seed(seed: int, data: dict[str, Any] | None) -> int:

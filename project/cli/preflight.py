@@ -19,7 +19,7 @@ from torch.nn.parameter import is_lazy
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
-from project.cli.user_parts import message, place
+from project.cli.user_parts import argument_in, message, place
 from project.data import ImageDataModule
 from project.optim import Plateau
 from project.system.errors import UserError
@@ -218,9 +218,14 @@ class Trial:
                 raise
             if said.startswith("view size is not compatible"):
                 remedy = "batches are channels-last in memory: give flatten(1) in place of view"
+            option = f"{name} {self.given[name].class_path}"
             if not isinstance(error, UserError):
-                said += f"{place(error)}; {remedy}"
-            raise UserError(f"--model.{name} {self.given[name].class_path}: {said}") from error
+                if argument := argument_in(said, self.given[name]):
+                    value = argument[1].tolist() if isinstance(argument[1], Tensor) else argument[1]
+                    option = f"{name}.{argument[0]} {'true' if value is True else value}"
+                    remedy = "give another value, or leave it out"
+                said = f"{said.removesuffix('.')}{place(error)}; {remedy}"
+            raise UserError(f"--model.{option}: {said}") from error
 
 
 def _check_shape(made: Any, shape: tuple[int, ...], count: int, remedy: str) -> None:

@@ -103,6 +103,8 @@ def _problem(name: str, value: Any, checked: bool) -> str:
     """What is wrong with a number, a choice or a path, of `checked` options by the tables; empty if nothing is."""
     if checked and name in CHOICES and value not in CHOICES[name]:
         return f"give {' or '.join(str(choice).lower() for choice in CHOICES[name])}"
+    if name == "trainer.plugins" and value is not None:
+        return "give a class, as in '{class_path: lightning.pytorch.plugins.environments.LightningEnvironment}'"
     if name in LOCAL and "://" in str(value):
         return "an address in a network; fetch what is there, and give a path"
     if isinstance(value, str) and name in RANGES and value.removeprefix("-").isdecimal():

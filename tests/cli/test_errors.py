@@ -10,6 +10,7 @@ import torch
 
 from project.cli.main import main
 from project.cli.messages import user_message
+from project.system.errors import UserError
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 DIGITS = ["--config", str(CONFIGS / "mlp.yaml"), "--config", str(CONFIGS / "data/digits.yaml")]
@@ -128,8 +129,41 @@ CASES = [
         "--trainer.devices many: `devices` selected with `CPUAccelerator` should be",
     ),
     (["--trainer.devices", "0"], "--trainer.devices 0: "),
-    (["--trainer.accelerator", "[cpu]"], "--trainer.accelerator [cpu]: "),
-    (["--trainer.max_time", "{fortnights: 1}"], "--trainer.max_time {fortnights: 1}: "),
+    (["--trainer.accelerator", "[cpu]"], "what it takes: Supports passing different accelerator types"),
+    (
+        ["--trainer.accelerator", "[cpu]"],
+        "--trainer.accelerator [cpu]: unhashable type: 'list'; what it t",
+    ),
+    (
+        ["--trainer.max_time", "{fortnights: 1}"],
+        "The time duration can be specified in the format DD:HH:MM:SS",
+    ),
+    (
+        ["--trainer.max_time", "{a: 1}"],
+        "--trainer.max_time {a: 1}: 'a' is an invalid keyword argument for __new__()",
+    ),
+    (
+        ["--trainer.plugins", "0"],
+        "--trainer.plugins 0: give a class, as in '{class_path: lightning.pytor",
+    ),
+    (["--trainer.plugins", "[false]"], "--trainer.plugins [false]: give a class, as in '{class_path: "),
+    (
+        ["--model.loss.init_args.weight", "[1, 2]"],
+        "--model.loss.weight [1.0, 2.0]: weight tensor should be defined either for all 10 classes",
+    ),
+    (["--model.optimizer.capturable", "true"], "--model.optimizer.capturable true: AssertionError If capturable=True"),
+    (
+        ["--model.lr_scheduler", "CyclicLR"],
+        "--model.lr_scheduler CyclicLR: needs --model.lr_scheduler.max_lr, given after it",
+    ),
+    (
+        ["--trainer.callbacks", "ThroughputMonitor", "--trainer.callbacks.batch_size_fn", "len"],
+        "--trainer.callbacks.batch_size_fn len: expected a function or a class with its module, as in torch.nn.ReLU",
+    ),
+    (
+        ["--trainer.callbacks", "LambdaCallback", "--trainer.callbacks.on_fit_start", "len"],
+        "--trainer.callbacks.on_fit_start len: expected a function or a class with its module",
+    ),
     (["--trainer.limit_val_batches", "-1"], "--trainer.limit_val_batches -1: You have passed invalid value -1"),
     (["--trainer.precision", "transformer-engine"], "--trainer.precision transformer-engine: Requirement"),
     (["--trainer.profiler", "best"], "--trainer.profiler best: When passing string value for the `profiler`"),
@@ -241,6 +275,11 @@ def test_disks_that_cannot_be_written() -> None:
             user_message(OSError(code, reason, "run/metrics.csv"))
             == f"run/metrics.csv: {reason}; mend that, then resume"
         )
+
+
+def test_an_error_that_was_never_raised() -> None:
+    assert user_message(ValueError("of no program")) == ""
+    assert user_message(UserError("--name x: give another")) == "--name x: give another"
 
 
 def test_data_directory_that_cannot_be_written(error: Callable[..., str]) -> None:

@@ -63,6 +63,42 @@ def test_not_a_tensor(digits: Callable[..., list[str]], error: Callable[..., str
     assert line == f"--model.loss.weight {value}: expected a list of finite numbers, as in '[1, 0.5]'"
 
 
-def test_weights_of_too_few_classes(digits: Callable[..., list[str]], error: Callable[..., str]) -> None:
-    line = error("fit", *digits(), "--model.loss.weight", "[1, 2]")
-    assert "--model.loss torch.nn.CrossEntropyLoss: weight tensor should be defined either for all 10 classes" in line
+OBJECTS = """
+import torch
+from lightning.pytorch import Callback
+
+class Size:
+    def __init__(self, side: int):
+        self.side = side
+
+class Sizes(Callback):
+    def __init__(self, size: Size = Size(3), other=Size(4), dtype: torch.dtype = torch.float32, side: int = 5):
+        print("sizes", size.side, other.side, dtype, side)
+"""
+
+
+def test_defaults_that_yaml_cannot_contain(
+    digits: Callable[..., list[str]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Lightning's Timer has an enum; the class here has objects of its own."""
+    Path("objects.py").write_text(OBJECTS)
+    callbacks = ["--trainer.callbacks", "Timer", "--trainer.callbacks+=objects.Sizes", "--trainer.callbacks.side=6"]
+    main(["fit", *digits(), *FEW, *callbacks])
+    assert "sizes 3 4 torch.float32 6" in capsys.readouterr().out
+    written = yaml.safe_load((RUN / "config.yaml").read_text())["trainer"]["callbacks"]
+    assert [callback["init_args"] for callback in written] == [{"duration": None, "verbose": True}, {"side": 6}]
+    main(["fit", "--config", str(RUN / "config.yaml")])
+    assert "sizes 3 4 torch.float32 6" in capsys.readouterr().out
+    assert losses(RUN) == losses(RUN.with_name("version_1"))
+    with pytest.raises(SystemExit):
+        main(["fit", *digits(), *callbacks, "--print_config"])
+    assert "class_path: objects.Sizes" in capsys.readouterr().out
+
+
+def test_predictions_of_no_batch(digits: Callable[..., list[str]], capsys: pytest.CaptureFixture[str]) -> None:
+    main(["fit", *digits(), *FEW])
+    capsys.readouterr()
+    main(["predict", *digits(), "--ckpt_path", "last", "--trainer.limit_predict_batches", "0"])
+    printed = capsys.readouterr()
+    assert "Traceback" not in printed.err
+    assert not list(RUN.rglob("*.predictions.csv"))

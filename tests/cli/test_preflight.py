@@ -184,7 +184,7 @@ OWN_PARTS = [
     (
         ["--model.network", "mine.View"],
         "mine.View: view size is not compatible with input tensor's size and stride (at least one dimension spans "
-        f"across two contiguous subspaces). Use .reshape(...) instead. {line('images.view')}; batches are channels-"
+        f"across two contiguous subspaces). Use .reshape(...) instead {line('images.view')}; batches are channels-"
         "last in memory: give flatten(1) in place of view",
     ),
     (["--model.network", "mine.InTraining"], f"mine.InTraining: KeyError 'mask' {line('KeyError')}; it gets imag"),
