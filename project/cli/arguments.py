@@ -1,6 +1,7 @@
 """The words of the command line and the YAML files that they name, before the parser reads them."""
 
 import inspect
+import re
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -151,6 +152,16 @@ def carried_over(words: Sequence[str], options: Namespace) -> Iterator[str]:
             if owner not in ("", kind.__name__) and name in defaults and value not in (None, defaults[name]):
                 shown = as_given(words, f"{part}.{name}", value)
                 yield f"--{part}.{name} {shown}: given to {owner}, stays for {kind.__name__}"
+
+
+def argument_in(text: str, settings: Namespace) -> tuple[str, Any] | None:
+    """The argument of a class that the text of an error names, with its value, if that is not the class's default."""
+    values = vars(settings.init_args) if "init_args" in settings else {}
+    parameters = inspect.signature(locate(settings.class_path)).parameters  # type: ignore[arg-type]
+    for word in re.findall(r"\w+", text):
+        if word in values and not (word in parameters and values[word] is parameters[word].default):
+            return word, values[word]
+    return None
 
 
 def _owners(words: Sequence[str], part: str) -> dict[str, str]:

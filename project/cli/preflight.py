@@ -19,7 +19,8 @@ from torch.nn.parameter import is_lazy
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
-from project.cli.user_parts import argument_in, message, place
+from project.cli.arguments import argument_in
+from project.cli.user_parts import message, place
 from project.data import ImageDataModule
 from project.optim import Plateau
 from project.system.errors import UserError

@@ -129,19 +129,8 @@ CASES = [
         "--trainer.devices many: `devices` selected with `CPUAccelerator` should be",
     ),
     (["--trainer.devices", "0"], "--trainer.devices 0: "),
-    (["--trainer.accelerator", "[cpu]"], "what it takes: Supports passing different accelerator types"),
-    (
-        ["--trainer.accelerator", "[cpu]"],
-        "--trainer.accelerator [cpu]: unhashable type: 'list'; what it t",
-    ),
-    (
-        ["--trainer.max_time", "{fortnights: 1}"],
-        "The time duration can be specified in the format DD:HH:MM:SS",
-    ),
-    (
-        ["--trainer.max_time", "{a: 1}"],
-        "--trainer.max_time {a: 1}: 'a' is an invalid keyword argument for __new__()",
-    ),
+    (["--trainer.accelerator", "[cpu]"], "--trainer.accelerator [cpu]: "),
+    (["--trainer.max_time", "{fortnights: 1}"], "--trainer.max_time {fortnights: 1}: "),
     (
         ["--trainer.plugins", "0"],
         "--trainer.plugins 0: give a class, as in '{class_path: lightning.pytor",
