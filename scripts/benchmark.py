@@ -1,92 +1,81 @@
 #!/usr/bin/env python
-"""Measures what the README and the configs claim. Run it on a quiet machine, one benchmark at a time.
+"""Measures the figures that the README, the configs and docs/ give. Run one benchmark at a time on a quiet machine.
 
-Each prints a table with hardware, versions and given options and writes it to lightning_logs/benchmarks/; with other
-options the file has another name. Three clocks: training (what a network makes of the data before its first step, and
-the steps with their batches), fit (all that Trainer.fit does), process (from the start of python to its last line).
-`seeds` and `article`, cut short, go on where they were when they are asked again. Options that are not the benchmark's
-own go to main.py fit.
+Each benchmark prints a table with the hardware, the versions and the given options. It also writes the table to
+lightning_logs/benchmarks/. With other options it writes another file. There are three clocks: training (the training
+steps with their batches, and the initialisation that uses the data), fit (all that Trainer.fit does), and process (from
+the start of Python to its last line). `seeds` and `article` continue where they were when you start them again.
+Options that a benchmark does not know go to main.py fit.
 """
 
 import argparse
-import signal
-import sys
+from collections.abc import Callable
+from importlib import import_module
 
-from project.benchmarks.article import EXPERIMENTS, article
-from project.benchmarks.cost import cost
-from project.benchmarks.damage import damage
-from project.benchmarks.gpu import gpu
-from project.benchmarks.loader import loader
-from project.benchmarks.overhead import overhead
-from project.benchmarks.resume import resume
-from project.benchmarks.runs import CONFIGS, seeds
-from project.benchmarks.safety import safety
-from project.benchmarks.startup import startup
+from project.benchmarks.interruption import stopped_in_one_line
 from project.system.process import settle
 
-INTERRUPTED = 128 + signal.SIGINT
 CONTINUED = ("seeds", "article")
-IN_THIS_PROCESS = ("overhead", "safety", "gpu")  # what they measure; it is set up as that of main.py
-CONVNET = ("--config", str(CONFIGS / "convnet.yaml"))
+WITHOUT_FIT_OPTIONS = ("overhead", "loader", "resume", "damage")
+FIT_IN_THIS_PROCESS = ("overhead", "safety", "gpu")  # the process needs the settings of main.py
 
 
 def main(args: list[str] | None = None) -> None:
+    arguments = parse(args)
+    name = arguments.pop("benchmark")
+    remains = "the same command continues after the runs that ended" if name in CONTINUED else "nothing is kept"
+    with stopped_in_one_line(name, remains):
+        if name in FIT_IN_THIS_PROCESS:
+            settle()
+        import_module(f"project.benchmarks.{name}").measure(**arguments)
+
+
+def parse(args: list[str] | None = None) -> dict[str, object]:
+    """The name of the benchmark and the arguments of its function."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    commands = parser.add_subparsers(dest="command", required=True)
+    add_benchmarks(parser)
+    options, fit_options = parser.parse_known_args(args)
+    arguments = vars(options)
+    name = arguments["benchmark"]
+    if name in WITHOUT_FIT_OPTIONS and fit_options:
+        parser.error(f"{name} has no option {fit_options[0]}")
+    return arguments if name in WITHOUT_FIT_OPTIONS else {**arguments, "fit_options": fit_options}
 
-    def command(name: str, text: str, **counted: int) -> argparse.ArgumentParser:
-        added = commands.add_parser(name, help=text, description=text, allow_abbrev=False)
-        for option, default in counted.items():
-            added.add_argument(f"--{option}", type=int, default=default, help=f"how many; {default} if not given")
+
+def add_benchmarks(parser: argparse.ArgumentParser) -> None:
+    commands = parser.add_subparsers(dest="benchmark", required=True)
+
+    def add(name: str, text: str, **counts: int) -> argparse.ArgumentParser:
+        command = commands.add_parser(name, help=text, description=text, allow_abbrev=False)
+        for option, default in counts.items():
+            count = at_least(0 if name == "damage" else 1)
+            command.add_argument(f"--{option}", type=count, default=default, help=f"default: {default}")
         if name not in ("seeds", "resume", "damage"):
-            added.add_argument("--data.data_dir", dest="data_dir", default="data", help="folder of CIFAR-10")
-        return added
+            command.add_argument("--data.data_dir", dest="data_dir", default="data", help="directory of CIFAR-10")
+        return command
 
-    experiment = command("seeds", "an experiment over n seeds: accuracy, the three clocks, memory", seeds=3)
-    experiment.add_argument("--config", action="append", required=True, help="as in main.py fit")
-    compared = command("article", "the article's program and experiments beside it", seeds=5)
-    compared.add_argument(
-        "--config", action="append", help="an experiment; convnet and the speed ones if none is given"
-    )
-    command("overhead", "a step of our fit against a loop by hand and against arithmetic alone", turns=5)
-    command("loader", "images per second: batches from memory against DataLoader with 0, 1 and 2 workers", turns=3)
-    command("startup", "from the start of the process to the end of the first step, in parts", turns=5)
-    command("cost", "seconds and peak memory as images and epochs grow", turns=3)
-    command("resume", "runs killed at random moments and resumed, against runs left alone", kills=50, lanes=2)
-    command("damage", "damaged checkpoints, and runs on disks that fill up", files=100, disks=20)
-    command("safety", "what checkpoints and keyed randomness add to a step of convnet.yaml", turns=3)
-    command("gpu", "speed.yaml on one GPU, by the records' rule and by the other two clocks", runs=10)
-    options, further = parser.parse_known_args(args)
-    if further and options.command in ("overhead", "loader", "resume", "damage"):
-        parser.error(f"{options.command} has no option {further[0]}")
-    if (fewest := min(getattr(options, name, 1) for name in ("seeds", "turns", "kills", "lanes", "runs"))) < 1:
-        parser.error(f"{options.command} cannot count to {fewest}; give at least 1")
-    try:
-        _measure(options, further)
-    except (KeyboardInterrupt, SystemExit) as stop:
-        if isinstance(stop, SystemExit) and stop.code != INTERRUPTED:
-            raise
-        goes_on = options.command in CONTINUED
-        kept = "the same command goes on after the runs that ended" if goes_on else "nothing is kept"
-        print(f"{options.command}: stopped by Ctrl-C; {kept}", file=sys.stderr)
-        sys.exit(INTERRUPTED)
+    config = {"dest": "configs", "action": "append"}
+    seeds = add("seeds", "one experiment over several seeds: accuracy, the three clocks, memory", seeds=3)
+    seeds.add_argument("--config", **config, required=True, help="config file; give it again to add another")
+    article = add("article", "the article's program compared with experiments of this project", seeds=5)
+    article.add_argument("--config", **config, help="an experiment; default: convnet, speed61, speed71 and speed")
+    add("overhead", "a step of main.py fit compared with a loop by hand and with the arithmetic alone", turns=5)
+    add("loader", "images per second compared with a DataLoader with 0, 1 and 2 workers", turns=3)
+    add("startup", "from the start of Python to the end of the first step, in parts", turns=5)
+    add("cost", "seconds and peak memory for more images and more epochs", turns=3)
+    add("resume", "runs killed at random moments and resumed, compared with runs never stopped", kills=50, lanes=2)
+    add("damage", "checkpoints that are cut or changed, and runs on disks that become full", files=100, disks=20)
+    add("safety", "the time that checkpoints, seeds and checks add to a step of convnet.yaml", turns=3)
+    add("gpu", "speed.yaml on one GPU, by the rule of the published records and by the other clocks", runs=10)
 
 
-def _measure(options: argparse.Namespace, further: list[str]) -> None:
-    if options.command in IN_THIS_PROCESS:
-        settle()
-    {
-        "seeds": lambda: seeds(options.config, options.seeds, further),
-        "article": lambda: article(options.data_dir, options.seeds, further, configs=options.config or EXPERIMENTS),
-        "overhead": lambda: overhead(options.data_dir, options.turns),
-        "loader": lambda: loader(options.data_dir, options.turns),
-        "startup": lambda: startup(options.turns, [*CONVNET, "--data.data_dir", options.data_dir, *further]),
-        "cost": lambda: cost(options.data_dir, options.turns, further=further),
-        "resume": lambda: resume(options.kills, options.lanes),
-        "damage": lambda: damage(options.files, options.disks),
-        "safety": lambda: safety(options.data_dir, options.turns, further),
-        "gpu": lambda: gpu(options.data_dir, options.runs, further),
-    }[options.command]()
+def at_least(minimum: int) -> Callable[[str], int]:
+    def count(text: str) -> int:
+        if int(text) < minimum:
+            raise argparse.ArgumentTypeError(f"{text} is too small; give at least {minimum}")
+        return int(text)
+
+    return count
 
 
 if __name__ == "__main__":

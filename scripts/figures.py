@@ -1,45 +1,47 @@
 #!/usr/bin/env python
-"""Draws a picture of docs/article.md from runs of its own, or all of them.
+"""Draws a picture of docs/article.md from real runs, or all pictures.
 
-Pictures go to docs/figures/, and to TensorBoard under lightning_logs/figures. Long ones show progress and go on where
-they were when they are asked again: what was measured is kept in lightning_logs/figures/NAME.json; delete it to measure
-anew, as after a change of a config.
+Pictures go to docs/figures/, and to TensorBoard under lightning_logs/figures. A long picture prints its progress and
+saves its measurements in lightning_logs/figures/NAME.json. If it is stopped, the same command continues there. Delete
+this file to measure again, for example after you changed a config.
 """
 
 import argparse
-import sys
+from collections.abc import Callable
 from functools import partial
+from importlib import import_module
+from pathlib import Path
 
+from project.benchmarks.interruption import stopped_in_one_line
 from project.system.errors import UserError
 from project.system.process import settle
 
-try:
-    from project.figures import approximation, backpropagation, curves, descent, pairs
-except ModuleNotFoundError as error:
-    print(f"error: there is no {error.name}: pip install -e '.[figures]'", file=sys.stderr)
-    sys.exit(2)
-
-PICTURES = {
-    "descent": descent.draw,
-    "approximation": approximation.draw,
-    "backpropagation": backpropagation.draw,
-    "pairs": pairs.draw,
-    **{name: partial(curves.draw, name) for name in curves.COMPARISONS},
-}
+COMPARISONS = ("layers", "optimizers_mlp", "optimizers_convnet", "batches")
+PICTURES = ("descent", "approximation", "backpropagation", "pairs", *COMPARISONS)
 
 
 def main(args: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, allow_abbrev=False)
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.add_argument("name", choices=[*PICTURES, "all"])
-    parser.add_argument("--data.data_dir", dest="data_dir", default="data", help="folder of CIFAR-10")
+    parser.add_argument("--data.data_dir", dest="data_dir", default="data", help="directory of CIFAR-10")
     options = parser.parse_args(args)
     for name in PICTURES if options.name == "all" else [options.name]:
         print(name, flush=True)
-        try:
-            print(PICTURES[name](data_dir=options.data_dir), flush=True)
-        except UserError as error:
-            parser.exit(2, f"error: {error}\n")
+        with stopped_in_one_line(name, "the same command continues after the measurements that ended"):
+            try:
+                print(drawing(name)(data_dir=options.data_dir), flush=True)
+            except ModuleNotFoundError as error:
+                parser.exit(2, f"error: there is no {error.name}: pip install -e '.[figures]'\n")
+            except UserError as error:
+                parser.exit(2, f"error: {error}\n")
+
+
+def drawing(name: str) -> Callable[..., Path]:
+    """The function that draws this picture."""
+    if name in COMPARISONS:
+        return partial(import_module("project.figures.curves").draw, name)
+    return import_module(f"project.figures.{name}").draw
 
 
 if __name__ == "__main__":

@@ -1,1 +1,1 @@
-"""What `scripts/benchmark.py` measures: one module a claim. Nothing else of the project imports these."""
+"""The benchmarks of `scripts/benchmark.py`, each with a function `measure`. No other package imports them."""

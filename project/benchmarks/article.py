@@ -1,4 +1,4 @@
-"""The article's program as it stands, beside this project's experiments."""
+"""The article's program, unchanged, compared with the experiments of this project."""
 
 import json
 import statistics
@@ -13,86 +13,86 @@ from torch.utils.data import DataLoader
 from torchvision import transforms
 from torchvision.datasets import CIFAR10
 
+from project.benchmarks.fitting import CONFIGS, fit_arguments
 from project.benchmarks.report import OUTPUT, path_of, report, save
-from project.benchmarks.runs import CONFIGS, accuracies, command_of, measure
+from project.benchmarks.seeds import accuracy_names, runs_with_seeds
 
 TARGETS = (0.612, 0.712, 0.85, 0.90, 0.94)
 EXPERIMENTS = tuple(str(CONFIGS / f"{name}.yaml") for name in ("convnet", "speed61", "speed71", "speed"))
+TTA = "with test-time augmentation"
 
 
-def article(
-    data_dir: str, count: int, further: Sequence[str], epochs: int = 10, configs: Sequence[str] = EXPERIMENTS
+def measure(
+    data_dir: str, seeds: int, fit_options: Sequence[str], epochs: int = 10, configs: Sequence[str] | None = None
 ) -> None:
-    """The article's program, then each experiment over `count` seeds: seconds and accuracy."""
-    program = _program(data_dir, epochs)
+    """Report seconds and accuracy of the article's program, then of each experiment over several seeds."""
+    configs = configs or EXPERIMENTS
+    program = _program_epochs(data_dir, epochs)
     ten_epochs = 10 * statistics.mean(epoch["seconds"] for epoch in program)
     rows = [_row("the article's program", [program[-1]["test/accuracy"]], [], [ten_epochs], ten_epochs)]
     experiments, files = {}, [OUTPUT / "article-program.json"]
     for config in map(Path, configs):
-        name, words = f"article-{config.stem}", [*further, "--data.data_dir", data_dir]
-        runs = measure(name, [str(config)], count, words)
-        files.append(path_of(name, command_of([str(config)], words)))
-        views = [name for name in accuracies(runs[0]) if name.startswith("test/accuracy_")]
-        plain, averaged = ([run[name] for run in runs for name in names] for names in (["test/accuracy"], views[:1]))
-        rows.append(_row(config.name, plain, averaged, [run["train_seconds"] for run in runs], ten_epochs))
+        name, options = f"article-{config.stem}", [*fit_options, "--data.data_dir", data_dir]
+        runs = runs_with_seeds(name, [str(config)], seeds, options)
+        files.append(path_of(name, fit_arguments([config], options)))
+        augmented = [name for name in accuracy_names(runs[0]) if name.startswith("test/accuracy_")][:1]
+        plain, tta = ([run[name] for run in runs for name in names] for names in (["test/accuracy"], augmented))
+        rows.append(_row(config.name, plain, tta, [run["train_seconds"] for run in runs], ten_epochs))
         experiments[config.name] = runs
-    command = [*configs, *further]
+    command = [*configs, *fit_options]
     report("article", rows, finished=True, command=command, program=program, experiments=experiments)
     report("article-targets", [_seconds_to(target, program, rows[1:]) for target in TARGETS], command=command)
     for file in files:
         file.unlink()
 
 
-def _program(data_dir: str, epochs: int) -> list[dict[str, float]]:
-    """Seconds and test accuracy of each epoch; not measured again where a benchmark is continued."""
+def _program_epochs(data_dir: str, epochs: int) -> list[dict[str, float]]:
+    """Seconds and test accuracy of each epoch. A continued benchmark does not measure them again."""
     file = OUTPUT / "article-program.json"
     if file.exists():
-        print(f"the article's program: as measured before this benchmark was cut short, in {file}", flush=True)
-        kept: list[dict[str, float]] = json.loads(file.read_text())["epochs"]
-        return kept
-    measured = []
-    for number, (seconds, accuracy) in enumerate(articles_program(data_dir, epochs), 1):
-        measured.append({"seconds": seconds, "test/accuracy": accuracy})
-        print(f"article's program, epoch {number}/{epochs}: {seconds:.1f} s, test {accuracy:.2%}", flush=True)
-    save(file.stem, {"epochs": measured})
-    return measured
+        print(f"the article's program: measured before this benchmark was stopped, see {file}", flush=True)
+        saved: list[dict[str, float]] = json.loads(file.read_text())["epochs"]
+        return saved
+    results = []
+    for epoch, (seconds, accuracy) in enumerate(train_program(data_dir, epochs), 1):
+        results.append({"seconds": seconds, "test/accuracy": accuracy})
+        print(f"article's program, epoch {epoch}/{epochs}: {seconds:.1f} s, test {accuracy:.2%}", flush=True)
+    save(file.stem, {"epochs": results})
+    return results
 
 
-def _row(
-    name: str, plain: list[float], averaged: list[float], seconds: list[float], ten_epochs: float
-) -> dict[str, Any]:
+def _row(name: str, plain: list[float], tta: list[float], seconds: list[float], ten_epochs: float) -> dict[str, Any]:
     mean = statistics.mean(seconds)
     return {
         "experiment": name,
         "runs": len(plain),
         "test/accuracy": statistics.mean(plain),
         "deviation": statistics.stdev(plain) if len(plain) > 1 else None,
-        "of several views": statistics.mean(averaged) if averaged else None,
-        "its deviation": statistics.stdev(averaged) if len(averaged) > 1 else None,
+        TTA: statistics.mean(tta) if tta else None,
+        "its deviation": statistics.stdev(tta) if len(tta) > 1 else None,
         "train_seconds": mean,
-        "over the program's": mean / ten_epochs,
+        "times faster": ten_epochs / mean,
     }
 
 
 def _seconds_to(target: float, program: list[dict[str, float]], rows: list[dict[str, Any]]) -> dict[str, Any]:
-    """Training seconds to a test accuracy: the program's by its epochs, ours by the shortest run that reaches it."""
-    done = (number for number, epoch in enumerate(program, 1) if epoch["test/accuracy"] >= target)
-    reached = next(done, None)
-    columns = {"plain": "test/accuracy", "of several views": "of several views"}
+    """Training seconds to a test accuracy: of the program's epochs, and of our shortest experiment that reaches it."""
+    enough = (number for number, epoch in enumerate(program, 1) if epoch["test/accuracy"] >= target)
+    epochs = next(enough, None)
     row: dict[str, Any] = {"test accuracy": f"{target:.1%}"}
-    row["the article's program"] = reached and sum(epoch["seconds"] for epoch in program[:reached])
-    for label, column in columns.items():
-        best = min(
-            (one for one in rows if (one[column] or 0) >= target), key=lambda one: one["train_seconds"], default={}
-        )
-        row |= {label: best.get("train_seconds"), f"by, {label}": best.get("experiment")}
+    row["the article's program"] = epochs and sum(epoch["seconds"] for epoch in program[:epochs])
+    for label, column in {"plain": "test/accuracy", TTA: TTA}.items():
+        accurate = [experiment for experiment in rows if (experiment[column] or 0) >= target]
+        fastest = min(accurate, key=lambda experiment: experiment["train_seconds"], default={})
+        row |= {label: fastest.get("train_seconds"), f"experiment, {label}": fastest.get("experiment")}
     return row
 
 
-def articles_program(data_dir: str, epochs: int) -> Iterator[tuple[float, float]]:
-    """The article's program as it stands: seconds of training of each epoch, and the test accuracy after it.
+def train_program(data_dir: str, epochs: int) -> Iterator[tuple[float, float]]:
+    """Train the article's program: the training seconds of each epoch, and the test accuracy after it.
 
-    Batches of 16 through torchvision's transforms and two loader workers, MNIST's normalisation, float32, Adam.
+    The program uses batches of 16, torchvision's transforms, two loader workers, the normalisation of MNIST, float32
+    and Adam.
     """
     torch.manual_seed(0)
     transform = transforms.Compose([transforms.ToTensor(), transforms.Normalize((0.1307,), (0.3081,))])
@@ -100,7 +100,7 @@ def articles_program(data_dir: str, epochs: int) -> Iterator[tuple[float, float]
         DataLoader(CIFAR10(data_dir, train=part, transform=transform), 16, shuffle=part, num_workers=2)
         for part in (True, False)
     )
-    network = articles_network()
+    network = article_network()
     criterion, optimizer = nn.CrossEntropyLoss(), torch.optim.Adam(network.parameters(), lr=0.001)
     for _ in range(epochs):
         started, running_loss = time.perf_counter(), 0.0
@@ -113,11 +113,11 @@ def articles_program(data_dir: str, epochs: int) -> Iterator[tuple[float, float]
             if number % 1000 == 0:
                 print(f"  batch {number}: loss {running_loss / 1000:.3f}", flush=True)
                 running_loss = 0.0
-        yield time.perf_counter() - started, accuracy_of(network, test)
+        yield time.perf_counter() - started, accuracy(network, test)
 
 
-def articles_network() -> nn.Sequential:
-    """299,434 parameters; the lines that the article's listing lost are filled in so that the shapes fit."""
+def article_network() -> nn.Sequential:
+    """The article's network, 299,434 parameters. Its listing lacks some lines; we filled them in to fit the shapes."""
     return nn.Sequential(
         *(nn.Conv2d(3, 64, 3), nn.ReLU(), nn.MaxPool2d(2)),
         *(nn.Conv2d(64, 128, 3), nn.ReLU(), nn.MaxPool2d(2)),
@@ -128,6 +128,7 @@ def articles_network() -> nn.Sequential:
 
 
 @torch.no_grad()
-def accuracy_of(network: nn.Module, loader: DataLoader[Any]) -> float:
+def accuracy(network: nn.Module, loader: DataLoader[Any]) -> float:
+    """The accuracy of the network on all batches of the loader, in [0, 1]."""
     right = sum(int((network(images).argmax(1) == labels).sum()) for images, labels in loader)
     return right / len(loader.dataset)  # type: ignore[arg-type]

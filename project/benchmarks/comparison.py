@@ -1,4 +1,4 @@
-"""Two runs of the same settings, compared bit for bit, but for their times."""
+"""Compare two runs of the same settings bit for bit, without their times."""
 
 import csv
 import json
@@ -13,38 +13,39 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from project.checkpoints.files import read
 
-logging.getLogger("tensorboard").setLevel(logging.ERROR)  # it warns of each resumed run that there was a restart
+logging.getLogger("tensorboard").setLevel(logging.ERROR)  # it warns about the restart in each resumed run
 TIMES = {"images_per_second", "train_seconds", "fit_seconds", "Stopwatch"}
 
 
 def differences(whole: Path, resumed: Path) -> list[str]:
-    """Where the run `resumed` is not what the run `whole` is, a line each: checkpoints, rows, curves, results."""
-    found = []
+    """The differences between the checkpoints, rows, curves and results of two run directories, a line each."""
+    lines = []
     for name in ("last", "best"):
         files = [run / f"checkpoints/{name}.ckpt" for run in (whole, resumed)]
         if any(file.exists() for file in files):
-            found += [f"{name}.ckpt: {place}" for place in _differing(read(files[0]), read(files[1]))]
-    for kind, (lost, doubled) in {"metrics.csv": rows(whole, resumed), "curves": points(whole, resumed)}.items():
-        found += [f"{kind}: lost {row}" for row in lost] + [f"{kind}: too much {row}" for row in doubled]
+            lines += [f"{name}.ckpt: {place}" for place in _differing(read(files[0]), read(files[1]))]
+    for kind, compare in {"metrics.csv": differing_rows, "curves": differing_points}.items():
+        lost, doubled = compare(whole, resumed)
+        lines += [f"{kind}: lost {row}" for row in lost] + [f"{kind}: too much {row}" for row in doubled]
     if Counter(_rows(whole)) == Counter(_rows(resumed)) and _rows(whole) != _rows(resumed):
-        found.append("metrics.csv: the same rows in another order")
-    found += [f"results.json: {place}" for place in _differing(_results(whole), _results(resumed))]
-    return found
+        lines.append("metrics.csv: the same rows in another order")
+    lines += [f"results.json: {place}" for place in _differing(_results(whole), _results(resumed))]
+    return lines
 
 
-def rows(whole: Path, resumed: Path) -> tuple[list[Any], list[Any]]:
-    """Rows of metrics.csv that `resumed` lacks, and those that it has too much."""
-    return _missing(*(_rows(run) for run in (whole, resumed)))
+def differing_rows(whole: Path, resumed: Path) -> tuple[list[Any], list[Any]]:
+    """Rows of metrics.csv that only `whole` has, and those that only `resumed` has."""
+    return _difference(_rows(whole), _rows(resumed))
 
 
-def points(whole: Path, resumed: Path) -> tuple[list[Any], list[Any]]:
-    """Points of TensorBoard's curves that `resumed` lacks, and those that it has too much."""
-    return _missing(*(_points(run) for run in (whole, resumed)))
+def differing_points(whole: Path, resumed: Path) -> tuple[list[Any], list[Any]]:
+    """Points of the TensorBoard curves that only `whole` has, and those that only `resumed` has."""
+    return _difference(_points(whole), _points(resumed))
 
 
-def _missing(whole: list[Any], resumed: list[Any]) -> tuple[list[Any], list[Any]]:
-    ours, theirs = Counter(whole), Counter(resumed)
-    return list((ours - theirs).elements()), list((theirs - ours).elements())
+def _difference(whole: list[Any], resumed: list[Any]) -> tuple[list[Any], list[Any]]:
+    first, second = Counter(whole), Counter(resumed)
+    return list((first - second).elements()), list((second - first).elements())
 
 
 def _rows(run: Path) -> list[Any]:
@@ -62,16 +63,16 @@ def _results(run: Path) -> Any:
     return json.loads((run / "results.json").read_text())
 
 
-def _differing(ours: Any, theirs: Any, place: str = "") -> Iterator[str]:
-    """Dotted places at which two nested structures differ in any bit."""
-    if isinstance(ours, dict) and isinstance(theirs, dict):
-        for key in sorted((ours.keys() | theirs.keys()) - TIMES, key=str):
-            yield from _differing(ours.get(key), theirs.get(key), f"{place}.{key}" if place else str(key))
-    elif isinstance(ours, (list, tuple)) and isinstance(theirs, (list, tuple)) and len(ours) == len(theirs):
-        for number, pair in enumerate(zip(ours, theirs, strict=True)):
-            yield from _differing(*pair, f"{place}.{number}")
-    elif isinstance(ours, torch.Tensor) and isinstance(theirs, torch.Tensor):
-        if ours.dtype != theirs.dtype or not torch.equal(ours, theirs):
+def _differing(first: Any, second: Any, place: str = "") -> Iterator[str]:
+    """The dotted names of the values that differ between two nested structures, in any bit."""
+    if isinstance(first, dict) and isinstance(second, dict):
+        for key in sorted((first.keys() | second.keys()) - TIMES, key=str):
+            yield from _differing(first.get(key), second.get(key), f"{place}.{key}" if place else str(key))
+    elif isinstance(first, (list, tuple)) and isinstance(second, (list, tuple)) and len(first) == len(second):
+        for index, pair in enumerate(zip(first, second, strict=True)):
+            yield from _differing(*pair, f"{place}.{index}")
+    elif isinstance(first, torch.Tensor) and isinstance(second, torch.Tensor):
+        if first.dtype != second.dtype or not torch.equal(first, second):
             yield place
-    elif type(ours) is not type(theirs) or ours != theirs:
+    elif type(first) is not type(second) or first != second:
         yield place

@@ -1,25 +1,23 @@
-"""speed.yaml on one GPU by the records' rule: what is made of the data and the training count, compiling does not."""
+"""speed.yaml on one GPU, by the rule of the published records.
 
-import contextlib
+The time of training and of the initialisation that uses the data counts. The time of compiling does not.
+"""
+
 import gc
-import io
-import json
-import tempfile
 import time
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 
+from project.benchmarks.fitting import CONFIGS, fit_arguments, temporary_fit
 from project.benchmarks.report import report, summary
-from project.benchmarks.runs import CONFIGS, accuracies
-from project.cli.main import main
+from project.benchmarks.seeds import accuracy_names
 
 
 class WarmUp(Callback):
-    """Takes a step with each image size before the clock starts, which compiles it, and undoes what it changed."""
+    """Take a step with each image size before the clock starts, so that it is compiled. Then restore all weights."""
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         before = {name: value.clone() for name, value in pl_module.state_dict().items()}
@@ -35,29 +33,27 @@ class WarmUp(Callback):
         pl_module.load_state_dict(before)
 
 
-def gpu(data_dir: str, runs: int, further: Sequence[str] = (), accelerator: str = "gpu") -> None:
-    """`runs` fits in one process, each with a seed of its own; the first, which warms up, is not counted."""
-    words = ["fit", "--config", str(CONFIGS / "speed.yaml"), "--data.data_dir", data_dir, *further]
-    words += ["--trainer.accelerator", accelerator, "--trainer.devices", "1"]
-    words += [f"--trainer.callbacks+={__name__}.WarmUp"]
+def measure(data_dir: str, runs: int, fit_options: Sequence[str] = (), accelerator: str = "gpu") -> None:
+    """Report `runs` fits in one process, each with another seed. The first fit only warms up and does not count."""
+    arguments = fit_arguments([CONFIGS / "speed.yaml"], ["--data.data_dir", data_dir, *fit_options])
+    arguments += ["--trainer.accelerator", accelerator, "--trainer.devices", "1"]
+    arguments += [f"--trainer.callbacks+={__name__}.WarmUp"]
     measured = []
     for seed in range(runs + 1):
-        measured.append({"seed": seed, **_run([*words, "--seed_everything", str(seed)])})
+        measured.append({"seed": seed, **_run([*arguments, "--seed_everything", str(seed)])})
         print(f"run {seed} of {runs}: {measured[-1]}", flush=True)
     rows = [*measured[1:], *summary(measured[1:], list(measured[0])[1:])]
-    report("gpu", rows, runs=runs, command=list(further))
+    report("gpu", rows, runs=runs, command=list(fit_options))
 
 
-def _run(words: list[str]) -> dict[str, float]:
+def _run(arguments: list[str]) -> dict[str, float]:
     if torch.cuda.is_available():
-        gc.collect()  # a trainer and its parts hold each other, and the last run's data
+        gc.collect()  # the last trainer, its parts and its data refer to each other
         torch.cuda.reset_peak_memory_stats()
     started = time.perf_counter()
-    with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(io.StringIO()):
-        main([*words, "--trainer.default_root_dir", folder])
-        (file,) = Path(folder).rglob("results.json")
-        results = json.loads(file.read_text())
+    with temporary_fit(arguments) as (_, results):
+        seconds = time.perf_counter() - started
     peak = torch.cuda.max_memory_allocated() / 2**30 if torch.cuda.is_available() else 0.0
-    tests = {name: results[name] for name in accuracies(results) if name.startswith("test/")}
+    tests = {name: results[name] for name in accuracy_names(results) if name.startswith("test/")}
     clocks = {"train_seconds": results["train_seconds"], "fit_seconds": results["fit_seconds"]}
-    return {**tests, **clocks, "with test": time.perf_counter() - started, "peak_gib": peak}
+    return {**tests, **clocks, "with test": seconds, "peak_gib": peak}

@@ -1,4 +1,4 @@
-"""Images per second: batches from memory against torchvision's transforms in a DataLoader."""
+"""Images per second: batches from memory compared with a DataLoader and torchvision's transforms."""
 
 import time
 from collections.abc import Iterable
@@ -15,8 +15,8 @@ from project.data import CIFAR10
 BATCH_SIZE = 125  # convnet.yaml's
 
 
-def loader(data_dir: str, turns: int, batches: int = 360) -> None:
-    """Both with convnet.yaml's augmentation: mirrored at random, moved by up to two pixels, normalised."""
+def measure(data_dir: str, turns: int, batches: int = 360) -> None:
+    """Report both with the augmentation of convnet.yaml: a random flip, a shift by up to two pixels, normalisation."""
     sources: dict[str, Iterable[Any]] = {
         f"DataLoader, {workers} workers": _dataloader(data_dir, workers) for workers in (0, 1, 2)
     }
@@ -26,13 +26,13 @@ def loader(data_dir: str, turns: int, batches: int = 360) -> None:
         for name, source in sources.items():
             best[name] = max(best[name], _images_per_second(source, batches))
         print(f"turn {turn + 1} of {turns}", flush=True)
-    *theirs, ours = best.values()
+    *dataloaders, ours = best.values()
     rows = [{"source": name, "images per second": value} for name, value in best.items()]
-    report("loader", rows, turns=turns, ours_over_best_dataloader=ours / max(theirs))
+    report("loader", rows, turns=turns, ours_over_best_dataloader=ours / max(dataloaders))
 
 
 def _images_per_second(source: Iterable[Any], batches: int) -> float:
-    """From the first request to the last batch, an epoch at most; the starting of workers counts, as in an epoch."""
+    """Measure from the first request to the last batch, at most one epoch. The start of the workers counts."""
     started, images = time.perf_counter(), 0
     for _, labels in islice(source, batches):
         images += len(labels)

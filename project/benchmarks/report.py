@@ -22,29 +22,29 @@ OUTPUT = Path("lightning_logs/benchmarks")
 
 
 def machine() -> dict[str, Any]:
-    """Hardware and versions that a figure depends on."""
+    """The hardware and versions that a figure depends on."""
     gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else None
     packages = {name: version(name) for name in ("torch", "torchvision", "lightning")}
     return {"cpu": cpu_name(), "cores": os.cpu_count(), "threads": torch.get_num_threads(), "gpu": gpu, **packages}
 
 
-def report(name: str, rows: Sequence[Mapping[str, Any]], **further: Any) -> None:
-    """Print `rows` as a table with their keys as columns; write them and what else was measured as JSON.
+def report(name: str, rows: Sequence[Mapping[str, Any]], **details: Any) -> None:
+    """Print `rows` as a table with their keys as columns. Write the rows and the details as JSON.
 
-    Where `further` has a `command`, the words that were given to main.py, it stands below the table too.
+    If `details` has a `command` (arguments of main.py), the table shows it too.
     """
     described = machine()
     packages = ", ".join(f"{key} {described[key]}" for key in ("torch", "torchvision", "lightning"))
-    place = described["gpu"] or cpu_and_threads()
-    caption = "\n".join([f"{place}; {packages}", shlex.join(further.get("command", ()))]).strip()
+    processor = described["gpu"] or cpu_and_threads()
+    caption = "\n".join([f"{processor}; {packages}", shlex.join(details.get("command", ()))]).strip()
     table = Table(*rows[0], title=name, caption=Text(caption), caption_justify="left")
     for row in rows:
         table.add_row(*(_text(value) for value in row.values()))
     Console(width=120).print(table)
-    for key, value in further.items():
+    for key, value in details.items():
         if isinstance(value, (int, float)) and not isinstance(value, bool):
             print(f"{key.replace('_', ' ')}: {_text(value)}")
-    print(save(name, {"machine": described, "rows": list(rows), **further}))
+    print(save(name, {"machine": described, "rows": list(rows), **details}))
 
 
 def save(name: str, content: Mapping[str, Any]) -> Path:
@@ -57,9 +57,8 @@ def save(name: str, content: Mapping[str, Any]) -> Path:
 
 
 def path_of(name: str, command: Sequence[str] = ()) -> Path:
-    """The JSON of a benchmark for this `command`; that of another command stays, and this one's name has a number."""
-    names = (f"{name}-{number}" if number > 1 else name for number in count(1))
-    files = (OUTPUT / f"{one}.json" for one in names)
+    """The JSON file of a benchmark with this `command`. The files of later commands have a number in their names."""
+    files = (OUTPUT / f"{name}{f'-{number}' if number > 1 else ''}.json" for number in count(1))
     return next(file for file in files if not file.exists() or _read(file).get("command", []) == list(command))
 
 
@@ -69,7 +68,7 @@ def _read(file: Path) -> dict[str, Any]:
 
 
 def summary(runs: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> list[dict[str, Any]]:
-    """A row each for the runs' mean, deviation, and half the width of the mean's 95 % interval (Student's t)."""
+    """Three rows: the mean, the standard deviation, and half the 95 % confidence interval of the mean (Student's t)."""
     if len(runs) < 2:
         return []
     values = {column: [float(run[column]) for run in runs] for column in columns}

@@ -1,20 +1,15 @@
-"""What it costs a step of convnet.yaml that its run can be killed and resumed."""
+"""The time that checkpoints, seeds and checks add to a step of convnet.yaml."""
 
 import contextlib
-import io
-import json
-import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
+from project.benchmarks.fitting import CONFIGS, fit_arguments, temporary_fit
 from project.benchmarks.report import report
-from project.benchmarks.runs import CONFIGS
 from project.callbacks import Checkpoints, FiniteLoss
-from project.cli.main import main
 from project.data import batches
 
 PARTS: dict[str, list[tuple[Any, str]]] = {
@@ -28,11 +23,11 @@ PARTS: dict[str, list[tuple[Any, str]]] = {
 }
 
 
-def safety(data_dir: str, turns: int, further: Sequence[str] = ()) -> None:
-    """An epoch of convnet.yaml with its checkpoint: milliseconds a step of each part, and its share of the step."""
+def measure(data_dir: str, turns: int, fit_options: Sequence[str] = ()) -> None:
+    """Report the milliseconds of each part in a step, and its share of the step, over epochs with a checkpoint each."""
     totals: Counter[str] = Counter()
     for turn in range(1, turns + 1):
-        totals += _epoch(data_dir, further)
+        totals += _epoch(data_dir, fit_options)
         print(f"turn {turn} of {turns}", flush=True)
     steps, whole = totals.pop("steps"), totals.pop("train_seconds")
     totals["all"] = totals.total()
@@ -40,21 +35,17 @@ def safety(data_dir: str, turns: int, further: Sequence[str] = ()) -> None:
         {"part": part, "ms a step": 1000 * seconds / steps, "share of the step": seconds / whole}
         for part, seconds in totals.items()
     ]
-    report("safety", rows, steps=steps, ms_a_step=1000 * whole / steps, command=list(further))
+    report("safety", rows, steps=steps, ms_a_step=1000 * whole / steps, command=list(fit_options))
 
 
-def _epoch(data_dir: str, further: Sequence[str]) -> Counter[str]:
+def _epoch(data_dir: str, fit_options: Sequence[str]) -> Counter[str]:
     spent: Counter[str] = Counter()
-    words = ["fit", "--config", str(CONFIGS / "convnet.yaml"), "--data.data_dir", data_dir, "--trainer.max_epochs", "1"]
+    options = ["--data.data_dir", data_dir, "--trainer.max_epochs", "1", *fit_options]
     with contextlib.ExitStack() as stack:
-        folder = stack.enter_context(tempfile.TemporaryDirectory())
         for part, methods in PARTS.items():
             for owner, name in methods:
                 stack.enter_context(patch.object(owner, name, _timed(getattr(owner, name), spent, part)))
-        stack.enter_context(contextlib.redirect_stdout(io.StringIO()))
-        main([*words, "--trainer.default_root_dir", folder, *further])
-        (file,) = Path(folder).rglob("results.json")
-        results = json.loads(file.read_text())
+        _, results = stack.enter_context(temporary_fit(fit_arguments([CONFIGS / "convnet.yaml"], options)))
     return spent + Counter({name: results[name] for name in ("steps", "train_seconds")})
 
 

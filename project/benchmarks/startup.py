@@ -10,10 +10,11 @@ from typing import Any
 
 from lightning.pytorch import Callback, LightningModule, Trainer
 
+from project.benchmarks.fitting import CONFIGS, fit_arguments
 from project.benchmarks.report import report, summary
 
 PARTS = ("python and imports", "options and parts", "data and run directory", "start of the fit", "first step")
-# What scripts/main.py does, with the clock after the imports.
+# scripts/main.py, with the time after the imports.
 PROGRAM = """
 import time
 from project.cli.main import main
@@ -25,7 +26,7 @@ main()
 
 
 class Marks(Callback):
-    """Prints the clock where a part of the start ends."""
+    """Print the time at the end of each part of the start."""
 
     def __init__(self) -> None:
         mark("built")
@@ -47,33 +48,37 @@ def mark(name: str) -> None:
     print(f"mark {name} {time.time()}", flush=True)
 
 
-def startup(turns: int, experiment: Sequence[str]) -> None:
-    """Seconds of each part for the words that name an experiment: a new run's, and a resumed one's to its next step.
+def measure(data_dir: str, turns: int, fit_options: Sequence[str] = ()) -> None:
+    """Report the seconds of each part for a new and for a resumed run of convnet.yaml."""
+    measure_fit(turns, fit_arguments([CONFIGS / "convnet.yaml"], ["--data.data_dir", data_dir, *fit_options]))
 
-    The first start, with cold files, does not count.
+
+def measure_fit(turns: int, arguments: Sequence[str]) -> None:
+    """Report the seconds of each part for these arguments of main.py.
+
+    The first start does not count, because its files are not yet in the memory of the system.
     """
-    with tempfile.TemporaryDirectory() as folder:
-        _parts([*experiment, "--trainer.max_steps", "1"], folder)
+    with tempfile.TemporaryDirectory() as root:
+        _parts([*arguments, "--trainer.max_steps", "1"], root)
     kinds: dict[str, list[dict[str, Any]]] = {"startup": [], "startup-resumed": []}
     for turn in range(turns):
-        with tempfile.TemporaryDirectory() as folder:
+        with tempfile.TemporaryDirectory() as root:
             for steps, (kind, rows) in enumerate(kinds.items(), 1):
                 resumed = ["--ckpt_path", "last"] if kind == "startup-resumed" else []
-                rows.append(
-                    {"seed": turn, **_parts([*experiment, "--trainer.max_steps", str(steps), *resumed], folder)}
-                )
+                rows.append({"seed": turn, **_parts([*arguments, "--trainer.max_steps", str(steps), *resumed], root)})
         print(f"start {turn + 1} of {turns}", flush=True)
     for kind, rows in kinds.items():
-        report(kind, [*rows, *summary(rows, (*PARTS, "whole"))], turns=turns, command=list(experiment))
+        report(kind, [*rows, *summary(rows, (*PARTS, "whole"))], turns=turns, command=list(arguments))
 
 
-def _parts(experiment: Sequence[str], folder: str) -> dict[str, float]:
-    words = ["fit", *experiment, "--trainer.callbacks", f"{__name__}.Marks"]
-    words += ["--trainer.limit_val_batches", "0", "--trainer.limit_test_batches", "1"]
-    command = [sys.executable, "-c", PROGRAM, *words, "--trainer.default_root_dir", folder]
+def _parts(arguments: Sequence[str], root: str) -> dict[str, float]:
+    command = [sys.executable, "-c", PROGRAM, *arguments, "--trainer.callbacks", f"{__name__}.Marks"]
+    command += ["--trainer.limit_val_batches", "0", "--trainer.limit_test_batches", "1"]
+    command += ["--trainer.default_root_dir", root]
     started = time.time()
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
-    marks = {line.split()[1]: float(line.split()[2]) for line in done.stdout.splitlines() if line.startswith("mark ")}
+    output = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    lines = [line.split() for line in output.splitlines() if line.startswith("mark ")]
+    marks = {name: float(seconds) for _, name, seconds in lines}
     ends = [started, *(marks[name] for name in ("imported", "built", "data", "fit", "step"))]
     parts = {part: after - before for part, (before, after) in zip(PARTS, pairwise(ends), strict=True)}
     return {**parts, "whole": ends[-1] - ends[0]}

@@ -1,1 +1,1 @@
-"""What `scripts/figures.py` draws: one module a picture, each from runs of its own. Nothing else imports these."""
+"""The pictures of `scripts/figures.py`. No other package of the project imports them."""

@@ -1,4 +1,4 @@
-"""One hidden layer of more and more units, fitted to one function of one number."""
+"""Fit networks with one hidden layer, with 1 to 1024 units, to a function of one variable."""
 
 from pathlib import Path
 from typing import Any
@@ -16,12 +16,12 @@ SHOWN = (1, 4, 256)
 
 
 def target(x: Tensor) -> Tensor:
-    """Two waves, of x in [-1, 1]."""
+    """The function: the sum of two waves, for x in [-1, 1]."""
     return torch.sin(3 * x) + 0.3 * torch.sin(9 * x)
 
 
-def fitted(units: int, seed: int, steps: int = STEPS) -> tuple[Tensor, Tensor, Tensor]:
-    """Inputs [256], the target's values and the network's, after full-batch descent by Adam."""
+def fit(units: int, seed: int, steps: int = STEPS) -> tuple[Tensor, Tensor, Tensor]:
+    """Train with Adam on all points at once. Return the inputs, the target's values and the network's, each (256,)."""
     torch.manual_seed(seed)
     x = torch.linspace(-1, 1, 256)
     y = target(x)
@@ -38,26 +38,26 @@ def fitted(units: int, seed: int, steps: int = STEPS) -> tuple[Tensor, Tensor, T
 
 
 def error(units: int, seed: int, steps: int = STEPS) -> float:
-    """Root of the mean squared error."""
-    _, y, guess = fitted(units, seed, steps)
+    """The root mean squared error of a network with this number of hidden units."""
+    _, y, guess = fit(units, seed, steps)
     return float((y - guess).square().mean().sqrt())
 
 
 def draw(folder: Path | None = None, steps: int = STEPS, **_: Any) -> Path:
-    """Some of the fitted curves on the left, the error over the number of units on the right."""
+    """Draw some of the fitted curves on the left, and the error by the number of units on the right."""
     figure, (curves, errors) = panels(2)
     for number, units in enumerate(SHOWN):
-        x, y, guess = fitted(units, 0, steps)
+        x, y, guess = fit(units, 0, steps)
         if number == 0:
             curves.plot(x, y, color="#999999", linewidth=4, label="the function")
         curves.plot(x, guess, color=COLOURS[number], linestyle=("-", "--", "-.")[number], label=str(units))
     curves.legend(fontsize=8, title="hidden units")
     curves.set(xlabel="x", ylabel="f(x)", title="one hidden layer with ReLU", xticks=(-1, -0.5, 0, 0.5, 1))
-    measured = torch.tensor([[error(units, seed, steps) for seed in range(SEEDS)] for units in UNITS])
-    for units, values in zip(UNITS, measured, strict=True):
+    errors_by_seed = torch.tensor([[error(units, seed, steps) for seed in range(SEEDS)] for units in UNITS])
+    for units, values in zip(UNITS, errors_by_seed, strict=True):
         print(f"  hidden units {units}: error {values.mean():.4f} +- {values.std():.4f} over {SEEDS} seeds", flush=True)
-    errors.plot(UNITS, measured.mean(1), color=COLOURS[0], label="mean")
-    errors.plot(UNITS, measured, color=COLOURS[0], marker="o", markersize=4, linestyle="none")
+    errors.plot(UNITS, errors_by_seed.mean(1), color=COLOURS[0], label="mean")
+    errors.plot(UNITS, errors_by_seed, color=COLOURS[0], marker="o", markersize=4, linestyle="none")
     errors.legend(fontsize=8)
     errors.set(xscale="log", yscale="log", xlabel="hidden units", ylabel="root mean squared error")
     errors.set_title(f"{SEEDS} seeds")

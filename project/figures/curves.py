@@ -1,37 +1,37 @@
-"""Loss and accuracy, epoch by epoch, of one experiment under several ways of descent, each at a rate of its own.
+"""Loss and accuracy by epoch of one experiment with several options, each with its best learning rate.
 
-The rate is searched for by validation: runs of a few epochs at rates that go up and down in factors of about three from
-a usual one, until the best has a worse one on either side.
+The search for the learning rate compares the validation accuracy of short runs. It starts at a usual learning rate and
+tries higher and lower ones in factors of about three. It ends when both neighbours of the best one are worse.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from matplotlib.ticker import MaxNLocator
 
-from project.benchmarks.runs import CONFIGS
+from project.benchmarks.fitting import CONFIGS, fit_arguments
 from project.figures.drawing import COLOURS, MARKS, panels, save
-from project.figures.runs import Kept, fit
+from project.figures.measurements import Measurements, fit
 from project.system.errors import NotFiniteError
 
-Words = tuple[str, ...]
-LADDER = [float(f"{digit}e{power}") for power in range(-6, 3) for digit in (1, 3)]  # rates that are tried
+Options = Sequence[str]
+LEARNING_RATES = [float(f"{digit}e{power}") for power in range(-6, 3) for digit in (1, 3)]  # of the search
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """What a picture compares: the words of each curve after the experiment's, and the rate its search begins at."""
+    """The curves of a picture. Each has options of main.py fit and the learning rate where its search starts."""
 
     title: str
     experiment: str
     epochs: int
     search_epochs: int
-    curves: Mapping[str, tuple[Words, float]]
+    curves: Mapping[str, tuple[Options, float]]
 
 
-def _optimizer(name: str) -> Words:
+def _optimizer(name: str) -> Options:
     return ("--config", str(CONFIGS / f"optimizer/{name}.yaml"))
 
 
@@ -45,8 +45,8 @@ OPTIMIZERS = {
 }
 CONSTANT = (*_optimizer("sgd"), "--model.lr_scheduler", "null")
 BATCHES = {
-    f"batches of {size:,}": ((*CONSTANT, "--data.batch_size", str(size)), rate)
-    for size, rate in ((100, 0.1), (1_000, 0.3), (9_000, 0.3))
+    f"batches of {size:,}": ((*CONSTANT, "--data.batch_size", str(size)), learning_rate)
+    for size, learning_rate in ((100, 0.1), (1_000, 0.3), (9_000, 0.3))
 } | {"all 45,000 at once": ((*CONSTANT, "--data.batch_size", "45000"), 0.3)}
 LAYERS = {
     "ReLU between": ((), 0.003),
@@ -62,37 +62,39 @@ COMPARISONS = {
 }
 
 
-def best_rate(kept: Kept, name: str, words: Words, epochs: int, start: float) -> float:
-    """The rate on the ladder that has no better neighbour, by validation accuracy."""
+def best_learning_rate(measurements: Measurements, name: str, arguments: Options, epochs: int, start: float) -> float:
+    """The learning rate of LEARNING_RATES that has a higher validation accuracy than its neighbours."""
 
-    def accuracy(place: int) -> float:
-        value: float = kept.once(f"{name} at {LADDER[place]:g}", lambda: _accuracy(name, words, epochs, LADDER[place]))
-        return value
+    def accuracy(index: int) -> float:
+        learning_rate = LEARNING_RATES[index]
+        search = (name, arguments, epochs, learning_rate)
+        return float(measurements.get(f"{name} at {learning_rate:g}", _accuracy, *search))
 
-    best = LADDER.index(start)
+    best = LEARNING_RATES.index(start)
     while (better := max(_with_neighbours(best), key=accuracy)) != best:
         best = better
-    return LADDER[best]
+    return LEARNING_RATES[best]
 
 
-def _with_neighbours(place: int) -> list[int]:
-    return [near for near in (place, place - 1, place + 1) if 0 <= near < len(LADDER)]
+def _with_neighbours(index: int) -> list[int]:
+    return [near for near in (index, index - 1, index + 1) if 0 <= near < len(LEARNING_RATES)]
 
 
-def draw(name: str, folder: Path | None = None, data_dir: str = "data", further: Words = ()) -> Path:
-    """Training loss on the left, validation accuracy on the right."""
-    kept, comparison = Kept(name), COMPARISONS[name]
+def draw(name: str, folder: Path | None = None, data_dir: str = "data", fit_options: Options = ()) -> Path:
+    """Draw the training loss on the left and the validation accuracy on the right."""
+    measurements, comparison = Measurements(name), COMPARISONS[name]
     figure, (losses, accuracies) = panels(2)
-    for number, (label, (own, start)) in enumerate(comparison.curves.items()):
-        words = (comparison.experiment, *own, "--data.data_dir", data_dir, *further)
-        rate = best_rate(kept, label, words, comparison.search_epochs, start)
-        curves = kept.once(label, lambda words=words, rate=rate: _curves(words, comparison.epochs, rate))  # type: ignore[misc]
+    for number, (label, (curve_options, start)) in enumerate(comparison.curves.items()):
+        options = (*curve_options, "--data.data_dir", data_dir, *fit_options)
+        arguments = fit_arguments([CONFIGS / f"{comparison.experiment}.yaml"], options)
+        best = best_learning_rate(measurements, label, arguments, comparison.search_epochs, start)
+        curves = measurements.get(label, _curves, arguments, comparison.epochs, best)
         test = curves["test/accuracy"]
-        print(f"  {comparison.title}, {label}: rate {rate:g}, test accuracy {test:.2%}", flush=True)
+        print(f"  {comparison.title}, {label}: learning rate {best:g}, test accuracy {test:.2%}", flush=True)
         for axis, metric, factor in ((losses, "train/loss", 1), (accuracies, "val/accuracy", 100)):
             values = [factor * value for value in curves[metric]]
-            style: dict[str, Any] = {"color": COLOURS[number], "marker": MARKS[number], "markersize": 4}
-            axis.plot(range(1, len(values) + 1), values, label=f"{label}, rate {rate:g}", linewidth=1.2, **style)
+            style: dict[str, Any] = {"color": COLOURS[number], "marker": MARKS[number], "markersize": 4, "lw": 1.2}
+            axis.plot(range(1, len(values) + 1), values, label=f"{label}, learning rate {best:g}", **style)
             axis.set(xlabel="epoch", title=f"{comparison.title}: {metric}{' in %' if factor > 1 else ''}")
     for axis in (losses, accuracies):
         axis.xaxis.set_major_locator(MaxNLocator(integer=True))
@@ -100,23 +102,21 @@ def draw(name: str, folder: Path | None = None, data_dir: str = "data", further:
     return save(figure, name, folder)
 
 
-def _accuracy(name: str, words: Words, epochs: int, rate: float) -> float:
-    """On the validation images at the end of a short run; below 0 where the loss does not stay finite."""
+def _accuracy(name: str, arguments: Options, epochs: int, learning_rate: float) -> float:
+    """The validation accuracy at the end of a short run. It is negative if the loss is no longer finite."""
     try:
-        accuracy = _curves(words, epochs, rate)["val/accuracy"][-1]
+        accuracy = float(_curves(arguments, epochs, learning_rate)["val/accuracy"][-1])
+        outcome = f"validation accuracy {accuracy:.2%}"
     except NotFiniteError:
-        accuracy = -rate  # of two that diverge the lower is nearer
-    print(
-        f"    {name}, rate {rate:g}: {f'validation accuracy {accuracy:.2%}' if accuracy > 0 else 'diverges'}",
-        flush=True,
-    )
-    return float(accuracy)
+        accuracy = -learning_rate  # so that of two that diverge the lower learning rate is better
+        outcome = "diverges"
+    print(f"    {name}, learning rate {learning_rate:g}: {outcome}", flush=True)
+    return accuracy
 
 
-def _curves(words: Words, epochs: int, rate: float) -> dict[str, Any]:
+def _curves(arguments: Options, epochs: int, learning_rate: float) -> dict[str, Any]:
     """Training loss and validation accuracy of each epoch, and the test accuracy."""
-    experiment, *further = words
-    options = ["--model.optimizer.lr", str(rate), "--trainer.max_epochs", str(epochs)]
-    results, rows = fit(experiment, [*further, *options])
+    options = ["--model.optimizer.lr", str(learning_rate), "--trainer.max_epochs", str(epochs)]
+    results, rows = fit([*arguments, *options])
     epoch = {name: [row[name] for row in rows if name in row] for name in ("train/loss", "val/accuracy")}
     return {**epoch, "test/accuracy": results["test/accuracy"]}

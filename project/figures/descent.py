@@ -1,4 +1,4 @@
-"""The paths of torch's optimizers across one narrow valley, from the same place in the same number of steps."""
+"""The paths of PyTorch's optimizers through a narrow valley, from the same point, with the same number of steps."""
 
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -12,31 +12,33 @@ from torch.optim import SGD, Adadelta, Adagrad, Adam, AdamW, Optimizer
 
 from project.figures.drawing import COLOURS, MARKS, panels, save
 
-CURVATURE = (1.0, 25.0)  # of the valley along and across: a condition number of 25
+CURVATURE = (1.0, 25.0)  # curvature along and across the valley: the condition number is 25
 START = (-8.0, 2.0)
 STEPS = 40
 MOMENTUM = 4 / 9  # ((sqrt(25) - 1) / (sqrt(25) + 1))^2, for a condition number of 25 (Polyak, 1964)
-Making = Callable[[Iterable[Tensor], float], Optimizer]
-OPTIMIZERS: dict[str, Making] = {
-    "SGD": lambda weights, rate: SGD(weights, rate),
-    f"momentum {MOMENTUM:.2f}": lambda weights, rate: SGD(weights, rate, momentum=MOMENTUM),
-    "Adagrad": lambda weights, rate: Adagrad(weights, rate),
-    "Adadelta": lambda weights, rate: Adadelta(weights, 64 * rate),  # its first steps are of a thousandth
-    "Adam": lambda weights, rate: Adam(weights, rate),
-    "AdamW": lambda weights, rate: AdamW(weights, rate, weight_decay=0.1),
+MakeOptimizer = Callable[[Iterable[Tensor], float], Optimizer]
+OPTIMIZERS: dict[str, MakeOptimizer] = {
+    "SGD": lambda weights, lr: SGD(weights, lr),
+    f"momentum {MOMENTUM:.2f}": lambda weights, lr: SGD(weights, lr, momentum=MOMENTUM),
+    "Adagrad": lambda weights, lr: Adagrad(weights, lr),
+    "Adadelta": lambda weights, lr: Adadelta(
+        weights, 64 * lr
+    ),  # its first steps are about 0.001 times the learning rate
+    "Adam": lambda weights, lr: Adam(weights, lr),
+    "AdamW": lambda weights, lr: AdamW(weights, lr, weight_decay=0.1),
 }
-RATES = tuple(0.075 * 2.0**power for power in range(-6, 8))  # plain descent diverges above 2/25 = 0.08
+LEARNING_RATES = tuple(0.075 * 2.0**power for power in range(-6, 8))  # plain descent diverges above 2/25 = 0.08
 
 
 def height(place: Tensor) -> Tensor:
-    """Of the valley at `place` [..., 2]."""
+    """The height of the valley at the point `place` (..., 2)."""
     return (place.square() * torch.tensor(CURVATURE)).sum(-1) / 2
 
 
-def path(make: Making, rate: float, steps: int = STEPS) -> Tensor:
-    """The places [steps + 1, 2] that an optimizer goes through."""
+def path(make: MakeOptimizer, learning_rate: float, steps: int = STEPS) -> Tensor:
+    """The points (steps + 1, 2) on the path of an optimizer."""
     place = nn.Parameter(torch.tensor(START))
-    optimizer = make([place], rate)
+    optimizer = make([place], learning_rate)
     places = [place.detach().clone()]
     for _ in range(steps):
         optimizer.zero_grad()
@@ -46,19 +48,22 @@ def path(make: Making, rate: float, steps: int = STEPS) -> Tensor:
     return torch.stack(places)
 
 
-def best_rate(make: Making) -> float:
-    """Of RATES that whose path is lowest on average: the last height alone would favour one huge leap at the start."""
-    return min(RATES, key=lambda rate: height(path(make, rate)).mean().nan_to_num(torch.inf).item())
+def best_learning_rate(make: MakeOptimizer) -> float:
+    """The learning rate with the lowest mean height along the path.
+
+    The last height alone would prefer one huge step at the start.
+    """
+    return min(LEARNING_RATES, key=lambda lr: height(path(make, lr)).mean().nan_to_num(torch.inf).item())
 
 
 def draw(folder: Path | None = None, **_: Any) -> Path:
-    """Plain descent and momentum on the left, steps adapted to each parameter on the right."""
+    """Draw SGD and momentum on the left, and the optimizers with a step size for each parameter on the right."""
     figure, axes = panels(2)
     for number, (name, make) in enumerate(OPTIMIZERS.items()):
-        places = path(make, best_rate(make))
+        places = path(make, best_learning_rate(make))
         heights = height(places)
-        rate = make([nn.Parameter(torch.zeros(1))], best_rate(make)).param_groups[0]["lr"]
-        label = f"{name}, rate {rate:.3g}: mean height {heights.mean():.3g}"
+        learning_rate = make([nn.Parameter(torch.zeros(1))], best_learning_rate(make)).param_groups[0]["lr"]
+        label = f"{name}, learning rate {learning_rate:.3g}: mean height {heights.mean():.3g}"
         print(f"  {label}, at the end {heights[-1]:.2g}", flush=True)
         style: dict[str, Any] = {"color": COLOURS[number], "marker": MARKS[number], "markersize": 3.5}
         axes[number > 1].plot(*places.T.numpy(), label=label, linewidth=1.2, **style)
@@ -66,7 +71,7 @@ def draw(folder: Path | None = None, **_: Any) -> Path:
         _contours(axis)
         axis.legend(fontsize=8, loc="lower right")
     axes[0].set_title("momentum damps the zigzag")
-    axes[1].set_title("a rate for each parameter")
+    axes[1].set_title("a step size for each parameter")
     return save(figure, "descent", folder)
 
 

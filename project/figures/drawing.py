@@ -1,4 +1,4 @@
-"""What the pictures have in common: size, colours, and where they go."""
+"""The size, the colours and the files of all pictures."""
 
 from pathlib import Path
 
@@ -10,19 +10,19 @@ from torch.utils.tensorboard import SummaryWriter
 
 matplotlib.use("Agg")
 OUTPUT = Path(__file__).parents[2] / "docs/figures"
-# Okabe and Ito's, which readers with any colour vision can tell apart (jfly.uni-koeln.de/color).
+# The colours of Okabe and Ito. Readers with any colour vision can distinguish them (jfly.uni-koeln.de/color).
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 MARKS = ("o", "s", "^", "D", "v", "P", "X")
 
 
 def panels(count: int, height: float = 3.6) -> tuple[Figure, list[Axes]]:
-    """Axes side by side, as wide together as a README's column (9 inches at 100 dots)."""
+    """`count` axes side by side. Together they are 9 inches wide, at 100 dots per inch: the width of a README."""
     figure, axes = pyplot.subplots(1, count, figsize=(9, height), squeeze=False, layout="constrained")
     return figure, list(axes[0])
 
 
 def save(figure: Figure, name: str, folder: Path | None = None) -> Path:
-    """Write the picture, show it in TensorBoard, and return its path."""
+    """Write the picture to a file, add it to TensorBoard, and return the file."""
     path = (folder or OUTPUT) / f"{name}.png"
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=100)

@@ -6,31 +6,32 @@ from pathlib import Path
 
 import numpy as np
 
+from project.benchmarks.fitting import CONFIGS, fit_arguments
 from project.data import CIFAR10
 from project.figures.drawing import panels, save
-from project.figures.runs import Kept, fit
+from project.figures.measurements import Measurements, fit
 
 
-def accuracy(pair: tuple[str, str], words: tuple[str, ...]) -> float:
-    """On the test images of two classes."""
-    results, _ = fit("perceptron", ["--data.classes", json.dumps(pair), *words])
+def accuracy(pair: tuple[str, str], options: tuple[str, ...]) -> float:
+    """The accuracy of a perceptron on the test images of two classes, in [0, 1]."""
+    results, _ = fit(fit_arguments([CONFIGS / "perceptron.yaml"], ["--data.classes", json.dumps(pair), *options]))
     return float(results["test/accuracy"])
 
 
-def draw(folder: Path | None = None, data_dir: str = "data", further: tuple[str, ...] = ()) -> Path:
-    """A square for each pair."""
-    kept = Kept("pairs")
-    words = ("--data.data_dir", data_dir, *further)
+def draw(folder: Path | None = None, data_dir: str = "data", fit_options: tuple[str, ...] = ()) -> Path:
+    """Draw a square for each pair."""
+    measurements = Measurements("pairs")
+    options = ("--data.data_dir", data_dir, *fit_options)
     for number, pair in enumerate(combinations(CIFAR10.class_names, 2), start=1):
-        value = kept.once(" ".join(pair), lambda pair=pair: accuracy(pair, words))  # type: ignore[misc]
+        value = measurements.get(" ".join(pair), accuracy, pair, options)
         print(f"  {number} of 45: {' and '.join(pair)} {value:.1%}", flush=True)
-    return _table(kept.values, folder)
+    return _table(measurements.values, folder)
 
 
-def _table(measured: dict[str, float], folder: Path | None) -> Path:
+def _table(accuracies: dict[str, float], folder: Path | None) -> Path:
     names = list(CIFAR10.class_names)
     square = np.full((len(names), len(names)), np.nan)
-    for pair, value in measured.items():
+    for pair, value in accuracies.items():
         first, second = (names.index(name) for name in pair.split())
         square[max(first, second), min(first, second)] = 100 * value
     figure, (axis,) = panels(1, height=6.2)

@@ -1,11 +1,13 @@
 """Every benchmark is run once, small, and writes what it prints; timings are not judged."""
 
+import importlib
 import importlib.util
-import inspect
 import json
 import os
 import signal
 import statistics
+import subprocess
+import sys
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -13,10 +15,10 @@ from typing import Any
 import pytest
 import torch
 
-from project.benchmarks import article, cost, gpu, overhead, safety, startup
-from project.benchmarks.loader import loader
+from project.benchmarks import article, cost, gpu, loader, overhead, safety, startup
+from project.benchmarks.fitting import CONFIGS, fit_arguments
 from project.benchmarks.report import summary
-from project.benchmarks.runs import CLOCKS, CONFIGS
+from project.benchmarks.seeds import CLOCKS
 from tests.conftest import REPOSITORY
 
 SMALL = ["--trainer.accelerator", "cpu", "--trainer.max_epochs", "1"]
@@ -50,29 +52,51 @@ def test_unknown_option(benchmark_script: ModuleType, capsys: pytest.CaptureFixt
     assert "loader has no option --data_dir" in capsys.readouterr().err
 
 
-def test_none_of_them(benchmark_script: ModuleType, capsys: pytest.CaptureFixture[str]) -> None:
+def test_no_seed(benchmark_script: ModuleType, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit, match="2"):
         benchmark_script.main(["seeds", "--config", str(CONFIGS / "mlp.yaml"), "--seeds", "0"])
-    assert "seeds cannot count to 0; give at least 1" in capsys.readouterr().err
+    assert "argument --seeds: 0 is too small; give at least 1" in capsys.readouterr().err
 
 
 def test_fits_in_this_process_have_the_settings_of_main(
     benchmark_script: ModuleType, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    called: list[str] = []
-    monkeypatch.setattr(benchmark_script, "settle", lambda: called.append("settled"))
-    commands = ("overhead", "loader", "startup", "cost", "resume", "damage", "safety", "gpu", "seeds", "article")
-    in_this_process = [name for name in commands if hasattr(inspect.getmodule(vars(benchmark_script)[name]), "main")]
-    assert in_this_process == ["overhead", "safety", "gpu"]
-    for name in commands:
-        monkeypatch.setattr(benchmark_script, name, lambda *_, name=name, **__: called.append(name))
+    calls: list[str] = []
+    monkeypatch.setattr(benchmark_script, "settle", lambda: calls.append("settled"))
+    names = ("overhead", "loader", "startup", "cost", "resume", "damage", "safety", "gpu", "seeds", "article")
+    modules = {name: importlib.import_module(f"project.benchmarks.{name}") for name in names}
+    in_this_process = [name for name, module in modules.items() if hasattr(module, "temporary_fit")]
+    assert sorted(in_this_process) == ["gpu", "overhead", "safety"]
+    for name, module in modules.items():
+        monkeypatch.setattr(module, "measure", lambda *, name=name, **_: calls.append(name))
         benchmark_script.main([name, *(["--config", "mlp.yaml"] if name == "seeds" else [])])
-    expected = [word for name in commands for word in (["settled"] * (name in in_this_process) + [name])]
-    assert called == expected
+    expected = [call for name in names for call in (["settled"] * (name in in_this_process) + [name])]
+    assert calls == expected
 
 
-def test_articles_network() -> None:
-    network = article.articles_network()
+def test_ctrl_c_while_it_imports() -> None:
+    """Python prints a line for each module that it has imported; Ctrl-C comes after the first of torch's."""
+    for script, words in {"benchmark": ["loader"], "figures": ["descent"]}.items():
+        command = [sys.executable, "-X", "importtime", str(REPOSITORY / f"scripts/{script}.py"), *words]
+        with subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True) as process:
+            assert process.stderr is not None
+            next(line for line in process.stderr if "torch" in line)
+            process.send_signal(signal.SIGINT)
+            *_, last = process.stderr
+        assert process.returncode == 130
+        assert last.startswith(f"{words[0]}: stopped by Ctrl-C; ")
+
+
+def test_help_imports_no_torch() -> None:
+    for script in ("benchmark", "figures"):
+        command = [sys.executable, "-X", "importtime", str(REPOSITORY / f"scripts/{script}.py"), "--help"]
+        process = subprocess.run(command, capture_output=True, text=True, check=True)
+        assert "argparse" in process.stderr
+        assert "torch" not in process.stderr
+
+
+def test_article_network() -> None:
+    network = article.article_network()
     assert sum(weights.numel() for weights in network.parameters()) == 299_434
     assert network(torch.randn(2, 3, 32, 32)).shape == (2, 10)
 
@@ -99,11 +123,11 @@ def test_seeds(benchmark_script: ModuleType, capsys: pytest.CaptureFixture[str])
 def test_seeds_go_on_where_they_were(benchmark_script: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
     seeds: list[str] = []
 
-    def run(configs: list[str], further: list[str]) -> dict[str, Any]:
-        seeds.append(further[-1])
+    def fit(arguments: list[str]) -> dict[str, Any]:
+        seeds.append(arguments[-1])
         return {"test/accuracy": 0.5, **dict.fromkeys(CLOCKS, 1.0)}
 
-    monkeypatch.setattr("project.benchmarks.runs.fit", run)
+    monkeypatch.setattr("project.benchmarks.seeds.fit_in_new_process", fit)
     command = ["seeds", "--config", str(CONFIGS / "mlp.yaml"), "--seeds"]
     benchmark_script.main([*command, "1"])
     file = Path("lightning_logs/benchmarks/mlp.json")
@@ -117,20 +141,20 @@ def test_seeds_go_on_where_they_were(benchmark_script: ModuleType, monkeypatch: 
 def test_seeds_of_other_options_have_a_file_of_their_own(
     benchmark_script: ModuleType, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def run(configs: list[str], further: list[str]) -> dict[str, Any]:
-        return {"test/accuracy": 0.6 if "0.0005" in further else 0.5, **dict.fromkeys(CLOCKS, 1.0)}
+    def fit(arguments: list[str]) -> dict[str, Any]:
+        return {"test/accuracy": 0.6 if "0.0005" in arguments else 0.5, **dict.fromkeys(CLOCKS, 1.0)}
 
-    monkeypatch.setattr("project.benchmarks.runs.fit", run)
+    monkeypatch.setattr("project.benchmarks.seeds.fit_in_new_process", fit)
     command = ["seeds", "--config", str(CONFIGS / "mlp.yaml"), "--seeds", "1"]
-    rate = ["--model.optimizer.lr", "0.0005"]
+    learning_rate = ["--model.optimizer.lr", "0.0005"]
     for _ in range(2):
         benchmark_script.main(command)
         capsys.readouterr()
-        benchmark_script.main([*command, *rate])
+        benchmark_script.main([*command, *learning_rate])
         assert "--model.optimizer.lr 0.0005" in capsys.readouterr().out
     plain, other = written("mlp"), written("mlp-2")
     assert plain["command"] == ["fit", *command[1:3]]
-    assert other["command"] == [*plain["command"], *rate]
+    assert other["command"] == [*plain["command"], *learning_rate]
     assert [file["runs"][0]["test/accuracy"] for file in (plain, other)] == [0.5, 0.6]
     assert len(list(Path("lightning_logs/benchmarks").iterdir())) == 2
 
@@ -148,48 +172,48 @@ def test_ctrl_c_ends_a_benchmark_and_its_run(
         "pathlib.Path('pid').write_text(str(os.getpid()))\n"
         "os.kill(os.getppid(), signal.SIGINT)\ntime.sleep(600)\n"
     )
-    monkeypatch.setattr("project.benchmarks.runs.MAIN", Path("main.py"))
+    monkeypatch.setattr("project.benchmarks.fitting.MAIN", Path("main.py"))
     with pytest.raises(SystemExit) as stopped:
         benchmark_script.main(["seeds", "--config", str(CONFIGS / "mlp.yaml")])
     assert stopped.value.code == 130
-    assert capfd.readouterr().err == "seeds: stopped by Ctrl-C; the same command goes on after the runs that ended\n"
+    assert capfd.readouterr().err == "seeds: stopped by Ctrl-C; the same command continues after the runs that ended\n"
     assert [run["seed"] for run in written_so_far("mlp")["runs"]] == [0]
     with pytest.raises(ProcessLookupError):
         os.kill(int(Path("pid").read_text()), 0)
 
 
 def test_article(cifar10_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def run(configs: list[str], further: list[str]) -> dict[str, Any]:
-        speed = "speed" in configs[0]
+    def fit(arguments: list[str]) -> dict[str, Any]:
+        speed = "speed" in arguments[2]
         views = {"test/accuracy_mirror_shift": 0.945} if speed else {}
         return {"test/accuracy": 0.93 if speed else 0.84, **views, "train_seconds": 5.0 if speed else 2.0}
 
-    monkeypatch.setattr("project.benchmarks.runs.fit", run)
-    article.article(str(cifar10_dir), 2, [], epochs=2)
+    monkeypatch.setattr("project.benchmarks.seeds.fit_in_new_process", fit)
+    article.measure(str(cifar10_dir), 2, [], epochs=2)
     rows = written("article")["rows"]
     assert [row["experiment"] for row in rows[1:]] == ["convnet.yaml", "speed61.yaml", "speed71.yaml", "speed.yaml"]
     program = written("article")["program"]
     assert len(program) == 2
     assert all(epoch["seconds"] > 0 and 0 <= epoch["test/accuracy"] <= 1 for epoch in program)
     assert rows[0]["train_seconds"] == pytest.approx(5 * sum(epoch["seconds"] for epoch in program))
-    assert rows[1]["over the program's"] == pytest.approx(2 / rows[0]["train_seconds"])
+    assert rows[1]["times faster"] == pytest.approx(rows[0]["train_seconds"] / 2)
     targets = {row["test accuracy"]: row for row in written("article-targets")["rows"]}
     assert targets["61.2%"]["plain"] == 2
     assert targets["90.0%"]["plain"] == 5
     assert targets["94.0%"]["plain"] is None
-    assert targets["94.0%"]["of several views"] == 5
+    assert targets["94.0%"]["with test-time augmentation"] == 5
     assert len(list(Path("lightning_logs/benchmarks").iterdir())) == 2
 
 
 def test_overhead(cifar10_dir: Path) -> None:
-    overhead.overhead(str(cifar10_dir), turns=1, sizes=[20], steps=3)
+    overhead.measure(str(cifar10_dir), turns=1, sizes=[20], steps=3)
     (row,) = written("overhead")["rows"]
     assert row["fit over by hand"] == pytest.approx(row["fit, ms a step"] / row["by hand, ms a step"])
     assert row["share outside arithmetic"] < 1
 
 
 def test_loader(cifar10_dir: Path) -> None:
-    loader(str(cifar10_dir), turns=1, batches=1)
+    loader.measure(str(cifar10_dir), turns=1, batches=1)
     measured = written("loader")
     *theirs, ours = (row["images per second"] for row in measured["rows"])
     assert len(theirs) == 3
@@ -197,7 +221,7 @@ def test_loader(cifar10_dir: Path) -> None:
 
 
 def test_startup() -> None:
-    startup.startup(1, ["--config", str(CONFIGS / "mlp.yaml"), "--config", str(CONFIGS / "data/digits.yaml")])
+    startup.measure_fit(1, fit_arguments([CONFIGS / "mlp.yaml", CONFIGS / "data/digits.yaml"]))
     for kind in ("startup", "startup-resumed"):
         row = written(kind)["rows"][0]
         assert sum(row[part] for part in startup.PARTS) == pytest.approx(row["whole"])
@@ -217,7 +241,7 @@ def test_damage(benchmark_script: ModuleType) -> None:
 
 
 def test_safety(cifar10_dir: Path) -> None:
-    safety.safety(str(cifar10_dir), 1, ["--trainer.accelerator", "cpu", *TINY])
+    safety.measure(str(cifar10_dir), 1, ["--trainer.accelerator", "cpu", *TINY])
     *parts, every = written("safety")["rows"]
     assert {row["part"] for row in parts} == set(safety.PARTS)
     assert sum(row["share of the step"] for row in parts) == pytest.approx(every["share of the step"])
@@ -225,21 +249,21 @@ def test_safety(cifar10_dir: Path) -> None:
 
 
 def test_cost(monkeypatch: pytest.MonkeyPatch) -> None:
-    def run(configs: list[str], further: list[str]) -> dict[str, Any]:
-        options = dict(zip(further[::2], further[1::2], strict=True))
+    def fit(arguments: list[str]) -> dict[str, Any]:
+        options = dict(zip(arguments[1::2], arguments[2::2], strict=True))
         images = 50_000 - int(options["--data.val_size"])
         return {"train_seconds": images * int(options["--trainer.max_epochs"]) / 1000, "peak_gib": 1.5}
 
-    monkeypatch.setattr("project.benchmarks.cost.fit", run)
-    cost.cost("data", turns=1)
+    monkeypatch.setattr("project.benchmarks.cost.fit_in_new_process", fit)
+    cost.measure("data", turns=1)
     rows = written("cost")["rows"]
     assert [row["train_seconds"] for row in rows] == [12.5, 25, 50, 25, 50]
-    assert [row["over half of it"] for row in rows] == [None, 2, 2, 2, 2]
+    assert [row["times that of half"] for row in rows] == [None, 2, 2, 2, 2]
 
 
 def test_gpus_benchmark_on_a_cpu(cifar10_dir: Path) -> None:
     narrow = ["--model.network.widths", "[8, 8, 8]", "--data.curriculum", "{24: 0.5}", *TINY]
-    gpu.gpu(str(cifar10_dir), 1, [*narrow, "--trainer.max_epochs", "1"], accelerator="cpu")
+    gpu.measure(str(cifar10_dir), 1, [*narrow, "--trainer.max_epochs", "1"], accelerator="cpu")
     row = written("gpu")["rows"][0]
     assert row["train_seconds"] < row["fit_seconds"] < row["with test"]
     assert 0 <= row["test/accuracy_mirror_shift"] <= 1
@@ -259,9 +283,9 @@ def test_each_run_on_a_gpu_has_a_peak_of_its_own(monkeypatch: pytest.MonkeyPatch
         nonlocal peak
         peak = 0
 
-    monkeypatch.setattr(gpu, "main", run)
+    monkeypatch.setattr("project.benchmarks.fitting.main", run)
     replaced = {"is_available": lambda: True, "get_device_name": lambda: "a GPU", "reset_peak_memory_stats": reset}
     for name, function in {**replaced, "max_memory_allocated": lambda: peak}.items():
         monkeypatch.setattr(torch.cuda, name, function)
-    gpu.gpu("data", 2)
+    gpu.measure("data", 2)
     assert [row["peak_gib"] for row in written("gpu")["rows"][:2]] == [3, 2]

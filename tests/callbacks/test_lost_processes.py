@@ -13,7 +13,8 @@ import pytest
 import torch
 from lightning.pytorch.strategies.launchers.subprocess_script import _SubprocessScriptLauncher
 
-from project.benchmarks.resume import CONTEXT, as_from_a_shell, words_of
+from project.benchmarks.processes import FORKSERVER, imitate_shell
+from project.benchmarks.resume import arguments_of
 from project.callbacks import LostProcesses, lost_processes
 from project.cli.main import main
 from project.training.classifier import Classifier
@@ -22,7 +23,7 @@ from tests.runs.test_kills import PLAIN
 
 def _loses(lost: str, words: list[str], folder: Path) -> None:
     """A fit in two processes, one of which is killed by the system."""
-    as_from_a_shell(words, folder)
+    imitate_shell(words, folder)
     original = Classifier.training_step
 
     def training_step(self: Classifier, batch: Any, batch_idx: int) -> torch.Tensor:
@@ -50,7 +51,7 @@ def left(group: int) -> list[str]:
 
 @pytest.mark.parametrize(("lost", "code"), [("another", 128 + signal.SIGKILL), ("the first", -signal.SIGKILL)])
 def test_lost(lost: str, code: int, tmp_path: Path) -> None:
-    process = CONTEXT.Process(target=_loses, args=(lost, words_of({**PLAIN, "processes": 2}), tmp_path))
+    process = FORKSERVER.Process(target=_loses, args=(lost, arguments_of({**PLAIN, "processes": 2}), tmp_path))
     process.start()
     process.join()
     said = tmp_path.with_suffix(".log").read_text()

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from project.benchmarks.resume import run
+from project.benchmarks.processes import run_main
 from project.cli.main import main
 from tests.conftest import CONFIGS
 from tests.data_sets import write_image_folder
@@ -45,7 +45,7 @@ def test_rows(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert rows("last.predictions.csv") == {image: whole[image] for image in range(8)}
     assert "predictions of 8 test images" in capsys.readouterr().out
     for further, images in (([], range(IMAGES)), (limit, range(16))):  # of two processes' images every second is one's
-        assert run([*predict, *DDP, *further], tmp_path) == 0, tmp_path.with_suffix(".log").read_text()
+        assert run_main([*predict, *DDP, *further], tmp_path) == 0, tmp_path.with_suffix(".log").read_text()
         both = rows("last.predictions.[01].csv")
         assert sorted(both) == list(images)
         for image, row in both.items():

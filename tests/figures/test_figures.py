@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 import torch
 
+from project.benchmarks.fitting import CONFIGS, fit_arguments
 from project.data import CIFAR10
 from project.figures import approximation, backpropagation, curves, descent, pairs
-from project.figures.runs import KEPT, Kept
+from project.figures.measurements import DIRECTORY, Measurements
 from tests.conftest import REPOSITORY
 
 PNG = b"\x89PNG\r\n\x1a\n"
@@ -28,8 +29,8 @@ def test_plain_descent_zigzags_and_momentum_damps_it() -> None:
 def test_each_optimizer_goes_down() -> None:
     start = descent.height(torch.tensor(descent.START))
     for make in descent.OPTIMIZERS.values():
-        rate = descent.best_rate(make)
-        assert rate not in (descent.RATES[0], descent.RATES[-1])  # the search was wide enough
+        rate = descent.best_learning_rate(make)
+        assert rate not in (descent.LEARNING_RATES[0], descent.LEARNING_RATES[-1])  # the search was wide enough
         assert descent.height(descent.path(make, rate)[-1]) < start / 100
 
 
@@ -54,7 +55,7 @@ def test_backpropagation_is_drawn(tmp_path: Path, cifar10_dir: Path, capsys: pyt
 
 def test_pairs_are_measured_once(tmp_path: Path, cifar10_dir: Path) -> None:
     names = [" ".join(pair) for pair in combinations(CIFAR10.class_names, 2)]
-    file = KEPT / "pairs.json"
+    file = DIRECTORY / "pairs.json"
     file.parent.mkdir(parents=True)
     file.write_text(json.dumps(dict.fromkeys(names[1:], 0.75)))
     small = ("--data.batch_size", "5", "--data.val_size", "5", "--trainer.max_epochs", "2")
@@ -64,17 +65,17 @@ def test_pairs_are_measured_once(tmp_path: Path, cifar10_dir: Path) -> None:
     assert len(measured) == 45
     assert measured[names[0]] > 0.7  # the tiny images' colours tell classes apart
     assert measured[names[1]] == 0.75
-    assert len(list(KEPT.glob("events.*"))) == 1  # the picture in TensorBoard
+    assert len(list(DIRECTORY.glob("events.*"))) == 1  # the picture in TensorBoard
 
 
-def test_curves_at_the_best_rate(tmp_path: Path, cifar10_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_curves_at_the_best_learning_rate(tmp_path: Path, cifar10_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """SGD's search begins where nothing is learned in three steps, and goes up until the loss is not finite."""
     words, _ = curves.OPTIMIZERS["SGD"]
     two = {"SGD": (words, 0.001), "Adadelta": curves.OPTIMIZERS["Adadelta"]}
     monkeypatch.setitem(curves.COMPARISONS, "two", curves.Comparison("mlp.yaml", "mlp", 3, 2, two))
     small = ("--data.batch_size", "20", "--data.val_size", "20", "--data.flip", "none")
     assert curves.draw("two", tmp_path, str(cifar10_dir), small).read_bytes().startswith(PNG)
-    kept = json.loads((KEPT / "two.json").read_text())
+    kept = json.loads((DIRECTORY / "two.json").read_text())
     tried = {float(name.split()[-1]): value for name, value in kept.items() if name.startswith("SGD at")}
     best = max(tried, key=lambda rate: tried[rate])
     assert min(tried) < best < max(tried)
@@ -92,17 +93,18 @@ def test_a_mistake_is_told_and_nothing_is_kept(capsys: pytest.CaptureFixture[str
             script["main"]([name, "--data.data_dir", "taken/data"])
         assert stopped.value.code == 2
         assert "error: --data.data_dir taken/data: cannot be written" in capsys.readouterr().err
-    assert not list(KEPT.glob("*.json"))
+    assert not list(DIRECTORY.glob("*.json"))
 
 
 def test_the_search_stays_on_the_ladder() -> None:
-    kept = Kept("ends")
-    kept.values = {f"SGD at {rate:g}": 1 - place / 100 for place, rate in enumerate(curves.LADDER)}
-    assert curves.best_rate(kept, "SGD", (), 1, curves.LADDER[1]) == curves.LADDER[0]
-    kept.values = {f"SGD at {rate:g}": place / 100 for place, rate in enumerate(curves.LADDER)}
-    assert curves.best_rate(kept, "SGD", (), 1, curves.LADDER[-2]) == curves.LADDER[-1]
+    kept = Measurements("ends")
+    kept.values = {f"SGD at {rate:g}": 1 - place / 100 for place, rate in enumerate(curves.LEARNING_RATES)}
+    assert curves.best_learning_rate(kept, "SGD", (), 1, curves.LEARNING_RATES[1]) == curves.LEARNING_RATES[0]
+    kept.values = {f"SGD at {rate:g}": place / 100 for place, rate in enumerate(curves.LEARNING_RATES)}
+    assert curves.best_learning_rate(kept, "SGD", (), 1, curves.LEARNING_RATES[-2]) == curves.LEARNING_RATES[-1]
 
 
 def test_a_rate_that_diverges_is_no_good(cifar10_dir: Path) -> None:
-    words = ("mlp", *curves.OPTIMIZERS["SGD"][0], "--data.data_dir", str(cifar10_dir), "--data.batch_size", "20")
-    assert curves.best_rate(Kept("diverges"), "SGD", (*words, "--data.val_size", "20"), 2, 100.0) < 100
+    options = [*curves.OPTIMIZERS["SGD"][0], "--data.data_dir", str(cifar10_dir), "--data.batch_size", "20"]
+    arguments = fit_arguments([CONFIGS / "mlp.yaml"], [*options, "--data.val_size", "20"])
+    assert curves.best_learning_rate(Measurements("diverges"), "SGD", arguments, 2, 100.0) < 100

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from project.figures.backpropagation import by_autograd, by_formulas
+from project.figures.backpropagation import gradients_by_autograd, gradients_by_formulas
 from project.networks import MLP
 
 XOR = torch.tensor([[-1.0, -1.0], [-1.0, 1.0], [1.0, -1.0], [1.0, 1.0]]).view(4, 1, 1, 2)
@@ -63,13 +63,13 @@ def test_relu_on_the_logits_cuts_them() -> None:
 
 
 @pytest.mark.parametrize("hidden", [[], [7], [8, 6, 5]])
-def test_backpropagation_by_formulas_is_autograds(hidden: list[int]) -> None:
+def test_backpropagation_gradients_by_formulas_is_autograds(hidden: list[int]) -> None:
     torch.manual_seed(0)
     network = MLP(4, (1, 3, 3), hidden=hidden).double()
     images, labels = torch.randn(10, 1, 3, 3, dtype=torch.float64), torch.randint(4, (10,))
     with torch.no_grad():
-        ours = by_formulas(network, images, labels)
-    theirs = by_autograd(network, images, labels)
+        ours = gradients_by_formulas(network, images, labels)
+    theirs = gradients_by_autograd(network, images, labels)
     assert len(ours) == len(theirs) == 2 * len(hidden) + 2
     for hand, torchs in zip(ours, theirs, strict=True):
         torch.testing.assert_close(hand, torchs, rtol=1e-12, atol=1e-14)

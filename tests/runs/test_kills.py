@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from project.benchmarks.comparison import differences
-from project.benchmarks.resume import CONTEXT, drawn, run, trial, words_of
+from project.benchmarks.processes import preload, run_main
+from project.benchmarks.resume import arguments_of, random_settings, trial
 
 PLAIN = {
     **{"experiment": "mlp", "batch_size": 50, "accumulate": 1, "precision": "32-true", "averaging": False},
@@ -26,7 +27,7 @@ CASES: dict[str, dict[str, Any]] = {
 
 @pytest.fixture(autouse=True, scope="module")
 def imported_once() -> None:
-    CONTEXT.set_forkserver_preload(["project.cli.main", "project.benchmarks.resume"])
+    preload()
 
 
 @pytest.mark.parametrize("moment", CASES)
@@ -38,17 +39,17 @@ def test_killed(moment: str, tmp_path: Path) -> None:
 
 
 def test_killed_before_its_first_checkpoint(tmp_path: Path) -> None:
-    words = words_of(PLAIN)
-    assert run(words, tmp_path / "whole") == 0
-    assert run(words, tmp_path / "killed", ("validation", 1)) == -9
+    words = arguments_of(PLAIN)
+    assert run_main(words, tmp_path / "whole") == 0
+    assert run_main(words, tmp_path / "killed", ("validation", 1)) == -9
     assert not list(tmp_path.glob("killed/**/*.ckpt"))
-    assert run([*words, "--ckpt_path", "last"], tmp_path / "killed") == 0
+    assert run_main([*words, "--ckpt_path", "last"], tmp_path / "killed") == 0
     assert differences(*(tmp_path / f"{part}/lightning_logs/mlp/version_0" for part in ("whole", "killed"))) == []
 
 
 def test_what_differs_is_found(tmp_path: Path) -> None:
     for seed in (3, 4):
-        assert run(words_of({**PLAIN, "seed": seed}), tmp_path / str(seed)) == 0
+        assert run_main(arguments_of({**PLAIN, "seed": seed}), tmp_path / str(seed)) == 0
     ours, theirs = (tmp_path / f"{seed}/lightning_logs/mlp/version_0" for seed in (3, 4))
     found = differences(ours, theirs)
     for place in ("last.ckpt: state_dict.network.1.weight", "last.ckpt: optimizer_states.0.state.0.exp_avg"):
@@ -64,5 +65,5 @@ def test_what_differs_is_found(tmp_path: Path) -> None:
 
 
 def test_settings_are_drawn_by_their_number() -> None:
-    assert drawn(7) == drawn(7)
-    assert len({str(drawn(number)) for number in range(50)}) == 50
+    assert random_settings(7) == random_settings(7)
+    assert len({str(random_settings(number)) for number in range(50)}) == 50

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from project.benchmarks.comparison import differences
-from project.benchmarks.resume import CONTEXT
+from project.benchmarks.processes import FORKSERVER
 from project.checkpoints.files import read
 from project.cli.main import main
 from project.data import ImageDataModule
@@ -161,7 +161,7 @@ def test_the_first_signal_counts() -> None:
 
 
 def test_a_second_ctrl_c_stops_at_once(digits: Callable[..., list[str]]) -> None:
-    process = CONTEXT.Process(target=_interrupted_twice, args=(digits(),))
+    process = FORKSERVER.Process(target=_interrupted_twice, args=(digits(),))
     process.start()
     process.join()
     assert process.exitcode == -signal.SIGINT

@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 import torch
 
-from project.benchmarks.resume import CONTEXT, as_from_a_shell, words_of
+from project.benchmarks.processes import FORKSERVER, imitate_shell
+from project.benchmarks.resume import arguments_of
 from project.callbacks import finite_loss
 from project.checkpoints.files import read
 from project.cli.main import main
@@ -70,7 +71,7 @@ def test_a_process_alone_asks_at_each_step() -> None:
 
 def _signalled(words: list[str], folder: Path) -> None:
     """A fit whose second process gets a signal; what the first one asks is counted."""
-    as_from_a_shell(words, folder)
+    imitate_shell(words, folder)
     counts: dict[int, int] = {}
     training_step = Classifier.training_step
 
@@ -100,8 +101,8 @@ def _signalled(words: list[str], folder: Path) -> None:
 
 
 def test_a_signal_is_heard_by_all_at_an_agreement_and_the_other_steps_ask_nothing(tmp_path: Path) -> None:
-    words = words_of({**PLAIN, "batch_size": 4, "processes": 2, "every_n_steps": 50})
-    process = CONTEXT.Process(target=_signalled, args=(words, tmp_path))
+    words = arguments_of({**PLAIN, "batch_size": 4, "processes": 2, "every_n_steps": 50})
+    process = FORKSERVER.Process(target=_signalled, args=(words, tmp_path))
     process.start()
     process.join()
     said = tmp_path.with_suffix(".log").read_text()
