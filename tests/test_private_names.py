@@ -49,13 +49,13 @@ PRIVATE = [
         ["self", "state_fn", "ckpt_path", "model_provided", "model_connected"],
         "else a new fit loads a file that nobody named",
     ),
+    # Used.
     Private(
         "lightning.pytorch.callbacks.RichProgressBar",
         "_get_train_description",
         ["self", "current_epoch"],
         "counts epochs from 1",
     ),
-    # Used.
     Private(f"{LOOPS}.fit_loop", "_FitLoop", ["trainer", "min_epochs", "max_epochs"], "loops have no public name"),
     Private(f"{LOOPS}.training_epoch_loop", "_TrainingEpochLoop", ["trainer", "min_steps", "max_steps"], "likewise"),
     Private(CONNECTOR, "_CheckpointConnector", ["trainer"], "likewise"),

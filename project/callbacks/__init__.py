@@ -3,6 +3,7 @@
 from project.callbacks.averaged_weights import AveragedWeights, ShortAverages
 from project.callbacks.checkpoints import Checkpoints
 from project.callbacks.epoch_lines import EpochLines, EvaluationLines
+from project.callbacks.epoch_numbers import EpochNumbers
 from project.callbacks.finetuning import Finetuning
 from project.callbacks.finite_loss import FiniteLoss
 from project.callbacks.given_options import GivenOptions
@@ -19,6 +20,7 @@ __all__ = [
     "Checkpoints",
     "EpochBar",
     "EpochLines",
+    "EpochNumbers",
     "EvaluationLines",
     "Finetuning",
     "FiniteLoss",

@@ -2,6 +2,7 @@
 
 from lightning.pytorch import Callback, LightningModule, Trainer
 
+from project.callbacks.epoch_numbers import epoch_number
 from project.callbacks.stopwatch import Stopwatch
 from project.runs.results import lines
 
@@ -21,11 +22,11 @@ class EpochLines(Callback):
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if not trainer.is_global_zero:
             return
-        epoch = f"epoch {numbered(trainer.current_epoch, trainer.max_epochs)}"
         columns = COLUMNS if self._validated else COLUMNS[:2]  # without those of an earlier epoch
         self._validated = False
         measured = {name: trainer.callback_metrics[name] for name in columns if name in trainer.callback_metrics}
-        print(epoch, *lines(measured), f"{self.stopwatch.epoch_seconds:.1f} s", sep="  ", flush=True)
+        seconds = f"{self.stopwatch.epoch_seconds:.1f} s"
+        print(f"epoch {epoch_number(trainer)}", *lines(measured), seconds, sep="  ", flush=True)
 
 
 class EvaluationLines(Callback):
@@ -40,8 +41,3 @@ class EvaluationLines(Callback):
     def _print(self, trainer: Trainer) -> None:
         if trainer.is_global_zero and trainer.callback_metrics:
             print(*lines(trainer.callback_metrics), sep="\n", flush=True)
-
-
-def numbered(epoch: int, last: int | None) -> str:
-    """The number of an epoch, which Lightning counts from 0, and of the last one where it is known: ` 3/10`."""
-    return str(epoch + 1) if last in (None, -1) else f"{epoch + 1:{len(str(last))}}/{last}"
