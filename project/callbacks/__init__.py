@@ -1,4 +1,4 @@
-"""What a run does besides training."""
+"""Callbacks: what a run does besides training."""
 
 from project.callbacks.averaged_weights import AveragedWeights, ShortAverages
 from project.callbacks.checkpoints import Checkpoints

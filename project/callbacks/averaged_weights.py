@@ -1,4 +1,4 @@
-"""Averages of a run's weights, in long runs and in short ones."""
+"""Moving averages of the weights, for runs of any length."""
 
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
@@ -11,45 +11,51 @@ from torch import Tensor
 
 from project.data.run_length import total_steps
 
-MOSTLY_FIRST = 0.1  # of an average: a share of the first weights that does harm
+HARMFUL_SHARE = 0.1  # of the first weights in an average
+
+
+UpdateFunction = Callable[[Sequence[Tensor], Sequence[Tensor], Tensor | int], None]
+"""Updates averages in place, from the averages, the current values and the number of earlier updates."""
 
 
 class AveragedWeights(WeightAveraging):
-    """Validates, tests and keeps an exponential moving average of the weights, while the run trains its own.
+    """Validates, tests and saves an exponential moving average of the weights.
 
-    After step t, counted from 0, the average keeps min(decay, (1 + t) / (10 + t)) of itself, so that it never depends
-    on how the weights began. Buffers are averaged in the same way. Such are the statistics of batch normalisation: a
-    smooth function of the weights, of which the average over some steps is to first order its value at the averaged
-    weights, unlike its value at the last ones. Whole numbers are copied.
+    After step t, counted from 0, the average is decay(t) * average + (1 - decay(t)) * weights. Here decay(t) is
+    min(decay, (1 + t) / (10 + t)), so the initial weights are soon forgotten, also in a short run.
+
+    Floating-point buffers, such as the statistics of batch normalisation, are averaged in the same way. These
+    statistics are a smooth function of the weights. To first order, their average over some steps is their value at the
+    averaged weights. Integer buffers are copied.
     """
 
     def __init__(self, decay: float = 0.999) -> None:
         """Check the decay.
 
         Args:
-            decay: The share that the average keeps of itself in a step, once it has grown so far: an average over about
-                1 / (1 - decay) steps; at least 0, below 1.
+            decay: Upper limit of decay(t), at least 0 and below 1. The average is then over about 1 / (1 - decay)
+                steps.
         """
         if not 0 <= decay < 1:
             raise ValueError(f"AveragedWeights's decay {decay} must be at least 0 and below 1")
-        super().__init__(multi_avg_fn=_growing(decay))
+        super().__init__(multi_avg_fn=_average_with_growing_decay(decay))
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """The average is made where the weights will be, which Lightning brings there later."""
+        """Create the average on the training device. Lightning moves the weights there only later."""
         pl_module.to(trainer.strategy.root_device)
         super().setup(trainer, pl_module, stage)
 
 
-def _growing(decay: float) -> Callable[[Sequence[Tensor], Sequence[Tensor], Tensor | int], None]:
-    """What torch's AveragedModel calls after each step but the first, whose weights it copies."""
+def _average_with_growing_decay(decay: float) -> UpdateFunction:
+    """The function that torch's AveragedModel calls after each step. After the first step it copies the weights."""
 
     @torch.no_grad()
     def update(averages: Sequence[Tensor], current: Sequence[Tensor], count: Tensor | int) -> None:
         step = int(count)
-        share = 1 - min(decay, (1 + step) / (10 + step))
+        weight = 1 - min(decay, (1 + step) / (10 + step))
         for average, new in zip(averages, current, strict=True):
             if average.is_floating_point():
-                average.lerp_(new, share)
+                average.lerp_(new, weight)
             else:
                 average.copy_(new)
 
@@ -57,21 +63,26 @@ def _growing(decay: float) -> Callable[[Sequence[Tensor], Sequence[Tensor], Tens
 
 
 class ShortAverages(Callback):
-    """Says where the average of Lightning's EMAWeightAveraging will be mostly the weights of the first steps."""
+    """Prints a line if the run is too short for the decay of Lightning's EMAWeightAveraging."""
 
-    def __init__(self, given: Iterable[Any]) -> None:
-        """`given` has the options of each callback of the run: class_path and init_args."""
+    def __init__(self, callback_options: Iterable[Any]) -> None:
+        """Find the options of each EMAWeightAveraging.
+
+        Args:
+            callback_options: The class_path and init_args of each callback of the run.
+        """
         name = f".{EMAWeightAveraging.__name__}"
-        self.averages = [one.init_args for one in given if one.class_path.endswith(name)]
+        self.averages = [options.init_args for options in callback_options if options.class_path.endswith(name)]
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         steps = total_steps(trainer)
         for average in self.averages:
             updates = (steps - (average.update_starting_at_step or 0)) // max(1, average.update_every_n_steps)
             share = average.decay ** max(0, updates - 1)
-            if share > MOSTLY_FIRST:
+            if share > HARMFUL_SHARE:
                 rank_zero_only(print)(
                     f"EMAWeightAveraging: with a decay of {average.decay}, {share:.0%} of its average will be the "
-                    f"weights after its first step, since the run has {steps} steps; AveragedWeights fits any length",
+                    f"weights after its first step, because the run has only {steps} steps; use AveragedWeights, which "
+                    "fits runs of any length",
                     flush=True,
                 )

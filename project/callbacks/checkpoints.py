@@ -1,4 +1,4 @@
-"""When checkpoints are written, and which are kept."""
+"""When a run writes checkpoints, and which of them stay."""
 
 import os
 import shutil
@@ -10,7 +10,7 @@ from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import Checkpoint
 from torch import Tensor
 
-from project.callbacks.finite_loss import FiniteLoss, remedy
+from project.callbacks.finite_loss import FiniteLoss, remedy_for_not_finite
 from project.system.errors import NotFiniteError, UserError
 from project.system.files import atomic_write, synchronise
 from project.system.signals import Interrupted, Signals
@@ -21,17 +21,18 @@ MONITOR = "val/accuracy"
 
 
 class Checkpoints(BoundaryCallback, Checkpoint):
-    """Keeps last.ckpt, previous.ckpt, which it was before, and best.ckpt, the best by validation accuracy.
+    """Writes last.ckpt, previous.ckpt (the last.ckpt before it) and best.ckpt (the best validation accuracy).
 
-    They are written between two steps, at the end of each epoch, and when a signal asks the run to stop.
+    A checkpoint is written between two steps: at the end of each epoch, after each validation, as often as the options
+    say, and when a signal asks the run to stop.
     """
 
     def __init__(self, every_n_steps: int | None = None, every_n_minutes: float | None = None) -> None:
         """Check the options.
 
         Args:
-            every_n_steps: Also after each so many steps; at least 1. None: at the end of an epoch only.
-            every_n_minutes: Also when so many minutes have passed since the last one; above 0. None: not by time.
+            every_n_steps: Number of steps after which a checkpoint is also written, at least 1. None: not by steps.
+            every_n_minutes: Minutes after the last checkpoint at which one is also written, above 0. None: not by time.
         """
         for name, value in (("every_n_steps", every_n_steps), ("every_n_minutes", every_n_minutes)):
             if value is not None and value <= 0:
@@ -61,8 +62,8 @@ class Checkpoints(BoundaryCallback, Checkpoint):
         self._validated = not trainer.sanity_checking
 
     def on_boundary(self, trainer: Trainer, epoch_ended: bool, together: bool) -> None:
-        """Save where it is time to. Raises Interrupted where a process was asked to stop."""
-        due = epoch_ended or self._validated or self._is_step(trainer.global_step)  # as every process knows
+        """Save if it is time. Raises Interrupted in every process if one of them was asked to stop."""
+        due = epoch_ended or self._validated or self._is_step(trainer.global_step)  # the same in every process
         if not (due or together):
             return
         signals, times = zip(*gathered(trainer, (self._signals.received, self._is_time())), strict=True)
@@ -74,11 +75,11 @@ class Checkpoints(BoundaryCallback, Checkpoint):
 
     def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
         checkpoint["should_stop"] = trainer.should_stop
-        # A plateau schedule and early stopping look at the last validation, which may be epochs ago.
+        # A plateau schedule and early stopping use the metrics of the last validation, which may be epochs ago.
         checkpoint["callback_metrics"] = {name: value.cpu() for name, value in trainer.callback_metrics.items()}
 
     def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
-        """A new run from another's checkpoint, whose directory has none yet, has an early stop of its own."""
+        """Forget early stopping if a new run starts from another run's checkpoint: its directory is still empty."""
         resumed = any(self.path("last").parent.glob("*.ckpt"))
         trainer.should_stop = resumed and checkpoint.get("should_stop", False)
         for callback in () if resumed else trainer.early_stopping_callbacks:
@@ -89,7 +90,7 @@ class Checkpoints(BoundaryCallback, Checkpoint):
         return {"best_score": self.best_score}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """A run that starts from another's checkpoint has a best of its own."""
+        """Forget the best accuracy if a new run starts from the checkpoint of another run."""
         self.best_score = state_dict["best_score"] if self.path("best").exists() else None
 
     def _is_step(self, step: int) -> bool:
@@ -107,9 +108,9 @@ class Checkpoints(BoundaryCallback, Checkpoint):
         new, last = self.path("new"), self.path("last")
         if trainer.is_global_zero:
             _synchronise_logs(new.parents[1])
-        _save_together(trainer, new)
+        _save_in_all_processes(trainer, new)
         if trainer.is_global_zero:
-            # In this order a kill between two of them leaves what a resumed run makes again.
+            # In this order, a run that is killed between two of these lines can be resumed.
             if improved:
                 _link(new, self.path("best"))
             if last.exists():
@@ -119,46 +120,49 @@ class Checkpoints(BoundaryCallback, Checkpoint):
         self._saved_at = time.monotonic()
 
     def _is_improved(self, trainer: Trainer) -> bool:
-        """Whether a validation since the last checkpoint gave the best accuracy so far, which is remembered."""
-        measured = trainer.callback_metrics.get(MONITOR) if self._validated else None
+        """Whether a validation since the last checkpoint gave the best accuracy; updates the best accuracy."""
+        accuracy = trainer.callback_metrics.get(MONITOR) if self._validated else None
         self._validated = False
-        if measured is None or measured.item() <= (-1 if self.best_score is None else self.best_score):
+        if accuracy is None or accuracy.item() <= (-1 if self.best_score is None else self.best_score):
             return False
-        self.best_score = measured.item()
+        self.best_score = accuracy.item()
         return True
 
 
-def _save_together(trainer: Trainer, path: Path) -> None:
-    """Raises UserError in every process where the first cannot write the file, which alone tries to."""
+def _save_in_all_processes(trainer: Trainer, path: Path) -> None:
+    """Let the first process write the file. Raises UserError in every process if the file cannot be written."""
     problem = None
     try:
         trainer.save_checkpoint(path)
     except UserError as error:
         problem = error
-        trainer.strategy.barrier()  # where the others wait
+        trainer.strategy.barrier()  # the other processes wait here
     if trainer.strategy.reduce_boolean_decision(problem is not None, all=False):
         raise problem or UserError(f"{path} cannot be written by another process")
 
 
 def _check_losses_and_weights(trainer: Trainer) -> None:
-    """Raises NotFiniteError rather than let weights be saved that no resumed run could go on with."""
+    """Raises NotFiniteError if a loss or a weight is not finite: no run could resume from such a checkpoint."""
     for callback in trainer.callbacks:  # type: ignore[attr-defined]
         if isinstance(callback, FiniteLoss):
             callback.check(trainer)
     weights = trainer.lightning_module.state_dict().items()
-    bad = next((name for name, value in weights if value.is_floating_point() and not value.isfinite().all()), None)
-    for name in filter(None, gathered(trainer, bad)):  # the statistics of a batch normalisation are each process's own
-        raise NotFiniteError(f"{name} is not finite after step {trainer.global_step - 1}; {remedy(trainer)}")
+    not_finite = (name for name, value in weights if value.is_floating_point() and not value.isfinite().all())
+    # Processes share their weights, but not the statistics of batch normalisation.
+    for name in filter(None, gathered(trainer, next(not_finite, None))):
+        raise NotFiniteError(
+            f"{name} is not finite after step {trainer.global_step - 1}; {remedy_for_not_finite(trainer)}"
+        )
 
 
 def _synchronise_logs(run: Path) -> None:
-    """Bring the rows of steps that a checkpoint is ahead of to the disk before it."""
+    """Bring the logs to the disk, so that they have the rows of all steps before the checkpoint."""
     for path in (*run.glob("metrics.csv"), *run.glob("events.*")):
         synchronise(path)
 
 
 def _link(path: Path, target: Path) -> None:
-    """Make `target` the same file as `path`, or a copy where the file system has no links, at one go."""
+    """Replace `target` by a hard link to `path`, or by a copy if the file system has no links."""
     with atomic_write(target) as unfinished:
         try:
             os.link(path, unfinished)

@@ -1,4 +1,4 @@
-"""What a run measures, in plain lines, on a terminal and in a log file alike."""
+"""The metrics of a run as lines of text, the same on a terminal and in a log file."""
 
 from lightning.pytorch import Callback, LightningModule, Trainer
 
@@ -10,7 +10,7 @@ COLUMNS = ("train/loss", "train/accuracy", "val/loss", "val/accuracy")
 
 
 class EpochLines(Callback):
-    """Prints loss and accuracy of each epoch and its seconds of training."""
+    """Prints the loss, the accuracy and the training time (seconds) of each epoch."""
 
     def __init__(self, stopwatch: Stopwatch) -> None:
         self.stopwatch = stopwatch
@@ -22,15 +22,15 @@ class EpochLines(Callback):
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if not trainer.is_global_zero:
             return
-        columns = COLUMNS if self._validated else COLUMNS[:2]  # without those of an earlier epoch
+        columns = COLUMNS if self._validated else COLUMNS[:2]  # no metrics of an earlier epoch
         self._validated = False
-        measured = {name: trainer.callback_metrics[name] for name in columns if name in trainer.callback_metrics}
+        metrics = {name: trainer.callback_metrics[name] for name in columns if name in trainer.callback_metrics}
         seconds = f"{self.stopwatch.epoch_seconds:.1f} s"
-        print(f"epoch {epoch_number(trainer)}", *lines(measured), seconds, sep="  ", flush=True)
+        print(f"epoch {epoch_number(trainer)}", *lines(metrics), seconds, sep="  ", flush=True)
 
 
 class EvaluationLines(Callback):
-    """Prints what a validation or a test outside of a fit measures."""
+    """Prints the metrics of a validation or a test outside of a fit."""
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._print(trainer)

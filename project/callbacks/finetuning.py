@@ -1,4 +1,4 @@
-"""Training a pretrained network: first its new head, then all of it."""
+"""Fine-tuning of a pretrained network: first its new head, then the whole network."""
 
 from typing import Any
 
@@ -11,20 +11,21 @@ from project.system.errors import UserError
 
 
 class Finetuning(BaseFinetuning):
-    """First trains a network's heads alone, then all of it, its backbone at a lower rate.
+    """Trains only the heads of a network at first, then the whole network. The backbone has a lower learning rate.
 
-    While it is frozen the backbone computes as in evaluation, and nothing of it changes. It is in the optimizer from
-    the beginning, in a group of its own, so a schedule scales both rates. Lightning's own BackboneFinetuning adds it
-    when it unfreezes it, which no schedule here foresees, and leaves it frozen where a run is resumed after that
-    (lightning 2.6.6).
+    The frozen backbone is in evaluation mode, and nothing in it changes. From the start, the backbone is a parameter
+    group of the optimizer. So a learning-rate schedule scales both learning rates.
+
+    Lightning's BackboneFinetuning adds the backbone to the optimizer only when it unfreezes it, and a schedule of this
+    project cannot know that group. It also leaves the backbone frozen in a run that is resumed later (lightning 2.6.6).
     """
 
     def __init__(self, unfreeze_at_epoch: int = 1, rate: float = 0.1) -> None:
         """Check the options.
 
         Args:
-            unfreeze_at_epoch: First epoch, counted from 0, in which the backbone learns; at least 0.
-            rate: The backbone's learning rate as a fraction of the head's, which is the optimizer's; above 0.
+            unfreeze_at_epoch: Number of epochs in which the backbone is frozen, at least 0.
+            rate: Learning rate of the backbone, as a fraction of the optimizer's learning rate; above 0.
         """
         super().__init__()
         if unfreeze_at_epoch < 0:
@@ -34,23 +35,23 @@ class Finetuning(BaseFinetuning):
         self.unfreeze_at_epoch, self.rate = unfreeze_at_epoch, rate
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Raises UserError where several processes train: they share no gradients of weights that were frozen."""
+        """Raises UserError if several processes train: they would not share the gradients of the backbone."""
         if stage == "fit" and trainer.world_size > 1:
-            raise UserError("--trainer.devices: Finetuning works in one process; give --trainer.devices 1")
+            raise UserError("--trainer.devices: Finetuning works in one process only; give --trainer.devices 1")
         super().setup(trainer, pl_module, stage)
         if stage == "fit":
             module: Any = pl_module
-            module.make_optimizer()  # to hear now, before a run is begun, if it has groups already
+            module.make_optimizer()  # raises an error before a run directory is made
 
     def freeze_before_training(self, pl_module: LightningModule) -> None:
         backbone = _backbone(pl_module)
         self.freeze(backbone, train_bn=False)
-        for part in backbone.children():  # itself stays in training, in which it gives what auxiliary heads take
-            part.eval()
+        for child in backbone.children():  # in training mode, the backbone computes the inputs of auxiliary heads
+            child.eval()
         pl_module.backbone_rate = self.rate  # type: ignore[assignment]
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """A run that goes on in the middle of an epoch does not begin that epoch again."""
+        """Unfreeze the backbone of a run that is resumed in the middle of an epoch: that epoch does not start again."""
         self.finetune_function(pl_module, trainer.current_epoch, trainer.optimizers[0])
 
     def finetune_function(self, pl_module: LightningModule, epoch: int, optimizer: Optimizer) -> None:
@@ -59,7 +60,7 @@ class Finetuning(BaseFinetuning):
             _backbone(pl_module).train()
 
     def state_dict(self) -> dict[str, Any]:
-        """Nothing: epoch and optimizer tell all."""
+        """Nothing: the epoch and the optimizer are enough to resume."""
         return {}
 
 

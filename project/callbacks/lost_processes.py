@@ -1,4 +1,4 @@
-"""What becomes of the processes of a run when one of them is lost."""
+"""The end of a run when one of its processes is lost."""
 
 import multiprocessing
 import os
@@ -14,102 +14,102 @@ from lightning.pytorch.strategies.launchers.subprocess_script import _Subprocess
 
 from project.system.signals import Interrupted
 
-PERIOD = 0.2  # seconds between two looks at the other processes
-GRACE = 5.0  # seconds in which a process ends by itself that another one's error reaches
-STARTED_BY = "STARTED_BY_PROCESS"  # environment variable: the process that has started this one
+CHECK_SECONDS = 0.2  # between two checks of the other processes
+GRACE_SECONDS = 5.0  # in which an error of one process also ends the other processes
+PARENT_VARIABLE = "STARTED_BY_PROCESS"  # environment variable: the id of the process that started this one
 
 
 class LostProcesses(Callback):
-    """Ends every process of a run when one of them is lost, with one `error:` line; none is left behind.
+    """Ends all processes of a run, with one `error:` line, when one of them is lost.
 
-    A process that is lost leaves the others in a collective operation that never ends, or in which torch raises that
-    the connection is gone. Lightning would kill the first process some seconds after another one, without a word.
+    Without it, the other processes wait in a collective operation, forever or until torch raises a connection error.
+    Some seconds after another process is lost, Lightning kills the first process without a message.
     """
 
     def __init__(self, resume_command: Callable[[], str]) -> None:
-        """Nothing is watched before `watch`.
+        """Prepare; `watch` begins.
 
         Args:
-            resume_command: What resumes the run; empty where nothing does.
+            resume_command: Returns the command that resumes the run, or an empty text if the run cannot be resumed.
         """
         self.resume_command = resume_command
         self._launcher: _SubprocessScriptLauncher | None = None
         self._thread: threading.Thread | None = None
-        self._ending = False  # by an error of this process's own, which says more than that another is gone
-        self._waits, self._stopped = threading.Event(), threading.Event()
+        self._failed = False  # by an error in this process, which explains more than the loss of another process
+        self._connection_lost, self._stopped = threading.Event(), threading.Event()
 
     def watch(self, trainer: Trainer) -> None:
-        """Begin before the other processes are started. Does nothing where Lightning does not start them."""
-        launcher, first = trainer.strategy.launcher, os.environ.pop(STARTED_BY, "")
+        """Begin, before the other processes start. Does nothing if Lightning does not start them."""
+        launcher, parent = trainer.strategy.launcher, os.environ.pop(PARENT_VARIABLE, "")
         if not isinstance(launcher, _SubprocessScriptLauncher):
             return
         if not launcher.cluster_environment.creates_processes_externally:
-            os.environ[STARTED_BY] = str(os.getpid())
+            os.environ[PARENT_VARIABLE] = str(os.getpid())
             self._launcher = launcher
-            self._begin(self._watch_others, launcher)
-        elif first and rank_zero_only.rank:  # type: ignore[attr-defined]
-            self._begin(self._watch_first, int(first))
+            self._start_thread(self._watch_others, launcher)
+        elif parent and rank_zero_only.rank:  # type: ignore[attr-defined]
+            self._start_thread(self._watch_parent, int(parent))
 
     def stop(self) -> None:
         self._stopped.set()
-        os.environ.pop(STARTED_BY, None)
+        os.environ.pop(PARENT_VARIABLE, None)
 
     def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Let no process leave before each has done its part, such as its predictions."""
+        """Wait until every process has finished its part, such as its predictions."""
         trainer.strategy.barrier()
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
-        """Where a connection is gone, give the watch the time to find out why; any other error ends the process."""
-        if self._thread is not None and _is_of_connection(exception):
-            self._waits.set()
-            self._thread.join(2 * GRACE)
+        """After a connection error, wait until the thread finds the reason. Any other error ends this process."""
+        if self._thread is not None and _is_connection_error(exception):
+            self._connection_lost.set()
+            self._thread.join(2 * GRACE_SECONDS)
             return
-        self._ending = True
+        self._failed = True
         if self._launcher is not None and isinstance(exception, Interrupted):
-            self._launcher.kill(signal.SIGKILL)  # in the final test they would wait for this one
+            self._launcher.kill(signal.SIGKILL)  # in the final test, they would wait for this process
 
-    def _begin(self, function: Callable[..., None], *args: object) -> None:
+    def _start_thread(self, function: Callable[..., None], *args: object) -> None:
         self._thread = threading.Thread(target=function, args=args, daemon=True)
         self._thread.start()
 
-    def _watch_first(self, first: int) -> None:
-        while not self._stopped.wait(PERIOD):
-            if os.getppid() != first:
+    def _watch_parent(self, parent: int) -> None:
+        while not self._stopped.wait(CHECK_SECONDS):
+            if os.getppid() != parent:
                 _exit(1)
 
     def _watch_others(self, launcher: _SubprocessScriptLauncher) -> None:
-        while not self._stopped.wait(PERIOD):
+        while not self._stopped.wait(CHECK_SECONDS):
             if len(launcher.procs) < launcher.num_processes - 1:
                 continue
-            # Lightning's own watch, which would kill this process, looks at the list that it was given.
-            given, launcher.procs = launcher.procs, list(launcher.procs)
-            given.clear()
+            # Lightning has a thread that would kill this process. It looks at the first list of processes.
+            watched_by_lightning, launcher.procs = launcher.procs, list(launcher.procs)
+            watched_by_lightning.clear()
             codes = [process.poll() for process in launcher.procs]
             if lost := [(rank, code) for rank, code in enumerate(codes, 1) if code]:
-                self._waits.wait(GRACE)  # the same error may end this process, too
-                if not self._ending:
+                self._connection_lost.wait(GRACE_SECONDS)  # the same error may end this process too
+                if not self._failed:
                     self._end(launcher, *lost[0])
             if lost or None not in codes:
                 return
 
     def _end(self, launcher: _SubprocessScriptLauncher, rank: int, code: int) -> None:
-        how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
+        ending = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
         command = self.resume_command()
         advice = f"resume with: {command}" if command else "give the command again"
-        print(f"error: process {rank + 1} of {launcher.num_processes} {how}; {advice}", file=sys.stderr, flush=True)
+        print(f"error: process {rank + 1} of {launcher.num_processes} {ending}; {advice}", file=sys.stderr, flush=True)
         launcher.kill(signal.SIGKILL)
         _exit(code if code > 0 else 128 - code)
 
 
-def _is_of_connection(exception: BaseException) -> bool:
-    """Whether another process does not answer. What gloo raises has no class of its own, but the name of its file."""
+def _is_connection_error(exception: BaseException) -> bool:
+    """Whether another process does not answer. Errors of gloo have no class, but their text names its source file."""
     return isinstance(exception, torch.distributed.DistError) or (
         isinstance(exception, RuntimeError) and "/gloo/" in str(exception)
     )
 
 
 def _exit(code: int) -> None:
-    """End at once, with the processes that read images: the main thread may wait for what never comes."""
+    """End this process and its data workers at once. The main thread may wait forever, so it cannot do this."""
     for worker in multiprocessing.active_children():
         worker.kill()
     os._exit(code)

@@ -1,4 +1,4 @@
-"""What `predict` writes."""
+"""The file that `predict` writes."""
 
 import csv
 from collections.abc import Sequence
@@ -11,7 +11,7 @@ from lightning.pytorch.callbacks import BasePredictionWriter
 
 
 class Predictions(BasePredictionWriter):
-    """Writes image, label, predicted class and its probability for each test image as CSV, and prints where."""
+    """Writes a CSV file: for each test image its number, label, predicted class and the probability of that class."""
 
     def __init__(self, path: Path) -> None:
         super().__init__("epoch")
@@ -21,13 +21,15 @@ class Predictions(BasePredictionWriter):
         self, trainer: Trainer, pl_module: LightningModule, predictions: Sequence[Any], batch_indices: Sequence[Any]
     ) -> None:
         data: Any = trainer.datamodule  # type: ignore[attr-defined]
-        certainty, predicted = torch.cat(list(predictions)).cpu().max(1)
-        images = range(trainer.global_rank, len(data.test), trainer.world_size)[: len(predicted)]  # a limit leaves out
-        columns = (data.test.labels[list(images)], predicted, certainty)
+        probabilities, predicted = torch.cat(list(predictions)).cpu().max(1)
+        # limit_predict_batches may leave some out.
+        images = range(trainer.global_rank, len(data.test), trainer.world_size)[: len(predicted)]
+        columns = (data.test.labels[list(images)], predicted, probabilities)
         path = self.path if trainer.world_size == 1 else self.path.with_suffix(f".{trainer.global_rank}.csv")
         with path.open("w", newline="") as file:
-            rows = csv.writer(file)
-            rows.writerow(("image", "label", "predicted", "probability"))
-            for image, label, guess, share in zip(images, *(one.tolist() for one in columns), strict=True):
-                rows.writerow((image, data.class_names[label], data.class_names[guess], f"{share:.4f}"))
+            writer = csv.writer(file)
+            writer.writerow(("image", "label", "predicted", "probability"))
+            for image, *row in zip(images, *(column.tolist() for column in columns), strict=True):
+                label, prediction, probability = row
+                writer.writerow((image, data.class_names[label], data.class_names[prediction], f"{probability:.4f}"))
         print(f"predictions of {len(images)} test images: {path}")

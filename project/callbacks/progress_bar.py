@@ -1,4 +1,4 @@
-"""The bar of a run on a terminal."""
+"""The progress bar of a run on a terminal."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ class EpochBar(RichProgressBar):
     """Lightning's progress bar, drawn at least ten times in each epoch, however short the epoch is."""
 
     def __init__(self) -> None:
-        super().__init__(refresh_rate=10)  # a second; Lightning's 100 take a good part of a core
+        super().__init__(refresh_rate=10)  # times a second; Lightning's 100 would use a good part of a core
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int

@@ -1,4 +1,4 @@
-"""A resumed run is at least as long as what it has done."""
+"""A check that a resumed run is not shorter than its checkpoint."""
 
 import math
 from typing import Any
@@ -10,33 +10,33 @@ from project.system.errors import UserError
 
 
 class ResumedLength(Callback):
-    """Refuses a run whose options would have made it shorter than its checkpoint is, before anything is written."""
+    """Refuses to resume a run if its options make it shorter than its checkpoint, before anything is written."""
 
-    def __init__(self, path: str, done: Position) -> None:
-        self.path, self.done = path, done
+    def __init__(self, path: str, position: Position) -> None:
+        self.path, self.position = path, position
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Raises UserError that says which options make the run's length, and how many epochs would do."""
-        whole, batches = total_steps(trainer), trainer.num_training_batches
-        if whole < self.done.steps:
-            epochs = math.ceil(self.done.steps / steps_of_an_epoch(trainer))
+        """Raises UserError, which names the options that set the length and the number of epochs that is needed."""
+        steps, batches = total_steps(trainer), trainer.num_training_batches
+        if steps < self.position.steps:
+            epochs = math.ceil(self.position.steps / steps_of_an_epoch(trainer))
             remedy = f"give --trainer.max_epochs {epochs} or more"
-            problem = f"make a run of {whole} steps, and {self.path} has {self.done.steps}; {remedy}"
-        elif self.done.batch >= batches:
-            problem = f"make epochs of {batches} batches, and {self.path} has {self.done.batch} of one; give more"
+            problem = f"make a run of {steps} steps, but {self.path} has {self.position.steps}; {remedy}"
+        elif self.position.batch >= batches:
+            problem = f"make epochs of {batches} batches, but {self.path} is at batch {self.position.batch}; give more"
         else:
             return
-        raise UserError(f"{_length(trainer)} {problem}, or the options that it began with")
+        raise UserError(f"{_length(trainer)} {problem}, or the options with which it began")
 
 
 def _length(trainer: Trainer) -> str:
-    """The options that make the run's length."""
+    """The options that set the length of the run, as on the command line."""
     data: Any = trainer.datamodule  # type: ignore[attr-defined]
     options = {
         "trainer.max_epochs": (trainer.max_epochs, -1),
         "trainer.max_steps": (trainer.max_steps, -1),
-        "trainer.limit_train_batches": (trainer.limit_train_batches, 1.0),  # which is not 1
+        "trainer.limit_train_batches": (trainer.limit_train_batches, 1.0),  # 1 would be one batch
         "trainer.accumulate_grad_batches": (trainer.accumulate_grad_batches, 1),
         "data.batch_size": (data.batch_size, None),
     }
-    return ", ".join(f"--{name} {value}" for name, (value, no) in options.items() if str(value) != str(no))
+    return ", ".join(f"--{name} {value}" for name, (value, default) in options.items() if str(value) != str(default))

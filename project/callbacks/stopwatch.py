@@ -1,4 +1,4 @@
-"""The clocks of a run: training alone, and the whole fit."""
+"""The clocks of a run: of training, and of the whole fit."""
 
 import time
 from typing import Any
@@ -8,24 +8,25 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 
 
 class Stopwatch(Callback):
-    """Measures, over all parts of a resumed run, the seconds of training alone and of the whole fit.
+    """Measures the seconds of training and of the whole fit. A resumed run adds the times of its parts.
 
-    Training is what a network makes of the data before its first step, and the steps with the fetching of their
-    batches; it is without validation, checkpoints and start-up. Logs images_per_second, the mean of each epoch over
-    training alone, all processes together.
+    Training is the steps with their batches, and what a network computes from the data before its first step. It does
+    not include validation, checkpoints and the start of the program.
+
+    Logs images_per_second after each epoch: training images of all processes, divided by seconds of training.
     """
 
     def __init__(self) -> None:
         self.train_seconds = 0.0
         self.epoch_seconds = 0.0
-        self._fit_before = 0.0
+        self._earlier_fit_seconds = 0.0
         self._fit_started = time.perf_counter()
         self._lap_started: float | None = None
         self._images = 0
 
     @property
     def fit_seconds(self) -> float:
-        return self._fit_before + time.perf_counter() - self._fit_started
+        return self._earlier_fit_seconds + time.perf_counter() - self._fit_started
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._lap_started = time.perf_counter()
@@ -55,7 +56,7 @@ class Stopwatch(Callback):
             pl_module.log("images_per_second", self._images / self.epoch_seconds, reduce_fx="sum", sync_dist=True)
 
     def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
-        self._stop(trainer)  # what follows is writing
+        self._stop(trainer)  # writing a checkpoint is no training
 
     def state_dict(self) -> dict[str, float]:
         lap = time.perf_counter() - self._lap_started if self._lap_started else 0.0
@@ -70,7 +71,7 @@ class Stopwatch(Callback):
         self.train_seconds = state_dict["train_seconds"]
         self.epoch_seconds = state_dict["epoch_seconds"]
         self._images = state_dict["images"]
-        self._fit_before = state_dict["fit_seconds"]
+        self._earlier_fit_seconds = state_dict["fit_seconds"]
 
     def _stop(self, trainer: Trainer) -> None:
         if trainer.strategy.root_device.type == "cuda":

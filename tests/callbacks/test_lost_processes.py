@@ -80,7 +80,7 @@ def test_lost(lost: str, code: int, tmp_path: Path) -> None:
 def exits(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     codes: list[int] = []
     monkeypatch.setattr(lost_processes, "_exit", codes.append)
-    monkeypatch.setattr(lost_processes, "GRACE", 0.01)
+    monkeypatch.setattr(lost_processes, "GRACE_SECONDS", 0.01)
     return codes
 
 
