@@ -2,15 +2,18 @@
 
 from lightning.pytorch import Callback, LightningModule, Trainer
 
-from project.callbacks.epoch_numbers import epoch_number
+from project.callbacks.epoch_numbers import EpochNumbers, epoch_number
 from project.callbacks.stopwatch import Stopwatch
 from project.runs.results import lines
 
 COLUMNS = ("train/loss", "train/accuracy", "val/loss", "val/accuracy")
 
 
-class EpochLines(Callback):
-    """Prints the loss, the accuracy and the training time (seconds) of each epoch."""
+class EpochLines(EpochNumbers):
+    """Prints the loss, the accuracy and the training time (seconds) of each epoch.
+
+    The epochs in these lines count from 1. So do those in Lightning's progress bars, loggers and file names.
+    """
 
     def __init__(self, stopwatch: Stopwatch) -> None:
         self.stopwatch = stopwatch

@@ -46,10 +46,9 @@ class SharedCores(Callback):
         if self._is_finished or threads == 1 or (last is not None and now - last[0] < CHECK_SECONDS):
             return
         self._last_check = now, interruptions()
-        if (
-            last is not None
-            and (rate := (self._last_check[1] - last[1]) / (now - last[0])) > threads * MAX_INTERRUPTIONS
-        ):
+        if last is None:
+            return
+        if (rate := (self._last_check[1] - last[1]) / (now - last[0])) > threads * MAX_INTERRUPTIONS:
             self._is_finished = True
             print(
                 f"other programs interrupt the {threads} threads of this run {rate:.0f} times a second, which can make "

@@ -16,7 +16,6 @@ from project.callbacks import (
     Checkpoints,
     EpochBar,
     EpochLines,
-    EpochNumbers,
     EvaluationLines,
     FiniteLoss,
     GivenOptions,
@@ -205,7 +204,7 @@ class ExperimentCLI(CommandLine):
         kept = [] if self.options.trainer.enable_checkpointing is False else [self.checkpoints]
         given = self.options.trainer.callbacks or []
         averages = ShortAverages(given if isinstance(given, list) else [given])
-        return [*parts, averages, SharedCores(), EpochNumbers(), *kept]
+        return [*parts, averages, SharedCores(), *kept]
 
     def _prepare_subcommand_kwargs(self, subcommand: str) -> dict[str, Any]:
         """Checkpoints are read without running code from them, whatever plugin reads them."""

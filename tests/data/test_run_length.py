@@ -148,11 +148,11 @@ def test_shorter_than_it_is(an_epoch: list[str], error: Callable[..., str]) -> N
         assert line.startswith("--trainer.max_epochs 2, ")
         assert f"--trainer.{option} {value}, " in line
         assert line.endswith(
-            f"--data.batch_size 32 make a run of {steps} steps, and {LAST} has 39; "
-            f"give --trainer.max_epochs {epochs} or more, or the options that it began with"
+            f"--data.batch_size 32 make a run of {steps} steps, but {LAST} has 39; "
+            f"give --trainer.max_epochs {epochs} or more, or the options with which it began"
         )
     line = error(*an_epoch, "--data.batch_size", "1000")
-    assert line.startswith("--trainer.max_epochs 2, --data.batch_size 1000 make a run of 2 steps, and ")
+    assert line.startswith("--trainer.max_epochs 2, --data.batch_size 1000 make a run of 2 steps, but ")
     assert len(list(Path("lightning_logs/mlp/version_0").glob("config*.yaml"))) == 1
     assert len(list(Path("lightning_logs/mlp").iterdir())) == 1
 
@@ -165,7 +165,7 @@ def test_an_epoch_shorter_than_it_is(
     resumed = [*words, "--ckpt_path", "last", "--trainer.limit_train_batches"]
     assert error("fit", *resumed, "20") == (
         "--trainer.max_epochs 9, --trainer.limit_train_batches 20, --data.batch_size 32 make epochs of 20 batches, "
-        f"and {LAST} has 20 of one; give more, or the options that it began with"
+        f"but {LAST} is at batch 20; give more, or the options with which it began"
     )
     assert len(sides([*resumed, "21"])) == 1 + 8 * 21
 
