@@ -24,8 +24,7 @@ def differences(whole: Path, resumed: Path) -> list[str]:
         files = [run / f"checkpoints/{name}.ckpt" for run in (whole, resumed)]
         if any(file.exists() for file in files):
             lines += [f"{name}.ckpt: {place}" for place in _differing(read(files[0]), read(files[1]))]
-    for kind, compare in {"metrics.csv": differing_rows, "curves": differing_points}.items():
-        lost, doubled = compare(whole, resumed)
+    for kind, (lost, doubled) in lost_and_doubled(whole, resumed).items():
         lines += [f"{kind}: lost {row}" for row in lost] + [f"{kind}: too much {row}" for row in doubled]
     if Counter(_rows(whole)) == Counter(_rows(resumed)) and _rows(whole) != _rows(resumed):
         lines.append("metrics.csv: the same rows in another order")
@@ -33,19 +32,11 @@ def differences(whole: Path, resumed: Path) -> list[str]:
     return lines
 
 
-def differing_rows(whole: Path, resumed: Path) -> tuple[list[Any], list[Any]]:
-    """Rows of metrics.csv that only `whole` has, and those that only `resumed` has."""
-    return _difference(_rows(whole), _rows(resumed))
-
-
-def differing_points(whole: Path, resumed: Path) -> tuple[list[Any], list[Any]]:
-    """Points of the TensorBoard curves that only `whole` has, and those that only `resumed` has."""
-    return _difference(_points(whole), _points(resumed))
-
-
-def _difference(whole: list[Any], resumed: list[Any]) -> tuple[list[Any], list[Any]]:
-    first, second = Counter(whole), Counter(resumed)
-    return list((first - second).elements()), list((second - first).elements())
+def lost_and_doubled(whole: Path, resumed: Path) -> dict[str, tuple[list[Any], list[Any]]]:
+    """The rows of metrics.csv, and the points of the curves, that only `whole` has and that only `resumed` has."""
+    records = {"metrics.csv": _rows, "curves": _points}
+    pairs = {kind: (Counter(read_run(whole)), Counter(read_run(resumed))) for kind, read_run in records.items()}
+    return {kind: (list((a - b).elements()), list((b - a).elements())) for kind, (a, b) in pairs.items()}
 
 
 def _rows(run: Path) -> list[Any]:

@@ -71,20 +71,15 @@ def summary(runs: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> list[d
     """Three rows: the mean, the standard deviation, and half the 95 % confidence interval of the mean (Student's t)."""
     if len(runs) < 2:
         return []
+    from scipy.stats import t  # type: ignore[import-untyped]  # comes with scikit-learn
+
     values = {column: [float(run[column]) for run in runs] for column in columns}
-    half = student_t(len(runs) - 1) / len(runs) ** 0.5
+    half = float(t.ppf(0.975, len(runs) - 1)) / len(runs) ** 0.5
     return [
         {"seed": "mean", **{column: statistics.mean(value) for column, value in values.items()}},
         {"seed": "deviation", **{column: statistics.stdev(value) for column, value in values.items()}},
         {"seed": "95 % +-", **{column: half * statistics.stdev(value) for column, value in values.items()}},
     ]
-
-
-def student_t(degrees: int) -> float:
-    """The 97.5 % point of Student's t."""
-    from scipy.stats import t  # type: ignore[import-untyped]  # comes with scikit-learn
-
-    return float(t.ppf(0.975, degrees))
 
 
 def _text(value: Any) -> str:

@@ -11,7 +11,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from project.benchmarks.comparison import differences, differing_points, differing_rows
+from project.benchmarks.comparison import differences, lost_and_doubled
 from project.benchmarks.fitting import CONFIGS, fit_arguments
 from project.benchmarks.processes import preload, run_main
 from project.benchmarks.report import OUTPUT, report, save
@@ -130,23 +130,28 @@ def trial(directory: Path, settings: Settings, draw: random.Random) -> Settings:
     started = time.monotonic()
     assert run_main(arguments, directory / "whole") == 0
     seconds = time.monotonic() - started
+    kills = _kill_and_resume(arguments, directory / "killed", settings["moment"], seconds, draw)
+    pair = [_only_run(directory / part) for part in ("whole", "killed")]
+    lines = differences(*pair)
+    lost, doubled = (sum(map(len, records)) for records in zip(*lost_and_doubled(*pair).values(), strict=True))
+    if not lines:  # otherwise the runs stay, so that somebody can look at them
+        shutil.rmtree(directory)
+    return {**settings, "kills": kills, "differences": lines, "rows lost": lost, "rows doubled": doubled}
+
+
+def _kill_and_resume(arguments: list[str], directory: Path, moment: str, seconds: float, draw: random.Random) -> int:
+    """Finish a run that is killed up to three times, first at this moment. Return how often it was killed."""
     kills = 0
     for attempt in range(3):
-        moment = (settings["moment"], draw.randrange(1, 4)) if attempt == 0 else ("any", 0)
-        code = run_or_resume(arguments, directory / "killed", moment, draw.random() * seconds)
+        event = (moment, draw.randrange(1, 4)) if attempt == 0 else ("any", 0)
+        code = run_or_resume(arguments, directory, event, draw.random() * seconds)
         assert code in (0, -signal.SIGKILL), f"{directory}: exit code {code}"
         kills += code == -signal.SIGKILL
         if code == 0 or (kills and draw.random() < 0.7):
             break
-    if not (_only_run(directory / "killed") / "results.json").exists():
-        assert run_or_resume(arguments, directory / "killed") == 0
-    pair = [_only_run(directory / part) for part in ("whole", "killed")]
-    lines = differences(*pair)
-    lost, doubled = (differing_rows(*pair)[i] + differing_points(*pair)[i] for i in (0, 1))
-    if not lines:  # otherwise the runs stay, so that somebody can look at them
-        shutil.rmtree(directory)
-    outcome = {"differences": lines, "rows lost": len(lost), "rows doubled": len(doubled)}
-    return {**settings, "kills": kills, **outcome}
+    if not (_only_run(directory) / "results.json").exists():
+        assert run_or_resume(arguments, directory) == 0
+    return kills
 
 
 def run_or_resume(arguments: list[str], directory: Path, *kill: Any) -> int:

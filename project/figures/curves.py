@@ -93,12 +93,13 @@ def draw(name: str, folder: Path | None = None, data_dir: str = "data", fit_opti
         print(f"  {comparison.title}, {label}: learning rate {best:g}, test accuracy {test:.2%}", flush=True)
         for axis, metric, factor in ((losses, "train/loss", 1), (accuracies, "val/accuracy", 100)):
             values = [factor * value for value in curves[metric]]
-            style: dict[str, Any] = {"color": COLOURS[number], "marker": MARKS[number], "markersize": 4, "lw": 1.2}
-            axis.plot(range(1, len(values) + 1), values, label=f"{label}, learning rate {best:g}", **style)
+            style: dict[str, Any] = {"color": COLOURS[number], "marker": MARKS[number], "markersize": 4}
+            axis.plot(range(1, len(values) + 1), values, label=f"{label}: {best:g}", linewidth=1.2, **style)
             axis.set(xlabel="epoch", title=f"{comparison.title}: {metric}{' in %' if factor > 1 else ''}")
     for axis in (losses, accuracies):
         axis.xaxis.set_major_locator(MaxNLocator(integer=True))
-    figure.legend(*losses.get_legend_handles_labels(), loc="outside lower center", ncols=3, fontsize=8)
+    handles, labels = losses.get_legend_handles_labels()
+    figure.legend(handles, labels, title="learning rate", loc="outside lower center", ncols=3, fontsize=8)
     return save(figure, name, folder)
 
 

@@ -39,12 +39,10 @@ def fit(arguments: Sequence[str]) -> tuple[dict[str, Any], list[Row]]:
 
     Raises NotFiniteError if the loss is no longer finite. Any other error is printed and raises SystemExit.
     """
-    errors, cpu = StringIO(), ("--trainer.accelerator", "cpu")
+    arguments = [*arguments, "--trainer.accelerator", "cpu"]
+    errors = StringIO()
     try:
-        with (
-            redirect_stderr(errors),
-            temporary_fit([*arguments, *cpu]) as (directory, results),
-        ):
+        with redirect_stderr(errors), temporary_fit(arguments) as (directory, results):
             with (directory / "metrics.csv").open() as file:
                 rows = [{name: float(value) for name, value in row.items() if value} for row in csv.DictReader(file)]
             return results, rows
