@@ -1,4 +1,4 @@
-"""Options that a resumed run is given win over those in its checkpoint."""
+"""A resumed run uses the options of its command, not those in its checkpoint."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -12,62 +12,62 @@ KEY = "given_options"
 
 
 class GivenOptions(Callback):
-    """Keeps in each checkpoint what optimizer, schedule and early stopping were made with.
+    """Saves in each checkpoint the options of optimizer, schedule and early stopping.
 
-    What a resumed run makes them with differently is set again after its checkpoint is restored.
+    After a checkpoint is restored, the options that differ from the saved ones are set again.
     """
 
     def __init__(self) -> None:
-        self._made: dict[str, Any] = {}
+        self._current: dict[str, Any] = {}
         self._saved: dict[str, Any] = {}
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """All is made, and nothing of the optimizer is restored yet."""
+        """Remember the options. Lightning has made the optimizer, and has not restored its state yet."""
         (optimizer,) = trainer.optimizers
         schedules = [config.scheduler for config in trainer.lr_scheduler_configs]
         groups = [
             {name: value for name, value in group.items() if name != "params"} for group in optimizer.param_groups
         ]
-        self._made |= {
+        self._current |= {
             "kinds": _kinds(optimizer, *schedules),
             "groups": groups,
             "schedules": [_options(schedule.state_dict()) for schedule in schedules],
         }
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Callbacks are restored between this and the start of the fit."""
-        self._made["patience"] = [callback.patience for callback in trainer.early_stopping_callbacks]
+        """Remember the patience. Lightning restores callbacks after this, and before the start of the fit."""
+        self._current["patience"] = [callback.patience for callback in trainer.early_stopping_callbacks]
 
     def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
-        checkpoint[KEY] = self._made
+        checkpoint[KEY] = self._current
 
     def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
         self._saved = checkpoint.get(KEY, {})
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        if not self._saved or self._made == self._saved:
+        if not self._saved or self._current == self._saved:
             return
         for group, made, saved in zip(trainer.optimizers[0].param_groups, *self._pair("groups"), strict=True):
-            rate = group["lr"] * (made["lr"] / saved["lr"])  # what the schedule has made of the rate stays
+            rate = group["lr"] * (made["lr"] / saved["lr"])  # the schedule's part of the learning rate stays
             group |= {**_changed(made, saved), "lr": rate}
         schedules = [config.scheduler for config in trainer.lr_scheduler_configs]
         for schedule, made, saved in zip(schedules, *self._pair("schedules"), strict=True):
             vars(schedule).update(_changed(made, saved))
-        for callback, patience in zip(trainer.early_stopping_callbacks, self._made["patience"], strict=True):
+        for callback, patience in zip(trainer.early_stopping_callbacks, self._current["patience"], strict=True):
             callback.patience = patience
 
     def _pair(self, part: str) -> tuple[Any, Any]:
-        return self._made[part], self._saved[part]
+        return self._current[part], self._saved[part]
 
 
 def check_kinds(checkpoint: Mapping[str, Any], optimizer: Optimizer, schedule: Any) -> None:
-    """Raises UserError where the checkpoint is of an optimizer or a schedule of another class."""
+    """Raises UserError if the checkpoint has the state of another class of optimizer or schedule."""
     saved = checkpoint.get(KEY, {}).get("kinds", {})
     for option, name in _kinds(optimizer, schedule).items():
         if saved.get(option, name) != name:
             raise UserError(
-                f"--model.{option} {name}: the checkpoint's is {saved[option]}, with whose state no other can go on; "
-                "leave it as it was, or start a new run"
+                f"--model.{option} {name}: the checkpoint has the state of {saved[option]}, which {name} cannot use; "
+                f"give {saved[option]}, or start a new run"
             )
 
 
@@ -76,7 +76,7 @@ def _kinds(optimizer: Optimizer, schedule: Any = None) -> dict[str, str | None]:
 
 
 def _options(state: Mapping[str, Any]) -> dict[str, Any]:
-    """Plain values; those that begin with _ are what a schedule keeps of its last step."""
+    """The plain values of a schedule's state. Names that begin with _ are about its last step, and are left out."""
     plain = (bool, int, float, str, list)
     return {name: value for name, value in state.items() if isinstance(value, plain) and name[0] != "_"}
 

@@ -12,34 +12,39 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
 
 from project.callbacks.checkpoints import Checkpoints
-from project.runs import directories as runs
+from project.runs import directories
 from project.runs.environment import describe, environment
-from project.runs.metrics_table import Curves, MetricsTable
+from project.runs.loggers import Curves, MetricsTable
+from project.runs.plan import RunPlan
 from project.runs.results import flatten
 from project.system.files import atomic_write
 from project.system.signals import Interrupted
 
 
 class RunDirectory(Callback):
-    """Opens the run's directory when a fit has its data, with config.yaml and environment.yaml in it.
+    """Makes the run directory, with config.yaml and environment.yaml, as soon as a fit has its data.
 
-    A resumed run goes on in its directory: the first files stay, the next start adds config-2.yaml and so on.
+    A resumed run goes on in its run directory. The first files stay; each further start adds config-2.yaml and so on.
     """
 
-    def __init__(self, root: Path, experiment: str, config: str, held: ExitStack, loggers: bool = True) -> None:
-        self.root, self.experiment, self.config, self.loggers = root, experiment, config, loggers
-        self.held = held  # what is given back when the command ends
-        self.path: Path | None = None
-        self.first_step: int | None = None
-        self.config_name = ""  # of this start, once it is written
+    def __init__(self, plan: RunPlan, config: str, cleanup: ExitStack, loggers: bool = True) -> None:
+        """Plan the directory; it is opened when the fit has its data.
 
-    def resume(self, path: Path, first_step: int) -> None:
-        """Go on in `path` from the step after `first_step` steps."""
-        self.path, self.first_step = path, first_step
+        Args:
+            plan: Where the run is, and from which step a resumed run goes on.
+            config: The text of config.yaml.
+            cleanup: Releases the run's lock when the command ends.
+            loggers: Log to metrics.csv and TensorBoard.
+        """
+        self.root, self.experiment = plan.root, plan.experiment
+        self.config, self.cleanup, self.loggers = config, cleanup, loggers
+        self.path = plan.resumed
+        self.first_step = plan.first_step if plan.resumed else None
+        self.config_name = ""  # of this start, once it is written
 
     @property
     def opened(self) -> Path:
-        """The directory, once a fit has begun."""
+        """The run directory, after the fit has begun."""
         assert self.path is not None
         return self.path
 
@@ -52,30 +57,30 @@ class RunDirectory(Callback):
         assert self.path is not None
         for checkpoint in trainer.checkpoint_callbacks:
             if isinstance(checkpoint, (Checkpoints, ModelCheckpoint)):
-                checkpoint.dirpath = checkpoint.dirpath or str(self.path / runs.FOLDER)
+                checkpoint.dirpath = checkpoint.dirpath or str(self.path / directories.CHECKPOINTS)
         if self.loggers:
             run = (self.path, lambda: trainer.fit_loop.epoch_progress.current.ready)
             trainer.loggers = [Curves(*run, self.first_step), MetricsTable(*run, self.first_step or 0)]
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
-        """Say how a run that was asked to stop is resumed."""
+        """Print the command that resumes a stopped run."""
         if isinstance(exception, Interrupted) and trainer.is_global_zero:
-            said = f"stopped by {exception} after {trainer.global_step} steps; resume with:"
-            print(said, self.resume_command(), sep="\n", flush=True)
+            line = f"stopped by {exception} after {trainer.global_step} steps; resume with:"
+            print(line, self.resume_command(), sep="\n", flush=True)
 
     def resume_command(self) -> str:
-        """What resumes this run; empty where it has not begun."""
+        """The command that resumes this run; empty if the run has not begun."""
         begun = self.path is not None and self.config_name
         return f"python {sys.argv[0]} fit --config {self.opened / self.config_name} --ckpt_path last" if begun else ""
 
     def _open(self, trainer: Trainer) -> None:
-        described = yaml.safe_dump(environment(trainer), sort_keys=False)
+        described = yaml.safe_dump({"experiment": self.experiment, **environment(trainer)}, sort_keys=False)
         if self.path is None:
-            files = {"config.yaml": self.config, "environment.yaml": described}
-            self.path = runs.create(self.root, self.experiment, files)
-            self.config_name = "config.yaml"
-            self.held.callback(runs.lock(self.path).release)
-            self.held.push(partial(self._remove_unused, trainer))
+            files = {directories.CONFIG: self.config, directories.ENVIRONMENT: described}
+            self.path = directories.create(self.root, self.experiment, files)
+            self.config_name = directories.CONFIG
+            self.cleanup.callback(directories.lock(self.path).release)
+            self.cleanup.push(partial(self._remove_unused, trainer))
             print(f"run {self.path}: {describe(trainer)}", flush=True)
             return
         print(f"continuing {self.path} after {self.first_step} steps: {describe(trainer)}", flush=True)
@@ -89,7 +94,7 @@ class RunDirectory(Callback):
         self.config_name = f"config{ending}"
 
     def _remove_unused(self, trainer: Trainer, kind: object, error: BaseException | None, where: object) -> None:
-        """Leave no run behind where a mistake of the user's ended the command before the first batch."""
+        """Delete the run directory if a mistake of the user ended the command before the first batch."""
         begun = trainer.fit_loop.epoch_loop.batch_progress.total.ready
         if isinstance(error, SystemExit) and error.code == 2 and not begun:
             shutil.rmtree(self.opened, ignore_errors=True)

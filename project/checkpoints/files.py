@@ -1,4 +1,4 @@
-"""Checkpoint files: written whole or not at all, and read without running code that they may hold."""
+"""Checkpoint files: each is written whole or not at all, and reading one never runs code from it."""
 
 import hashlib
 import io
@@ -13,12 +13,23 @@ from lightning.fabric.plugins import CheckpointIO
 from project.system.errors import UserError
 from project.system.files import atomic_write
 
-# What this project needs of a checkpoint: for any use, and to train on from it.
-KEYS = {"state_dict": dict, "epoch": int, "global_step": int, "loops": dict}
+# The keys that every use of a checkpoint needs, and those that training needs as well.
+KEYS = {
+    "state_dict": dict,
+    "epoch": int,
+    "global_step": int,
+    "loops": dict,
+    "format": int,
+    "network": dict,
+    "loss": dict,
+    "data": dict,
+}
+FORMAT = 1  # of the description that a checkpoint has
+OLD = "given_options"  # a key of this project's checkpoints from before they had a format
 TRAINING_KEYS = {"optimizer_states": list, "lr_schedulers": list}
 Checkpoint = dict[str, Any]
-LENGTH = 2  # bytes at the end of a zip file that tell the length of its comment, which follows
-BLOCK = 2**20  # bytes that are read at once
+LENGTH = 2  # bytes at the end of a zip file; they give the length of the comment that follows
+BLOCK = 2**20  # bytes read at once
 
 
 class CheckpointFiles(CheckpointIO):
@@ -28,14 +39,14 @@ class CheckpointFiles(CheckpointIO):
         self._known: dict[Path, Checkpoint] = {}
 
     def hand_over(self, path: Path, checkpoint: Checkpoint) -> None:
-        """What is in the file, for who loads it next; it is kept until then, and not read again."""
+        """Give the content of a file that was already read to the next load_checkpoint of its path."""
         self._known[path] = checkpoint
 
     def save_checkpoint(self, checkpoint: Checkpoint, path: Any, storage_options: Any = None) -> None:
         write(checkpoint, Path(path))
 
     def load_checkpoint(self, path: Any, map_location: Any = None, weights_only: bool | None = None) -> Checkpoint:
-        """Never runs code from the file, whatever `weights_only` says."""
+        """Load without running code from the file, for any value of `weights_only`."""
         return self._known.pop(Path(path), None) or read(Path(path), map_location or "cpu")
 
     def remove_checkpoint(self, path: Any) -> None:
@@ -43,10 +54,10 @@ class CheckpointFiles(CheckpointIO):
 
 
 def write(checkpoint: Checkpoint, path: Path) -> None:
-    """Write the whole file at once. It ends with a digest of all that comes before it.
+    """Write the whole file at once. Its last bytes are a digest of all bytes before them.
 
     Raises:
-        UserError: the file cannot be written; what was at `path` is still there, and nothing else is.
+        UserError: the file cannot be written. The file that was at `path` stays as it was.
     """
     buffer = io.BytesIO()
     torch.save(checkpoint, buffer)
@@ -61,42 +72,49 @@ def write(checkpoint: Checkpoint, path: Path) -> None:
             file.writelines((content, _ending(hashlib.sha256(content))))
     except OSError as error:
         raise UserError(
-            f"{path} cannot be written ({error.strerror}); the last good checkpoint stays: make room, then resume"
+            f"{path} cannot be written ({error.strerror}); the last checkpoint stays: make room, then resume"
         ) from None
 
 
 def read(path: Path, map_location: Any = "cpu") -> Checkpoint:
-    """What is in the file. Raises UserError if there is none, it is not whole, or of another project."""
+    """Read the checkpoint. Raises UserError if there is no file, or if it is damaged or of another project."""
     if not path.is_file():
         raise UserError(f"--ckpt_path {path}: there is no such file; give best, last or a file that exists")
     try:
         check_digest(path)
         checkpoint = torch.load(path, map_location, weights_only=True)
-    # torch.load has no exception of its own: what it raises depends on where a file is broken.
+    # torch.load has no exception of its own; its exception depends on where a file is damaged.
     except Exception as error:
         reason = str(error).split("\n")[0][:120]
         raise UserError(f"--ckpt_path {path}: not a whole checkpoint ({reason}); give another, such as best") from None
     whole: dict[str, Any] = checkpoint if isinstance(checkpoint, dict) else {}
     check_keys(path, whole, KEYS)
+    if whole["format"] > FORMAT:
+        raise UserError(f"--ckpt_path {path}: a newer version of this project wrote it; install that version")
     return whole
 
 
 def check_keys(path: Path, checkpoint: Mapping[str, Any], needed: Mapping[str, type]) -> None:
-    """Raises UserError where the checkpoint of `path` lacks one of the needed keys, or has another kind of value."""
+    """Raises UserError if the checkpoint of `path` lacks a needed key, or a value has the wrong type."""
+    if OLD in checkpoint and "format" not in checkpoint:
+        raise UserError(
+            f"--ckpt_path {path}: an older version of this project wrote it, without a description of its network; "
+            "train again, or use that version, whose commit stands in the run's environment.yaml"
+        )
     for key, kind in needed.items():
         if not isinstance(checkpoint.get(key), kind):
-            use = "as each of this project has" if needed is KEYS else "without which no training goes on"
+            use = "which every checkpoint of this project has" if needed is KEYS else "which training needs"
             raise UserError(f"--ckpt_path {path}: it has no {key}, {use}; give best, last or another file")
 
 
 def _ending(digest: "hashlib._Hash") -> bytes:
-    """The comment of a zip file of whose content up to there this is the digest, after its length."""
+    """The end of a zip file: the length of its comment, then the comment with the digest of all bytes before it."""
     comment = b"sha256:" + digest.hexdigest().encode()
     return len(comment).to_bytes(LENGTH, "little") + comment
 
 
 def check_digest(path: Path) -> None:
-    """Raises ValueError where a file does not have its digest, or, without one, a part of it not its checksum."""
+    """Raises ValueError if a file differs from its digest or, in a file without one, a part from its checksum."""
     with zipfile.ZipFile(path) as archive:
         if not archive.comment:  # not written by this project
             if broken := archive.testzip():

@@ -1,16 +1,19 @@
 """The command line: Lightning's, with this project's defaults, links, checks and messages."""
 
-import json
 import sys
+from collections.abc import Mapping
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import yaml
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.fabric.utilities.rank_zero import rank_zero_only
 from lightning.pytorch import Callback, Trainer
 from lightning.pytorch.callbacks import Checkpoint, ProgressBar, WeightAveraging
 from lightning.pytorch.loggers.logger import DummyLogger
+from torch import Tensor
 
 from project.callbacks import (
     Checkpoints,
@@ -28,20 +31,22 @@ from project.callbacks import (
     Stopwatch,
 )
 from project.callbacks.given_options import check_kinds
-from project.checkpoints.files import TRAINING_KEYS, CheckpointFiles, check_keys, read
+from project.checkpoints.description import check_fits
+from project.checkpoints.files import CheckpointFiles
 from project.cli.arguments import carried_over, replaced
 from project.cli.messages import user_message
 from project.cli.parser import CommandLine, Parser, is_first_process
 from project.cli.preflight import check_fit, try_parts
-from project.cli.user_parts import Instantiator
+from project.cli.user_parts import LINKED, Instantiator
 from project.data import ImageDataModule
 from project.data.run_length import saved_position
 from project.networks import TorchvisionModel
 from project.networks.pretrained import load_weights
-from project.runs import directories as runs
-from project.runs import results
+from project.runs import directories
+from project.runs.loggers import record
+from project.runs.plan import RunOptions, RunPlan, plan_evaluation, plan_fit
+from project.runs.results import Result
 from project.system.errors import UserError
-from project.system.signals import job, requeued
 from project.training.classifier import Classifier
 from project.training.trainer import ExperimentTrainer
 
@@ -49,9 +54,18 @@ from project.training.trainer import ExperimentTrainer
 class ExperimentCLI(CommandLine):
     """fit, validate, test and predict for a Classifier on an ImageDataModule."""
 
-    def __init__(self, args: list[str] | None, held: ExitStack) -> None:
-        self.held = held  # what is given back when the command ends
+    plan: RunPlan
+
+    def __init__(self, args: list[str] | None, cleanup: ExitStack) -> None:
+        """Run the command.
+
+        Args:
+            args: The words after the program's name; None takes them from the shell.
+            cleanup: Gives back at the command's end what it holds, such as the lock of a run.
+        """
+        self.cleanup = cleanup
         self.words = sys.argv[1:] if args is None else args
+        self.result = Result()
         try:
             super().__init__(
                 Classifier,
@@ -73,108 +87,95 @@ class ExperimentCLI(CommandLine):
         """Nothing: Lightning's own lets what is saved in a checkpoint win over the command line."""
 
     def before_instantiate_classes(self) -> None:
-        """Find the checkpoint and see that the run can be written, before anything is built."""
+        """Find the run and its checkpoint, and see that the run can be written, before anything is built."""
         self.options = self.config[self.subcommand]
         for line in (*replaced(self.words), *carried_over(self.words, self.options)):
             rank_zero_only(print)(line, flush=True)
-        named = any(word.partition("=")[0] == "--name" for word in self.words)  # not in a run's own config.yaml
-        self.configs = [] if named else [Path(str(path)) for path in self.options.config or ()]
-        self.experiment = runs.experiment_name(self.configs, self.options.name)
-        self.root = Path(self.options.trainer.default_root_dir or ".") / runs.ROOT
-        self.resumed: Path | None = None
-        self.checkpoint: dict[str, Any] | None = None
-        if self.subcommand == "fit":
-            self._find_run()
+        if self.subcommand != "fit":
+            self.plan = plan_evaluation(str(self.subcommand), self._run_options())
+        else:
+            self.plan = plan_fit(self._run_options(), self.cleanup, lock=is_first_process())
             if not self.options.trainer.fast_dev_run:
-                runs.check_writable(self.root, self.experiment)
-        elif self.options.ckpt_path is None:
-            raise UserError(f"{self.subcommand} needs trained weights: give --ckpt_path best, last or a file")
-        if self.options.ckpt_path in runs.SPECIAL:
-            self._go_on_from(runs.find_checkpoint(self.root, self.experiment, self.options.ckpt_path, self.configs))
-        elif self.options.ckpt_path and self.checkpoint is None:
-            self.checkpoint = read(Path(self.options.ckpt_path))
-        if self.subcommand == "fit" and self.checkpoint is not None:
-            self._check_limits(self.checkpoint)
+                directories.check_writable(self.plan.root, self.plan.experiment)
+        self.options.ckpt_path = self.plan.checkpoint_path and str(self.plan.checkpoint_path)
 
-    def _check_limits(self, checkpoint: dict[str, Any]) -> None:
-        check_keys(Path(self.options.ckpt_path), checkpoint, TRAINING_KEYS)
-        for limit, done in (("max_epochs", checkpoint["epoch"]), ("max_steps", checkpoint["global_step"])):
-            asked = self.options.trainer[limit] or 0
-            if 0 < asked < done:
-                raise UserError(f"--trainer.{limit} {asked}: {self.options.ckpt_path} is at {done}; give at least that")
-
-    def _find_run(self) -> None:
-        """Find the run to go on with, where that is asked for, keep others from it, and find where it goes on."""
-        asked = self.options.ckpt_path == "last"
-        if not (asked or (self.options.ckpt_path is None and requeued())):
-            return
-        self.resumed = runs.to_resume(self.root, self.experiment, self.configs, None if asked else job())
-        if self.resumed is None:
-            if asked:
-                where = self.root / self.experiment
-                raise UserError(f"--ckpt_path last: no run in {where}; start one without it, or {runs.NAME_A_RUN}")
-            return
-        if is_first_process():
-            self.held.callback(runs.lock(self.resumed).release)
-        limits = self.options.trainer
-        if far := runs.finished(self.resumed, limits.max_epochs or 0, limits.max_steps):
-            raise UserError(
-                f"--ckpt_path last: {self.resumed} has finished {far}; ask for more with --trainer.max_epochs or "
-                "--trainer.max_steps, or start a new run without --ckpt_path"
-            )
-        self._go_on_from(runs.newest_whole(self.resumed))
-
-    def _go_on_from(self, found: runs.Found | None) -> None:
-        path, self.checkpoint = found or (None, None)
-        self.options.ckpt_path = path and str(path)
+    def _run_options(self) -> RunOptions:
+        trainer = self.options.trainer
+        is_named = any(word.partition("=")[0] == "--name" for word in self.words)  # not in a run's own config.yaml
+        return RunOptions(
+            root=Path(trainer.default_root_dir or ".") / directories.ROOT,
+            configs=[] if is_named else [Path(str(path)) for path in self.options.config or ()],
+            name=self.options.name,
+            ckpt_path=self.options.ckpt_path,
+            max_epochs=trainer.max_epochs,
+            max_steps=trainer.max_steps,
+        )
 
     def instantiate_classes(self) -> None:
         """Make all parts and try them; an error names the option that is to blame."""
-        self.maker = Instantiator(self.options, self.words)
+        self.instantiator = Instantiator(self.options, self.words)
         try:
-            self.config_init = self.parser.instantiate(self.config, instantiators=[(self.maker, object, True)])
+            self.config_init = self.parser.instantiate(self.config, instantiators=[(self.instantiator, object, True)])
         except Exception as error:
-            raise self.maker.refusal or error from None
-        self.made = self.config_init[self.subcommand]
-        self.datamodule, self.model = (self.made[part] for part in ("data", "model"))
+            raise self.instantiator.refusal or error from None
+        self.parts = self.config_init[self.subcommand]
+        self.datamodule, self.model = (self.parts[name] for name in ("data", "model"))
+        self.config_text = self.command_parser.dump(self.options, skip_unset=False)
+        self.settings: dict[str, Any] = yaml.safe_load(self.config_text)
+        self.model.class_settings = self._class_settings()
         self.trainer = self.instantiate_trainer()
-        training = self.subcommand == "fit"
-        made = try_parts(self.trainer, self.model, self.datamodule, self.options.model, training)
-        if training:
+        is_fit = self.subcommand == "fit"
+        optimizer, schedule = try_parts(self.trainer, self.model, self.datamodule, self.options.model, is_fit)
+        if is_fit:
             synchronised = self.options.trainer.sync_batchnorm
-            check_fit(self.trainer, self.model, made[1], self.datamodule.val_size, synchronised)
-            check_kinds(self.checkpoint or {}, *made)
-        if self.checkpoint is not None:
-            path = Path(self.options.ckpt_path)
-            runs.check_fits(path, self.checkpoint, self.model.state_dict(), self.datamodule)
-            if isinstance(files := self.trainer.strategy.checkpoint_io, CheckpointFiles):
-                files.hand_over(path, self.checkpoint)
-            self.checkpoint = None  # who loads it keeps what is needed of it
+            check_fit(self.trainer, self.model, schedule, self.datamodule.val_size, synchronised)
+            check_kinds(self.plan.checkpoint or {}, optimizer, schedule)
+        if self.plan.checkpoint_path and self.plan.checkpoint:
+            self._hand_over(self.plan.checkpoint_path, self.plan.checkpoint)
         elif isinstance(self.model.network, TorchvisionModel):
             load_weights(self.model.network)  # a checkpoint brings its own
 
+    def _class_settings(self) -> dict[str, Any]:
+        """Class path and arguments of network and loss, with those arguments that come from the data."""
+        network, loss = (self.settings["model"][name] for name in ("network", "loss"))
+        arguments = self.instantiator.arguments[type(self.model.network)]
+        linked = {name: arguments[name] for name in LINKED if name in arguments}
+        if "image_shape" in linked:
+            linked["image_shape"] = list(linked["image_shape"])
+        return {"network": {**network, "init_args": network.get("init_args", {}) | linked}, "loss": loss}
+
+    def _hand_over(self, path: Path, checkpoint: dict[str, Any]) -> None:
+        """Let Lightning load what was read already, and keep it no longer than that."""
+        check_fits(path, checkpoint, self.model.state_dict(), self.datamodule.description())
+        if isinstance(files := self.trainer.strategy.checkpoint_io, CheckpointFiles):
+            files.hand_over(path, checkpoint)
+        self.plan = replace(self.plan, checkpoint=None)
+
     def instantiate_trainer(self, **options: Any) -> Trainer:
-        """Add what every run does; a run's directory brings the loggers, unless others are asked for."""
-        given = self.made["trainer"]
+        """Add what every run does; a run's directory brings the loggers, unless the user has named some."""
+        given = self.parts["trainer"]
         if given["fast_dev_run"] or given["barebones"]:
             return self._make_trainer({**given, **options})
-        default_loggers = given["logger"] in (None, True)
-        logger = DummyLogger() if default_loggers else given["logger"]  # some callbacks look for one before the run's
-        asked = [given["callbacks"]] if isinstance(given["callbacks"], Callback) else given["callbacks"] or []
+        users = [given["callbacks"]] if isinstance(given["callbacks"], Callback) else given["callbacks"] or []
         if self.subcommand != "fit":
             options["enable_checkpointing"] = False
-            asked = [one for one in asked if not isinstance(one, Checkpoint | WeightAveraging)]  # of a fit alone
-        callbacks = [*asked, *self._own_callbacks(default_loggers)]
-        if given["enable_progress_bar"] is None and not any(isinstance(one, ProgressBar) for one in asked):
+            users = [callback for callback in users if not isinstance(callback, Checkpoint | WeightAveraging)]
+        callbacks = [*users, *self._callbacks()]
+        if given["enable_progress_bar"] is None and not any(isinstance(callback, ProgressBar) for callback in users):
             options["enable_progress_bar"] = sys.stdout.isatty()
             callbacks += [EpochBar()] if sys.stdout.isatty() else []
-        options |= {"callbacks": callbacks, "logger": logger}
         resume_command = self.run_directory.resume_command if self.subcommand == "fit" else str
         callbacks.append(lost := LostProcesses(resume_command))  # after the bar, which brings the cursor back
-        trainer = self._make_trainer({**given, **options})
+        if self._has_default_loggers:
+            options["logger"] = DummyLogger()  # some callbacks look for one before the run has its own
+        trainer = self._make_trainer({**given, **options, "callbacks": callbacks})
         lost.watch(trainer)
-        self.held.callback(lost.stop)
+        self.cleanup.callback(lost.stop)
         return trainer
+
+    @property
+    def _has_default_loggers(self) -> bool:
+        return self.parts["trainer"]["logger"] in (None, True)
 
     def _make_trainer(self, options: dict[str, Any]) -> Trainer:
         defaults = self.command_parser.get_defaults().trainer
@@ -185,31 +186,39 @@ class ExperimentCLI(CommandLine):
             if not free:
                 raise
             more = "" if isinstance(error, MisconfigurationException) else "--help shows what it takes"
-            raise self.maker.blame(error, "trainer", ExperimentTrainer, options, free, more) from error
+            raise self.instantiator.blame(error, "trainer", ExperimentTrainer, options, free, more) from error
 
-    def _own_callbacks(self, default_loggers: bool) -> list[Callback]:
+    def _callbacks(self) -> list[Callback]:
+        """This project's own, for the command."""
         if self.subcommand == "predict":
-            return [Predictions(Path(self.options.ckpt_path).with_suffix(".predictions.csv"))]
+            self.predictions = Path(self.options.ckpt_path).with_suffix(".predictions.csv")
+            return [Predictions(self.predictions)]
         if self.subcommand != "fit":
             return [EvaluationLines()]
         self.stopwatch = Stopwatch()
-        settings = self.command_parser.dump(self.options, skip_unset=False)
-        self.run_directory = RunDirectory(self.root, self.experiment, settings, self.held, default_loggers)
-        if self.resumed is not None:
-            self.run_directory.resume(self.resumed, self.checkpoint["global_step"] if self.checkpoint else 0)
-        self.checkpoints: Checkpoints = self.made["checkpoints"]
-        parts = [self.stopwatch, EpochLines(self.stopwatch), self.run_directory, GivenOptions(), FiniteLoss()]
-        if self.checkpoint is not None:
-            parts = [ResumedLength(self.options.ckpt_path, saved_position(self.checkpoint)), *parts]
-        kept = [] if self.options.trainer.enable_checkpointing is False else [self.checkpoints]
-        given = self.options.trainer.callbacks or []
-        averages = ShortAverages(given if isinstance(given, list) else [given])
-        return [*parts, averages, SharedCores(), *kept]
+        self.run_directory = RunDirectory(self.plan, self.config_text, self.cleanup, self._has_default_loggers)
+        self.checkpoints: Checkpoints = self.parts["checkpoints"]
+        callbacks = [self.stopwatch, EpochLines(self.stopwatch), self.run_directory, GivenOptions(), FiniteLoss()]
+        if self.plan.checkpoint is not None:
+            callbacks = [ResumedLength(self.options.ckpt_path, saved_position(self.plan.checkpoint)), *callbacks]
+        users = self.options.trainer.callbacks or []
+        averages = ShortAverages(users if isinstance(users, list) else [users])
+        checkpoints = [] if self.options.trainer.enable_checkpointing is False else [self.checkpoints]
+        return [*callbacks, averages, SharedCores(), *checkpoints]
 
     def _prepare_subcommand_kwargs(self, subcommand: str) -> dict[str, Any]:
         """Checkpoints are read without running code from them, whatever plugin reads them."""
-        given = {**super()._prepare_subcommand_kwargs(subcommand), "weights_only": True}
-        return {**given, "verbose": False} if subcommand in ("validate", "test") else given  # EvaluationLines prints
+        options = {**super()._prepare_subcommand_kwargs(subcommand), "weights_only": True}
+        return {**options, "verbose": False} if subcommand in ("validate", "test") else options  # EvaluationLines print
+
+    def after_validate(self) -> None:
+        self.result = Result(figures=_numbers(self.trainer.callback_metrics))
+
+    def after_test(self) -> None:
+        self.result = Result(figures=_numbers(self.trainer.callback_metrics))
+
+    def after_predict(self) -> None:
+        self.result = Result(predictions=self.predictions)
 
     def after_fit(self) -> None:
         """Test the best checkpoint once, or the last where nothing was validated; write and print the results."""
@@ -226,11 +235,19 @@ class ExperimentCLI(CommandLine):
             "train_seconds": self.stopwatch.train_seconds,
             "fit_seconds": self.stopwatch.fit_seconds,
         }
+        self.result = Result(run, {**self._test(path), **figures})
+        if self.trainer.is_global_zero:
+            record(self.result, self.settings, self.trainer.loggers)
+
+    def _test(self, path: Path) -> dict[str, Any]:
+        """What the test of a checkpoint measures; nothing with --trainer.limit_test_batches 0."""
         # It would put the weights of the last step in place of the averaged ones that the checkpoint brings.
         trainer: Any = self.trainer
-        trainer.callbacks = [one for one in trainer.callbacks if not isinstance(one, WeightAveraging)]
-        tested = {"datamodule": self.datamodule, "ckpt_path": path, "weights_only": True, "verbose": False}
-        (measured,) = self.trainer.test(self.model, **tested) or [{}]  # none with --trainer.limit_test_batches 0
-        if self.trainer.is_global_zero:
-            settings = json.loads(self.command_parser.dump(self.options, format="json"))
-            results.record(run, {**measured, **figures}, settings, self.trainer)
+        trainer.callbacks = [callback for callback in trainer.callbacks if not isinstance(callback, WeightAveraging)]
+        options = {"datamodule": self.datamodule, "ckpt_path": path, "weights_only": True, "verbose": False}
+        (measured,) = self.trainer.test(self.model, **options) or [{}]
+        return dict(measured)
+
+
+def _numbers(metrics: Mapping[str, Tensor]) -> dict[str, float]:
+    return {name: value.item() for name, value in metrics.items()}

@@ -12,10 +12,11 @@ from project.cli.arguments import check_yaml, own_modules
 from project.cli.experiment import ExperimentCLI
 from project.cli.messages import user_message
 from project.cli.parser import fail, is_first_process
+from project.runs.results import Result
 from project.system.signals import REQUEUE, Interrupted, requeue
 
 
-def main(args: Sequence[str] | None = None) -> None:
+def main(args: Sequence[str] | None = None) -> Result:
     """Run one command, as the shell gives it, and leave the process as it was.
 
     A user's mistake ends in one `error:` line and exit code 2.
@@ -25,12 +26,15 @@ def main(args: Sequence[str] | None = None) -> None:
 
     Args:
         args: The words after the program's name; None takes them from the shell.
+
+    Returns:
+        The run's directory and figures, or what the command has measured or written.
     """
     words = sys.argv[1:] if args is None else args
-    with ExitStack() as held, own_modules(words):
+    with ExitStack() as cleanup, own_modules(words):
         try:
             check_yaml(words)
-            ExperimentCLI(None if args is None else list(args), held)
+            return ExperimentCLI(None if args is None else list(args), cleanup).result
         except BrokenPipeError:  # who read the output is gone; Python would write to it once more when it ends
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             sys.exit(128 + signal.SIGPIPE)

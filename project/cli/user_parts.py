@@ -117,12 +117,15 @@ class Instantiator:
         """
         self.options, self.words = options, words
         self.refusal: UserError | None = None
+        self.arguments: dict[Any, dict[str, Any]] = {}  # with which each class was made
 
     def __call__(self, kind: type, *args: Any, **arguments: Any) -> Any:
         """Raises UserError in place of what `kind` raises, but for OSError and classes that no option names."""
         args = tuple(list(one) if isinstance(one, Iterator) else one for one in args)  # to be used more than once
         try:
-            return kind(*args, **arguments)
+            instance = kind(*args, **arguments)
+            self.arguments[kind] = arguments
+            return instance
         except Exception as error:  # of whatever kind, since the class may be the user's own
             option, class_path = option_of(kind, self.options) or ("", "")
             if isinstance(error, OSError) or not (option or str(error).startswith("--")):

@@ -148,13 +148,20 @@ class ImageDataModule(LightningDataModule, ABC):
         groups = list(images.read(torch.arange(len(images), device=images.labels.device), self.batch_size))
         return normalise(torch.cat(groups)).permute(0, 3, 1, 2)
 
-    def state_dict(self) -> dict[str, Any]:
-        """What a checkpoint needs to be used without this class."""
+    def description(self) -> dict[str, Any]:
+        """The plain values that a checkpoint needs to be used without this class.
+
+        preparation says how an image of any size becomes one of image_shape: its mode is changed, its shorter side is
+        resized, its longer side is cropped at the center.
+        """
+        channels, height, width = self.image_shape
+        mode = {1: "L", 3: "RGB"}.get(channels)
         return {
             "class_names": list(self.class_names),
-            "image_shape": list(self.image_shape),
+            "image_shape": [channels, height, width],
             "mean": list(self.mean),
             "std": list(self.std),
+            "preparation": {"mode": mode, "size": [height, width], "resample": "bilinear", "crop": "center"},
         }
 
     def fingerprint(self) -> str:

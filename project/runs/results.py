@@ -1,36 +1,67 @@
-"""The results of a finished run: results.json, the last lines printed, and TensorBoard's HPARAMS tab."""
+"""What a run leaves: its figures in results.json, its settings, its metrics. Reading them needs no torch."""
 
+import csv
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from lightning.pytorch import Trainer
-from lightning.pytorch.loggers import TensorBoardLogger
-from torch.utils.tensorboard import SummaryWriter
-from torch.utils.tensorboard.summary import hparams
+import yaml
 
-from project.runs.directories import RESULTS
+from project.runs.directories import CONFIG
 from project.system.files import atomic_write
 
-
-def record(run: Path, results: dict[str, Any], settings: dict[str, Any], trainer: Trainer) -> None:
-    """Write `results` into `run`, print them, and enter `settings` with the test accuracy into the HPARAMS tab."""
-    metrics = {name: value for name, value in results.items() if name == "test/accuracy"}
-    for logger in trainer.loggers:
-        if isinstance(logger, TensorBoardLogger):
-            # Not by log_hyperparams(metrics=...), which would log the accuracy again that the test has logged.
-            with SummaryWriter(logger.log_dir) as writer:
-                for summary in hparams(shown(settings), metrics):  # type: ignore[no-untyped-call]
-                    writer.file_writer.add_summary(summary)
-    with atomic_write(run / RESULTS) as unfinished:  # last of all: a run that has it is finished
-        unfinished.write_text(json.dumps(results, indent=2) + "\n")
-    print(*lines(results), f"results: {run / RESULTS}", sep="\n", flush=True)
+RESULTS = "results.json"
+METRICS = "metrics.csv"
 
 
-def lines(measured: Mapping[str, Any]) -> list[str]:
-    """Each figure with as many digits as are worth reading; results.json and metrics.csv have all of them."""
-    return [f"{name} {_digits(name, value)}" for name, value in measured.items() if value is not None]
+@dataclass(frozen=True)
+class Result:
+    """What a command leaves for the program that called main([...])."""
+
+    directory: Path | None = None
+    """Of the run, after a fit that kept checkpoints."""
+    figures: Mapping[str, Any] = field(default_factory=dict)
+    """Of a fit those of results.json; of validate and test what they measured, such as test/accuracy in [0, 1]."""
+    predictions: Path | None = None
+    """The CSV file that predict wrote."""
+
+    def metrics(self) -> list[dict[str, str]]:
+        """The rows of the run's metrics.csv."""
+        return read_metrics(self.directory) if self.directory else []
+
+
+def read_results(run: Path) -> dict[str, Any] | None:
+    """The figures of a finished run; None if the run has not finished."""
+    file = run / RESULTS
+    return json.loads(file.read_text()) if file.exists() else None
+
+
+def read_settings(run: Path) -> dict[str, Any]:
+    """The options of a run's first start, nested as in its config.yaml."""
+    settings: dict[str, Any] = yaml.safe_load((run / CONFIG).read_text())
+    return settings
+
+
+def read_metrics(run: Path) -> list[dict[str, str]]:
+    """The rows of the run's metrics.csv as text, without a last row that a kill has cut; none if there is no file."""
+    file = run / METRICS
+    whole_lines = file.read_text().rpartition("\n")[0] if file.exists() else ""
+    return list(csv.DictReader(whole_lines.splitlines()))
+
+
+def write_results(run: Path, figures: Mapping[str, Any]) -> Path:
+    """Write results.json, which is read as the sign that the run has finished, and return its path."""
+    file = run / RESULTS
+    with atomic_write(file) as unfinished:
+        unfinished.write_text(json.dumps(figures, indent=2) + "\n")
+    return file
+
+
+def lines(figures: Mapping[str, Any]) -> list[str]:
+    """A line for each figure, with as many digits as are worth reading; the files have all of them."""
+    return [f"{name} {_digits(name, value)}" for name, value in figures.items() if value is not None]
 
 
 def _digits(name: str, value: Any) -> str:
@@ -41,22 +72,22 @@ def _digits(name: str, value: Any) -> str:
     return str(value) if isinstance(value, (int, str)) else f"{value:.4f}"
 
 
-def shown(settings: dict[str, Any]) -> dict[str, Any]:
+def shown_settings(settings: Mapping[str, Any]) -> dict[str, Any]:
     """The settings that tell experiments apart, named as on the command line."""
     trainer = {name: settings["trainer"][name] for name in ("max_epochs", "max_steps", "precision")}
     flat = flatten({"trainer": trainer, "model": settings["model"], "data": settings["data"]})
     return {**flat, "seed_everything": settings["seed_everything"]}
 
 
-def flatten(settings: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested settings as one dotted level of numbers, truth values and text; what is None is left out."""
+def flatten(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested settings as one dotted level of numbers, truth values and text; None values are left out."""
     flat: dict[str, Any] = {}
     for name, value in settings.items():
-        key = prefix + name
+        option = prefix + name
         if isinstance(value, dict):
-            flat |= flatten(value, prefix if name == "init_args" else f"{key}.")
+            flat |= flatten(value, prefix if name == "init_args" else f"{option}.")
         elif name == "class_path":
             flat[prefix.removesuffix(".")] = value.rpartition(".")[2]
         elif value is not None:
-            flat[key] = value if isinstance(value, (bool, int, float)) else str(value)
+            flat[option] = value if isinstance(value, (bool, int, float)) else str(value)
     return flat

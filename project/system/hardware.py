@@ -1,4 +1,4 @@
-"""What the hardware computes natively; whatever depends on it asks here."""
+"""The number formats that the hardware computes natively. All code that depends on them asks here."""
 
 import torch
 
@@ -6,8 +6,9 @@ import torch
 def computes_bfloat16(device: str) -> bool:
     """Whether devices of a type, such as cpu or cuda, compute bfloat16 natively.
 
-    A CPU does where it has units for it (AVX512-BF16 or AMX) and oneDNN, which computes torch's products and
-    convolutions, may use them: ONEDNN_MAX_CPU_ISA=AVX2 in the environment forbids it. CUDA does from 8.0 on.
+    A CPU needs units for it (AVX512-BF16 or AMX), and oneDNN must be allowed to use them. oneDNN computes the matrix
+    products and convolutions of torch; ONEDNN_MAX_CPU_ISA=AVX2 in the environment forbids these units. CUDA devices
+    need a compute capability of 8.0 or more.
     """
     if device == "cuda":
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))

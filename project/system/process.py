@@ -1,4 +1,4 @@
-"""What the command line sets for its process; a program that calls `main` itself has a process of its own."""
+"""Settings of the process that scripts/main.py runs in. A program that calls `main` keeps its own settings."""
 
 import logging
 import threading
@@ -8,28 +8,28 @@ from project.system.memory import keep_freed_memory
 
 
 def settle() -> None:
-    """Set up a process that is the command line's alone, for good: what libraries say, and memory between steps.
+    """Set up a process for the command line, until it ends: messages of libraries, and memory between steps.
 
-    scripts/main.py does this. A program that calls main([...]) leaves it out and keeps its own settings.
+    scripts/main.py does this. A program that calls main([...]) does not, and keeps its own settings.
     """
     quieten()
     keep_freed_memory()
 
 
 def quieten() -> None:
-    """Turn off what Lightning says of itself; what a run's reader needs, the project prints."""
+    """Turn off messages of Lightning. The project itself prints the lines that a user needs."""
     for name in ("lightning.pytorch", "lightning.fabric"):
         logging.getLogger(name).setLevel(logging.WARNING)
     for message in (
-        "Be aware that when using `ckpt_path`, callbacks used",  # a checkpoint serves test and predict without them
+        "Be aware that when using `ckpt_path`, callbacks used",  # test and predict need none of their states
         "Couldn't infer the batch indices",  # Predictions knows them
         "You're resuming from a checkpoint that ended before the epoch ended",  # TrainingBatches goes on exactly
         "Total length of `EvaluationBatches` across ranks is zero",  # val_size 0 asks for no validation
-        "The `srun` command is available on your system but is not used",  # nor need be
-        r"This process .* is multi-threaded, use of fork\(\)",  # image workers do nothing that a lock could stop
-        "This DataLoader will create",  # the number of workers is the user's
+        "The `srun` command is available on your system but is not used",  # and does not have to be used
+        r"This process .* is multi-threaded, use of fork\(\)",  # image workers take no lock that could block them
+        "This DataLoader will create",  # the user chooses the number of workers
         r"Found \d+ module\(s\) in eval mode at the start of training",  # Finetuning has frozen them
-        "Checkpoint directory .* exists and is not empty",  # a ModelCheckpoint's that was asked for, in a resumed run
+        "Checkpoint directory .* exists and is not empty",  # of the user's ModelCheckpoint in a resumed run
         r"`isinstance\(treespec, LeafSpec\)` is deprecated",  # in Lightning's own code
     ):
         warnings.filterwarnings("ignore", f".*{message}")
@@ -37,6 +37,6 @@ def quieten() -> None:
 
 
 def _threads_error(error: threading.ExceptHookArgs) -> None:
-    """TensorBoard's writer raises its error again where it is next written to; there it is reported in one line."""
+    """Ignore errors of TensorBoard's writer thread: the next write raises them again, and they become one line."""
     if not (isinstance(error.exc_value, OSError) and type(error.thread).__name__ == "_AsyncWriterThread"):
         threading.__excepthook__(error)

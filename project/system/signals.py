@@ -8,11 +8,11 @@ from types import FrameType
 
 from lightning.fabric.plugins.environments.slurm import SLURMEnvironment
 
-REQUEUE = signal.SIGUSR1  # what `sbatch --signal=SIGUSR1@90` sends 90 seconds before a job's time is up
+REQUEUE = signal.SIGUSR1  # `sbatch --signal=SIGUSR1@90` sends it 90 seconds before the time limit of a job
 
 
 class Interrupted(BaseException):
-    """What ends a fit that was asked to stop, once its step is done and saved."""
+    """Ends a fit that a signal has asked to stop, after its step is done and saved."""
 
     def __init__(self, signum: int) -> None:
         super().__init__(signal.Signals(signum).name)
@@ -20,17 +20,17 @@ class Interrupted(BaseException):
 
 
 class Signals:
-    """Remembers the first of SIGTERM, Ctrl-C and, on SLURM, the requeue signal; the next Ctrl-C stops at once."""
+    """Remembers the first SIGTERM, Ctrl-C or, on SLURM, requeue signal. The next Ctrl-C stops at once."""
 
     def __init__(self) -> None:
         self.received = 0
         self._at_once = False
 
     def watch(self, at_once: bool = False) -> None:
-        """Begin, once Lightning has set its own handlers; when it ends it restores what was there before.
+        """Begin to listen. Call it after Lightning has set its handlers; at its end, Lightning restores the old ones.
 
         Args:
-            at_once: Raise Interrupted where the signal comes, since there is no step to finish.
+            at_once: Raise Interrupted as soon as a signal arrives, because there is no step to finish.
         """
         self._at_once = at_once
         if threading.current_thread() is threading.main_thread():
@@ -46,7 +46,7 @@ class Signals:
 
 
 def job() -> str | None:
-    """SLURM's name for the job that this is, the same when it is started again."""
+    """SLURM's name of this job, which stays the same when SLURM starts the job again; None outside SLURM."""
     array = os.environ.get("SLURM_ARRAY_JOB_ID")
     return f"{array}_{os.environ['SLURM_ARRAY_TASK_ID']}" if array else os.environ.get("SLURM_JOB_ID")
 

@@ -14,6 +14,7 @@ from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 from torchmetrics import MeanMetric, MetricCollection
 from torchmetrics.classification import MulticlassAccuracy
 
+from project.checkpoints.description import describe
 from project.data.batches import Batch
 from project.data.run_length import Position, saved_position, total_steps
 from project.system.errors import UserError
@@ -57,6 +58,7 @@ class Classifier(LightningModule):
         self.loss = loss
         self.optimizer = optimizer
         self.lr_scheduler = lr_scheduler
+        self.class_settings: dict[str, Any] = {}  # class path and arguments of network and loss, for checkpoints
         self.backbone_rate: float | None = None  # as a fraction of the optimizer's rate, set by Finetuning
         if compile:
             self.network.compile()
@@ -112,7 +114,9 @@ class Classifier(LightningModule):
         self._epoch_is_logged = False
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Keep what each process has counted in this epoch, for one that is resumed in its middle."""
+        """Describe network, loss and data, and keep what each process has counted in an epoch that has not ended."""
+        data: Any = self.trainer.datamodule  # type: ignore[attr-defined]
+        checkpoint |= describe(self.class_settings, data.description())
         counted = {name: metric.metric_state for name, metric in self.train_metrics.items()}
         checkpoint["train_metrics"] = gathered(self.trainer, counted)
 

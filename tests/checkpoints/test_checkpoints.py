@@ -23,6 +23,8 @@ from project.system import files
 from project.system.errors import UserError
 from project.training.classifier import Classifier
 
+CHECKPOINT = {"global_step": 1, "epoch": 0, "loops": {}, "format": 1, "network": {}, "loss": {}, "data": {}}
+
 RUN = Path("lightning_logs/mlp/version_0")
 STEPS = 1257 // 32
 
@@ -76,7 +78,7 @@ def test_no_checkpoints(digits: Callable[..., list[str]]) -> None:
 
 def test_a_file_changed_in_any_bit_is_not_whole(tmp_path: Path) -> None:
     file, changed = tmp_path / "whole.ckpt", tmp_path / "changed.ckpt"
-    checkpoints.write({"state_dict": {"a": torch.arange(9.0)}, "global_step": 1, "epoch": 0, "loops": {}}, file)
+    checkpoints.write({**CHECKPOINT, "state_dict": {"a": torch.arange(9.0)}}, file)
     assert torch.equal(checkpoints.read(file)["state_dict"]["a"], torch.arange(9.0))
     content = file.read_bytes()
     for bit in range(0, 8 * len(content), 5):
@@ -112,7 +114,7 @@ def test_a_power_cut_leaves_the_old_file_or_the_new_one(tmp_path: Path, monkeypa
 
 def test_torchs_own_file_is_read_and_checked(tmp_path: Path) -> None:
     file = tmp_path / "plain.ckpt"
-    torch.save({"state_dict": {"a": torch.arange(999.0)}, "global_step": 1, "epoch": 0, "loops": {}}, file)
+    torch.save({**CHECKPOINT, "state_dict": {"a": torch.arange(999.0)}}, file)
     assert checkpoints.read(file)["global_step"] == 1
     content = bytearray(file.read_bytes())
     content[len(content) // 2] ^= 1

@@ -320,7 +320,7 @@ def test_broken_checkpoints(error: Callable[..., str]) -> None:
         assert "--ckpt_path broken.ckpt: not a whole checkpoint" in error("test", *QUICK, "--ckpt_path", "broken.ckpt")
     for other in ({"weights": 1}, torch.zeros(1)):
         torch.save(other, "other.ckpt")
-        assert "--ckpt_path other.ckpt: it has no state_dict, as" in error("fit", *QUICK, "--ckpt_path", "other.ckpt")
+        assert "--ckpt_path other.ckpt: it has no state_dict, which" in error("fit", *QUICK, "--ckpt_path", "other.ckpt")
 
 
 def test_checkpoints_of_another_project(error: Callable[..., str]) -> None:
@@ -332,14 +332,18 @@ def test_checkpoints_of_another_project(error: Callable[..., str]) -> None:
         torch.save({key: value for key, value in changed.items() if value is not None}, "other.ckpt")
         return error(command, *QUICK, "--trainer.max_epochs", "2", "--ckpt_path", "other.ckpt")
 
-    for key in ("state_dict", "epoch", "global_step", "loops"):
+    for key in ("state_dict", "epoch", "global_step", "loops", "network", "loss", "data"):
         for command in ("fit", "test", "predict"):
-            expected = f"--ckpt_path other.ckpt: it has no {key}, as each of this project has; give best, last or"
+            expected = f"--ckpt_path other.ckpt: it has no {key}, which every checkpoint of this project has; give best"
             assert expected in line(command, **{key: None})
     for key in ("optimizer_states", "lr_schedulers"):
-        expected = f"--ckpt_path other.ckpt: it has no {key}, without which no training goes on; give best, last or"
+        expected = f"--ckpt_path other.ckpt: it has no {key}, which training needs; give best, last or"
         assert expected in line("fit", **{key: None})
-    assert "(it is not of Digits)" in line("test", Digits={"format": 2})
+    other_shape = {**whole["data"], "image_shape": [3, 8, 8]}
+    assert "(its images have the shape [3, 8, 8], the data's [3, 32, 32])" in line("test", data=other_shape)
+    assert line("test", format=2).startswith("--ckpt_path other.ckpt: a newer version of this project wrote it;")
+    assert line("test", format=None).startswith("--ckpt_path other.ckpt: an older version of this project wrote it,")
+    assert "it has no format, which every" in line("test", format=None, given_options=None)
     assert len(list(Path("lightning_logs/mlp").iterdir())) == 1
 
 
@@ -353,7 +357,9 @@ def test_checkpoint_of_another_network(error: Callable[..., str]) -> None:
 
 def test_checkpoint_of_other_data(error: Callable[..., str]) -> None:
     main(["fit", *QUICK])
-    assert "it is not of CIFAR10" in error("test", *QUICK, "--data", "project.data.CIFAR10", "--ckpt_path", "best")
+    assert "its class 0 is 0, the data's airplane" in error(
+        "test", *QUICK, "--data", "project.data.CIFAR10", "--ckpt_path", "best"
+    )
 
 
 def test_checkpoint_of_other_classes(error: Callable[..., str]) -> None:

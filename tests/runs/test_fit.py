@@ -157,7 +157,7 @@ def outside_of_lightning() -> tuple[torch.Tensor, torch.Tensor]:
     checkpoint = torch.load(RUN / "checkpoints/best.ckpt", weights_only=True)
     network = MLP(10)
     network.load_state_dict({name.removeprefix("network."): value for name, value in checkpoint["state_dict"].items()})
-    mean, std = (torch.tensor(checkpoint["CIFAR10"][name])[:, None, None] for name in ("mean", "std"))
+    mean, std = (torch.tensor(checkpoint["data"][name])[:, None, None] for name in ("mean", "std"))
     test = datasets.CIFAR10("data", train=False)
     images = (torch.from_numpy(test.data).permute(0, 3, 1, 2) / 255 - mean) / std
     return network(images).detach(), torch.tensor(test.targets)
@@ -165,7 +165,7 @@ def outside_of_lightning() -> tuple[torch.Tensor, torch.Tensor]:
 
 def test_checkpoint_serves_alone(learned: list[str]) -> None:
     checkpoint = torch.load(RUN / "checkpoints/best.ckpt", weights_only=True)
-    data = checkpoint["CIFAR10"]
+    data = checkpoint["data"]
     assert data["class_names"] == [
         "airplane",
         "automobile",
@@ -181,6 +181,13 @@ def test_checkpoint_serves_alone(learned: list[str]) -> None:
     assert data["image_shape"] == [3, 32, 32]
     assert data["mean"] == [0.49140, 0.48216, 0.44653]
     assert data["std"] == [0.24703, 0.24349, 0.26159]
+    assert data["preparation"] == {"mode": "RGB", "size": [32, 32], "resample": "bilinear", "crop": "center"}
+    assert checkpoint["format"] == 1
+    assert checkpoint["network"]["class_path"] == "project.networks.MLP"
+    assert MLP(**checkpoint["network"]["init_args"]).state_dict().keys() == {
+        name.removeprefix("network.") for name in checkpoint["state_dict"]
+    }
+    assert checkpoint["loss"]["class_path"] == "torch.nn.CrossEntropyLoss"
     logits, labels = outside_of_lightning()
     accuracy = (logits.argmax(1) == labels).double().mean().item()
     assert accuracy == pytest.approx(json.loads((RUN / "results.json").read_text())["test/accuracy"])

@@ -9,7 +9,7 @@ import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from project.cli.main import main
-from project.runs.metrics_table import MetricsTable
+from project.runs.loggers import MetricsTable
 
 TABLE = Path("metrics.csv")
 

@@ -1,0 +1,56 @@
+"""How a checkpoint describes itself: plain values under fixed keys, which are all that is needed to use it.
+
+format: the number FORMAT. network, loss: class_path and init_args of each. data: class_names, image_shape (C, H, W),
+mean and std of each channel in [0, 1], and how an image of any size is prepared.
+"""
+
+from collections.abc import Mapping
+from itertools import zip_longest
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from project.checkpoints.files import FORMAT
+from project.system.errors import UserError
+
+
+def describe(classes: Mapping[str, Any], data: Mapping[str, Any]) -> dict[str, Any]:
+    """What a checkpoint says of itself.
+
+    Args:
+        classes: network and loss, each with class_path and init_args.
+        data: As ImageDataModule.description gives it.
+    """
+    return {"format": FORMAT, "network": classes.get("network", {}), "loss": classes.get("loss", {}), "data": data}
+
+
+def check_fits(
+    path: Path, checkpoint: Mapping[str, Any], weights: Mapping[str, Tensor], data: Mapping[str, Any]
+) -> None:
+    """Raises UserError where the checkpoint is of a network with other `weights`, or of other `data`."""
+    if difference := _other_data(checkpoint["data"], data) or _other_weights(checkpoint["state_dict"], weights):
+        config = path.absolute().parents[1] / "config.yaml"
+        settings = f", --config {config}" if config.exists() else ""
+        raise UserError(
+            f"--ckpt_path {path}: a checkpoint of another network or other data ({difference}); "
+            f"give the run's own settings{settings}"
+        )
+
+
+def _other_data(saved: Mapping[str, Any], data: Mapping[str, Any]) -> str:
+    pairs = enumerate(zip_longest(saved["class_names"], data["class_names"]))
+    differing = [(number, *names) for number, names in pairs if len(set(names)) > 1]
+    if differing:
+        return "its class {} is {}, the data's {}".format(*differing[0])
+    shapes = (saved["image_shape"], data["image_shape"])
+    return "" if shapes[0] == shapes[1] else "its images have the shape {}, the data's {}".format(*shapes)
+
+
+def _other_weights(saved: Mapping[str, Tensor], weights: Mapping[str, Tensor]) -> str:
+    if missing := [name for name in weights if name not in saved]:
+        return f"it has no {missing[0]}"
+    if unknown := [name for name in saved if name not in weights]:
+        return f"the network has no {unknown[0]}"
+    shapes = ((name, list(saved[name].shape), list(weights[name].shape)) for name in weights)
+    return next((f"{name} is {old} in it and {new} in the network" for name, old, new in shapes if old != new), "")
