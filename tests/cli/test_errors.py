@@ -320,7 +320,9 @@ def test_broken_checkpoints(error: Callable[..., str]) -> None:
         assert "--ckpt_path broken.ckpt: not a whole checkpoint" in error("test", *QUICK, "--ckpt_path", "broken.ckpt")
     for other in ({"weights": 1}, torch.zeros(1)):
         torch.save(other, "other.ckpt")
-        assert "--ckpt_path other.ckpt: it has no state_dict, which" in error("fit", *QUICK, "--ckpt_path", "other.ckpt")
+        assert "--ckpt_path other.ckpt: it has no state_dict, which" in error(
+            "fit", *QUICK, "--ckpt_path", "other.ckpt"
+        )
 
 
 def test_checkpoints_of_another_project(error: Callable[..., str]) -> None:

@@ -196,7 +196,10 @@ def test_a_loss_that_is_not_finite(digits: Callable[..., list[str]], capsys: pyt
 @pytest.mark.parametrize(
     ("options", "advice"),
     [
-        (["--trainer.precision", "16-true"], "--trainer.precision bf16-mixed (the largest float16 is 65504) or a lower "),
+        (
+            ["--trainer.precision", "16-true"],
+            "--trainer.precision bf16-mixed (the largest float16 is 65504) or a lower ",
+        ),
         (["--model.optimizer.lr", "1e18", "--model.optimizer.weight_decay", "0"], "a lower "),
     ],
 )
