@@ -5,7 +5,7 @@ from typing import Any
 
 from lightning.pytorch import Callback, LightningModule, Trainer
 
-from project.data.run_length import Position, steps_of_an_epoch, total_steps
+from project.data.run_length import Position, steps_per_epoch, total_steps
 from project.system.errors import UserError
 
 
@@ -18,10 +18,10 @@ class ResumedLength(Callback):
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Raises UserError, which names the options that set the length and the number of epochs that is needed."""
         steps, batches = total_steps(trainer), trainer.num_training_batches
-        if steps < self.position.steps:
-            epochs = math.ceil(self.position.steps / steps_of_an_epoch(trainer))
+        if steps < self.position.global_step:
+            epochs = math.ceil(self.position.global_step / steps_per_epoch(trainer))
             remedy = f"give --trainer.max_epochs {epochs} or more"
-            problem = f"make a run of {steps} steps, but {self.path} has {self.position.steps}; {remedy}"
+            problem = f"make a run of {steps} steps, but {self.path} has {self.position.global_step}; {remedy}"
         elif self.position.batch >= batches:
             problem = f"make epochs of {batches} batches, but {self.path} is at batch {self.position.batch}; give more"
         else:

@@ -1,6 +1,6 @@
-"""Data: image sets in memory or in files, their batches and their augmentation."""
+"""Data sets of images, their batches and their augmentation."""
 
-from project.data.images import Images
+from project.data.images import ImagesInMemory
 from project.data.module import ImageDataModule
 from project.data.sets.cifar10 import CIFAR10
 from project.data.sets.cifar100 import CIFAR100
@@ -9,4 +9,14 @@ from project.data.sets.image_folder import ImageFolder
 from project.data.sets.mnist import MNIST, FashionMNIST
 from project.data.sets.svhn import SVHN
 
-__all__ = ["CIFAR10", "CIFAR100", "MNIST", "SVHN", "Digits", "FashionMNIST", "ImageDataModule", "ImageFolder", "Images"]
+__all__ = [
+    "CIFAR10",
+    "CIFAR100",
+    "MNIST",
+    "SVHN",
+    "Digits",
+    "FashionMNIST",
+    "ImageDataModule",
+    "ImageFolder",
+    "ImagesInMemory",
+]

@@ -1,4 +1,4 @@
-"""Batches, drawn for a whole epoch at once; from memory without worker processes or per-image Python.
+"""Batches of images. From memory they need no worker processes and no Python code for each image.
 
 Shape letters: M images of a set, N of a batch, C channels, H rows, W columns.
 """
@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 import torch
 from torch import Tensor
 
-from project.data.augmentation import LAYERS, ORDER, Augmentation, key
+from project.data.augmentation import LAYERS, ORDER, Augmentation, mix_seed
 from project.data.images import ImageSet
 from project.data.normalisation import Normalisation
 
@@ -17,31 +17,41 @@ Batch = tuple[Tensor, Tensor]
 
 
 class EvaluationBatches:
-    """Each image once, in order; with several processes each takes its own part, none twice and none left out."""
+    """Batches of each image once, in order. Several processes share the images: none is evaluated twice or left out."""
 
     def __init__(
-        self, images: ImageSet, normalise: Normalisation, batch_size: int, rank: int = 0, processes: int = 1
+        self, images: ImageSet, normalise: Normalisation, batch_size: int, rank: int = 0, world_size: int = 1
     ) -> None:
         self.images, self.normalise, self.batch_size = images, normalise, batch_size
-        self.chosen = torch.arange(rank, len(images), processes, device=images.labels.device)
+        self.indices = torch.arange(rank, len(images), world_size, device=images.labels.device)
 
     def __len__(self) -> int:
-        return math.ceil(len(self.chosen) / self.batch_size)
+        return math.ceil(len(self.indices) / self.batch_size)
 
     def __iter__(self) -> Iterator[Batch]:
-        pixels = self.images.read(self.chosen, self.batch_size)
-        for chosen, group in zip(torch.split(self.chosen, self.batch_size), pixels, strict=True):
-            yield self.normalise(group).permute(0, 3, 1, 2), self.images.labels[chosen]
+        """Images [N, C, H, W] float32, normalised, and labels [N] int64 of each batch."""
+        batches = self.images.read_batches(self.indices, self.batch_size)
+        for indices, pixels in zip(torch.split(self.indices, self.batch_size), batches, strict=True):
+            yield self.normalise(pixels).permute(0, 3, 1, 2), self.images.labels[indices]
 
 
 class TrainingBatches:
-    """Shuffled, augmented batches of equal size; what is left over at an epoch's end is left out of that epoch.
+    """Shuffled and augmented batches of equal size. Images that do not fill a batch are left out of that epoch.
 
-    Order and augmentation are drawn for a whole epoch at once from (seed, epoch) and belong to the images, so batch i
-    of epoch e holds the same numbers whenever and wherever it is read. `position` tells the epoch, the batch to
-    begin with, how many batches the run has done and how many it will have; it is asked when an iteration begins, so a
-    resumed run goes on where it was. With each batch comes the seed of torch's own generator, which dropout and the
-    like draw from.
+    Order and augmentation are drawn once for each epoch, from (seed, epoch), and belong to the images. So batch i of
+    epoch e has the same numbers in every run and after every resume. With each batch, torch's own generator gets a seed
+    of that batch, so dropout and other random layers draw the same numbers too.
+
+    Args:
+        images: The training images.
+        normalise: Normalises a batch of pixels.
+        batch_size: Images in a batch of this process.
+        augmentation: The random changes of the images.
+        seed: Seed of order and augmentation.
+        position: Gives the epoch, its first batch to read, the number of batches that the run has done, and the number
+            that it will have. It is called when an iteration begins, so a resumed run continues where it was.
+        rank: Index of this process.
+        world_size: Number of processes.
     """
 
     def __init__(
@@ -53,27 +63,34 @@ class TrainingBatches:
         seed: int,
         position: Callable[[], tuple[int, int, int, float]],
         rank: int = 0,
-        processes: int = 1,
+        world_size: int = 1,
     ) -> None:
         self.images, self.normalise, self.batch_size = images, normalise, batch_size
         self.augmentation, self.seed, self.position = augmentation, seed, position
-        self.rank, self.processes = rank, processes
+        self.rank, self.world_size = rank, world_size
 
     def __len__(self) -> int:
-        return len(self.images) // self.processes // self.batch_size
+        return len(self.images) // self.world_size // self.batch_size
 
     def __iter__(self) -> Iterator[Batch]:
-        epoch, first, done, total = self.position()
-        generator = torch.Generator().manual_seed(key(self.seed, epoch, ORDER))
-        order = torch.randperm(len(self.images), generator=generator).to(self.images.labels.device)
+        """Images [N, C, H, W] float32, augmented and normalised, and labels [N] int64 of each batch."""
+        epoch, first_batch, done, total = self.position()
+        order = self._shuffle(epoch)
         views = self.augmentation.draw(self.images.shape, self.seed, epoch, order.device)
-        order = order[self.rank :: self.processes][first * self.batch_size : len(self) * self.batch_size]
-        groups = zip(torch.split(order, self.batch_size), self.images.read(order, self.batch_size, views), strict=True)
-        seed = key(self.seed, epoch, LAYERS, self.rank) + epoch * len(self) + first
-        for number, (chosen, pixels) in enumerate(groups):
-            images = views.cut(self.normalise(pixels), chosen).permute(0, 3, 1, 2)
-            _seed_torch(seed + number, images.device)
-            yield self.augmentation.shrink(images, (done + number) / total), self.images.labels[chosen]
+        order = order[self.rank :: self.world_size][first_batch * self.batch_size : len(self) * self.batch_size]
+        batches = zip(
+            torch.split(order, self.batch_size), self.images.read_batches(order, self.batch_size), strict=True
+        )
+        seed = mix_seed(self.seed, epoch, LAYERS, self.rank) + epoch * len(self) + first_batch
+        for batch, (indices, pixels) in enumerate(batches):
+            images = views[indices].augment(pixels, self.normalise, (done + batch) / total)
+            _seed_torch(seed + batch, images.device)
+            yield images, self.images.labels[indices]
+
+    def _shuffle(self, epoch: int) -> Tensor:
+        """The indices [M] of all images in the epoch's order."""
+        generator = torch.Generator().manual_seed(mix_seed(self.seed, epoch, ORDER))
+        return torch.randperm(len(self.images), generator=generator).to(self.images.labels.device)
 
 
 def _seed_torch(seed: int, device: torch.device) -> None:

@@ -1,37 +1,38 @@
-"""What a data set of one's own may get wrong, heard once: when it is made, and when it is loaded."""
+"""Checks of a data set of the user's own, with an error line for each mistake."""
 
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from project.data.images import Images, ImageSet
+from project.data.images import ImageSet, ImagesInMemory
 from project.system.errors import UserError
 
-CONSTANTS = ("class_names", "image_shape", "training_images")
+REQUIRED_ATTRIBUTES = ("class_names", "image_shape", "training_images")
 
 
-def check_constants(data: Any) -> None:
-    """Raises UserError where the class of `data` does not have what its options are checked against."""
-    for name in CONSTANTS:
+def check_attributes(data: Any) -> None:
+    """Raises UserError if the class of `data` lacks an attribute that its options are checked against."""
+    for name in REQUIRED_ATTRIBUTES:
         if not hasattr(data, name):
             raise UserError(f"--data {type(data).__qualname__}: has no {name}; give the class one, as Digits does")
 
 
-def check_loaded(data: Any, loaded: Any, classes: int) -> None:
-    """Raises UserError that says what is wrong with what `data` has loaded, of so many classes in all."""
-    if problem := _problem(data, loaded, classes):
+def check_loaded(data: Any, loaded: Any, num_classes: int) -> None:
+    """Raises UserError if the result `loaded` of the method load of `data` is wrong."""
+    if problem := _problem(data, loaded, num_classes):
         raise UserError(f"--data {type(data).__qualname__}: load gives {problem}")
 
 
-def _problem(data: Any, loaded: Any, classes: int) -> str:
-    """Empty where there is none."""
-    if not (isinstance(loaded, tuple) and len(loaded) == 2 and all(isinstance(part, ImageSet) for part in loaded)):
-        return "no pair of image sets; give (Images(pixels, labels), Images(pixels, labels)), for training and test"
-    for part, images in zip(("training", "test"), loaded, strict=True):
-        found = isinstance(images, Images) and _of_pixels(images.pixels, data.image_shape)
-        if found := found or _of_labels(images, classes):
-            return f"{part} images with {found}"
+def _problem(data: Any, loaded: Any, num_classes: int) -> str:
+    """Empty if there is none."""
+    if not (isinstance(loaded, tuple) and len(loaded) == 2 and all(isinstance(images, ImageSet) for images in loaded)):
+        pair = "(ImagesInMemory(pixels, labels), ImagesInMemory(pixels, labels))"
+        return f"no pair of image sets; give {pair}, for training and test"
+    for split, images in zip(("training", "test"), loaded, strict=True):
+        problem = isinstance(images, ImagesInMemory) and _pixels_problem(images.pixels, data.image_shape)
+        if problem := problem or _labels_problem(images, num_classes):
+            return f"{split} images with {problem}"
     if len(loaded[0]) != data.training_images:
         return f"{len(loaded[0])} training images, and training_images is {data.training_images}; give the same"
     channels = data.image_shape[0]
@@ -40,28 +41,28 @@ def _problem(data: Any, loaded: Any, classes: int) -> str:
     return ""
 
 
-def _of_pixels(pixels: Any, image_shape: tuple[int, int, int]) -> str:
+def _pixels_problem(pixels: Any, image_shape: tuple[int, int, int]) -> str:
     if not isinstance(pixels, Tensor) or pixels.dtype != torch.uint8:
-        return f"pixels of {_kind(pixels)}; give a tensor of torch.uint8, from 0 to 255"
+        return f"pixels of {_type_name(pixels)}; give a tensor of torch.uint8, from 0 to 255"
     channels, height, width = image_shape
     if pixels.shape[1:] != (height, width, channels):
-        turn = ", as pixels.permute(0, 2, 3, 1).contiguous() is" if pixels.shape[1:] == image_shape else ""
-        needed = f"[N, {height}, {width}, {channels}], as image_shape {tuple(image_shape)} has it"
-        return f"pixels {list(pixels.shape)}; give {needed}{turn}"
+        remedy = "; pixels.permute(0, 2, 3, 1).contiguous() has this shape" if pixels.shape[1:] == image_shape else ""
+        expected = f"[N, {height}, {width}, {channels}], since image_shape is {tuple(image_shape)}"
+        return f"pixels {list(pixels.shape)}; give {expected}{remedy}"
     return "" if pixels.is_contiguous() else "pixels that are not contiguous; give pixels.contiguous()"
 
 
-def _of_labels(images: ImageSet, classes: int) -> str:
+def _labels_problem(images: ImageSet, num_classes: int) -> str:
     labels: Any = images.labels
     if not isinstance(labels, Tensor) or labels.dtype != torch.int64:
-        return f"labels of {_kind(labels)}; give a tensor of torch.int64, as labels.long() is"
+        return f"labels of {_type_name(labels)}; give a tensor of torch.int64: labels.long()"
     if labels.shape != images.shape[:1] or not len(labels):
         return f"labels {list(labels.shape)} for {images.shape[0]} images; give [N], one for each, and at least one"
     low, high = labels.aminmax()
-    if low < 0 or high >= classes:
-        return f"labels from {low} to {high}; give 0 to {classes - 1}, the places of class_names"
+    if low < 0 or high >= num_classes:
+        return f"labels from {low} to {high}; give 0 to {num_classes - 1}, the indices of class_names"
     return ""
 
 
-def _kind(value: Any) -> str:
+def _type_name(value: Any) -> str:
     return str(value.dtype if isinstance(value, Tensor) else type(value).__name__)

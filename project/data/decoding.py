@@ -1,4 +1,4 @@
-"""From the bytes of an image file to pixels of one size, by worker processes."""
+"""Decoding of image files to pixels of one size, in worker processes."""
 
 import ctypes
 import signal
@@ -16,33 +16,34 @@ from torch.utils.data import DataLoader, Dataset
 
 from project.system.signals import REQUEUE
 
-DIE_WITH_PARENT = 1  # PR_SET_PDEATHSIG of Linux's prctl
+PR_SET_PDEATHSIG = 1  # option of Linux's prctl: the signal that a process gets when its parent ends
 
 
 def decode(content: bytes, side: int) -> Tensor:
-    """The image in `content`, the bytes of a file, as pixels [side, side, 3] uint8, the longer side cut at both ends.
+    """Decode the bytes of an image file to pixels [side, side, 3] uint8.
 
-    It is turned as its camera says; what is transparent is shown on white; of 16 bits the upper 8 are kept.
+    The shorter side is resized to `side`, and the longer side is cut equally at both ends. The image is rotated as its
+    EXIF orientation says. Transparent pixels are shown on white. Of 16 bits the upper 8 are used.
 
     Raises:
-        ValueError: `content` is no whole image, in one line.
+        ValueError: `content` is not an image, or is damaged; in one line.
     """
     try:
-        # Pillow warns of odd descriptions beside the pixels, in each worker and epoch anew; the pixels decide.
+        # Pillow warns of unusual metadata, in each worker and epoch again; only the pixels matter here.
         with warnings.catch_warnings(action="ignore"), Image.open(BytesIO(content)) as image:
-            image.draft(None, (2 * side, 2 * side))  # a large JPEG is then decoded at a part of its size, far faster
-            shown = _as_rgb(ImageOps.exif_transpose(image))
-            return torch.from_numpy(np.array(ImageOps.fit(shown, (side, side), Image.Resampling.BILINEAR)))
+            image.draft(None, (2 * side, 2 * side))  # decodes a large JPEG at a smaller size, which is far faster
+            rgb = _to_rgb(ImageOps.exif_transpose(image))
+            return torch.from_numpy(np.array(ImageOps.fit(rgb, (side, side), Image.Resampling.BILINEAR)))
     except UnidentifiedImageError:
         raise ValueError("no image") from None
-    except Exception as error:  # of many kinds, as many as there are formats and ways to be damaged
+    except Exception as error:  # each format has exceptions of its own for damaged files
         raise ValueError(" ".join(str(error).split()) or type(error).__name__) from None
 
 
-def _as_rgb(image: Image.Image) -> Image.Image:
+def _to_rgb(image: Image.Image) -> Image.Image:
     if image.mode == "F":
         raise ValueError("its pixels are floating-point numbers, whose range is not known")
-    if image.mode.startswith("I"):  # 16 bits, of which Pillow would keep the lower 8
+    if image.mode.startswith("I"):  # 16 bits; Pillow would use the lower 8
         pixels = np.asarray(image)
         if pixels.min() < 0 or pixels.max() > 65535:
             raise ValueError("its pixels are numbers of 32 bits, whose range is not known")
@@ -53,36 +54,36 @@ def _as_rgb(image: Image.Image) -> Image.Image:
     return image.convert("RGB")
 
 
-def in_workers(
-    dataset: Dataset[Any], groups: Sequence[list[int]], workers: int, together: Callable[[list[Any]], Any]
+def read_in_workers(
+    dataset: Dataset[Any], batches: Sequence[list[int]], num_workers: int, collate: Callable[[list[Any]], Any]
 ) -> Iterator[Any]:
-    """What `together` makes of the items of `dataset` at each of `groups`, in their order, prepared in advance.
+    """Read batches of `dataset` in worker processes, ahead of their use; in their order.
 
     Args:
-        dataset: Gives an item for a place; copied to each worker.
-        groups: Places in the data set.
-        workers: Processes; 0 for none but this one.
-        together: Makes one thing of a group's items, in the worker.
+        dataset: Gives an item for an index; each worker has a copy.
+        batches: The indices of each batch.
+        num_workers: Number of worker processes; 0 reads in this process.
+        collate: Makes a batch of its items, in the worker.
     """
-    # Forked from this process, also where Python would take a server's: a signal to stop ends that at once, and with it
-    # the step that the run is to finish.
-    own = torch.Generator()  # else the loader would draw from torch's, which belongs to dropout and the like
+    # Workers are forked from this process, also where Python would fork them from a server process: a signal to stop
+    # would end that server at once, and then the step that the run has to finish.
+    generator = torch.Generator()  # without it the loader would draw from torch's generator, which dropout uses
     return iter(
         DataLoader(
             dataset,
-            batch_sampler=groups,
-            num_workers=workers,
-            collate_fn=together,
+            batch_sampler=batches,
+            num_workers=num_workers,
+            collate_fn=collate,
             worker_init_fn=_follow_parent,
-            generator=own,
-            multiprocessing_context="fork" if workers and sys.platform == "linux" else None,
+            generator=generator,
+            multiprocessing_context="fork" if num_workers and sys.platform == "linux" else None,
         )
     )
 
 
 def _follow_parent(worker: int) -> None:
-    """Leave a signal to stop to the parent, which finishes its step first, and end when it ends, by whatever cause."""
+    """Ignore signals to stop, since the parent finishes its step first; end when the parent ends for any reason."""
     for signum in (signal.SIGINT, signal.SIGTERM, REQUEUE):
         signal.signal(signum, signal.SIG_IGN)
-    if sys.platform == "linux":  # a killed run's workers would hold its lock for some seconds
-        ctypes.CDLL(None).prctl(DIE_WITH_PARENT, signal.SIGKILL)
+    if sys.platform == "linux":  # otherwise the workers of a killed run would hold its lock for some seconds
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)

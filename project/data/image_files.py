@@ -1,4 +1,4 @@
-"""A set of image files too large for memory: decoded when their batch comes, and checked once before."""
+"""Sets of image files, which may be larger than memory. Files are checked once, and decoded for each batch."""
 
 import hashlib
 import os
@@ -15,19 +15,26 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from project.data.augmentation import Views
-from project.data.decoding import decode, in_workers
+from project.data.decoding import decode, read_in_workers
 from project.data.images import ImageSet
-from project.data.normalisation import read_json, sums, write_json
+from project.data.normalisation import channel_sums, read_json, write_json
 from project.system.errors import UserError
 
-AT_ONCE = 32  # files that a worker checks before it reports
-SECONDS = 10  # between two lines that say how far the check is
+FILES_AT_ONCE = 32  # that a worker checks before it reports
+PROGRESS_SECONDS = 10  # between two lines about the progress of the check
 
 
 @dataclass(frozen=True)
 class ImageFiles(ImageSet):
-    """Files in `folder`: names [M], SHA-256 of their content [M], labels [M] int64; shown as side x side pixels."""
+    """A set of image files.
+
+    folder: The folder of the files.
+    names: [M], the path of each file in the folder.
+    digests: [M], hexadecimal SHA-256 of each file.
+    labels: [M] int64.
+    side: Height and width in pixels of the decoded images.
+    workers: Number of worker processes that decode images; 0 decodes in the run's own process.
+    """
 
     folder: Path
     names: NDArray[np.str_]
@@ -43,100 +50,109 @@ class ImageFiles(ImageSet):
     def to(self, device: torch.device) -> Self:
         return replace(self, labels=self.labels.to(device))
 
-    def labelled(self, labels: Tensor) -> Self:
+    def with_labels(self, labels: Tensor) -> Self:
         return replace(self, labels=labels)
 
-    def __getitem__(self, places: Tensor) -> Self:
-        chosen = places.cpu().numpy()
-        return replace(self, names=self.names[chosen], digests=self.digests[chosen], labels=self.labels[places])
+    def __getitem__(self, indices: Tensor) -> Self:
+        rows = indices.cpu().numpy()
+        return replace(self, names=self.names[rows], digests=self.digests[rows], labels=self.labels[indices])
 
-    def read(self, order: Tensor, batch_size: int, views: Views | None = None) -> Iterator[Tensor]:
-        """As ImageSet's. Raises UserError for a file that can no longer be read."""
-        groups = torch.split(order, batch_size)
-        places = [chosen.tolist() for chosen in groups]
-        decoded = in_workers(_Decoded(self.folder, self.names, self.side), places, self.workers, _together)
-        for chosen, pixels in zip(groups, decoded, strict=True):
+    def read_batches(self, indices: Tensor, batch_size: int) -> Iterator[Tensor]:
+        """Decode the batches. Raises UserError for a file that can no longer be read."""
+        batches = [batch.tolist() for batch in torch.split(indices, batch_size)]
+        files = _DecodedFiles(self.folder, self.names, self.side)
+        for pixels in read_in_workers(files, batches, self.workers, _collate):
             if isinstance(pixels, str):
-                raise UserError(f"--data.data_dir {self.folder}: {pixels}; it was whole when it was checked")
-            group = pixels.to(order.device)
-            own = torch.arange(len(chosen), device=order.device)
-            yield group if views is None else views[chosen].take(group, own)
+                raise UserError(f"--data.data_dir {self.folder}: {pixels}; it was intact when it was checked")
+            yield pixels.to(indices.device)
 
-    def update(self, digest: "hashlib._Hash") -> None:
-        for name, of_content, label in zip(self.names, self.digests, self.labels.tolist(), strict=True):
-            digest.update(f"{name}\0{of_content}\0{label}\n".encode(errors="surrogateescape"))
+    def update_digest(self, digest: "hashlib._Hash") -> None:
+        for name, file_digest, label in zip(self.names, self.digests, self.labels.tolist(), strict=True):
+            digest.update(f"{name}\0{file_digest}\0{label}\n".encode(errors="surrogateescape"))
         digest.update(str(self.side).encode())
 
 
-class _Decoded(Dataset[Tensor | str]):
-    """The pixels [side, side, 3] uint8 of each file, or what is wrong with it."""
+class _DecodedFiles(Dataset[Tensor | str]):
+    """Gives the pixels [side, side, 3] uint8 of each file, or the reason why it cannot be read."""
 
     def __init__(self, folder: Path, names: NDArray[np.str_], side: int) -> None:
         self.folder, self.names, self.side = folder, names, side
 
-    def __getitem__(self, place: int) -> Tensor | str:
+    def __getitem__(self, index: int) -> Tensor | str:
         try:
-            return decode((self.folder / self.names[place]).read_bytes(), self.side)
+            return decode((self.folder / self.names[index]).read_bytes(), self.side)
         except (OSError, ValueError) as error:
-            return f"{self.names[place]} ({_reason(error)})"
+            return f"{self.names[index]} ({_reason(error)})"
 
 
-def _together(decoded: list[Tensor | str]) -> Tensor | str:
-    """One tensor [N, side, side, 3], or what is wrong with the first file that cannot be read."""
-    whole = [pixels for pixels in decoded if isinstance(pixels, Tensor)]
-    return torch.stack(whole) if len(whole) == len(decoded) else next(one for one in decoded if isinstance(one, str))
+def _collate(items: list[Tensor | str]) -> Tensor | str:
+    """Stack pixels to [N, side, side, 3]. If files cannot be read, give the first one's reason."""
+    reasons = [item for item in items if isinstance(item, str)]
+    return reasons[0] if reasons else torch.stack(items)  # type: ignore[arg-type]
 
 
 class CheckedFile(NamedTuple):
-    """What is kept of a file: its size in bytes, its time of change in ns, its SHA-256, and what was found in it."""
+    """The result of the check of a file."""
 
     size: int
-    changed: int
+    """In bytes."""
+    modified: int
+    """Time of the last change in ns."""
     sha256: str
-    found: list[list[int]] | str
-    """The sums of its pixels, from which the normalisation comes, or what is wrong with it."""
+    """Hexadecimal digest of the content."""
+    result: list[list[int]] | str
+    """The `channel_sums` of an intact image, from which mean and standard deviation come; otherwise the problem."""
 
 
 def check_files(folder: Path, names: Sequence[str], side: int, workers: int) -> dict[str, CheckedFile]:
-    """Decode each file of `names` in `folder` once, as side x side pixels.
+    """Decode each file once, at side x side pixels.
 
-    What was found in whole images is kept in the folder's .checked-<side>.json, so that none is read again unless its
-    size or its time of change differ.
+    The results of intact images are saved in the folder's .checked-<side>.json. Later calls read only those files again
+    whose size or time of change differs.
+
+    Args:
+        folder: The folder of the files.
+        names: The path of each file in the folder.
+        side: Height and width in pixels of the decoded images.
+        workers: Number of worker processes; 0 decodes in this process.
     """
     path = folder / f".checked-{side}.json"
-    kept = {name: CheckedFile(*row) for name, row in read_json(path).items()}
+    cache = {name: CheckedFile(*row) for name, row in read_json(path).items()}
     stamps = {name: _stamp(folder / name) for name in names}
-    files = {name: kept[name] for name in names if name in kept and kept[name][:2] == stamps[name]}
-    missing = [name for name in names if name not in files]
-    if missing:
+    files = {name: cache[name] for name in names if name in cache and cache[name][:2] == stamps[name]}
+    unchecked = [name for name in names if name not in files]
+    if unchecked:
         try:
-            for name, sha256, found in _check(folder, missing, side, workers):
-                files[name] = CheckedFile(*stamps[name], sha256, found)
-        finally:  # what was checked before a Ctrl-C is not checked again
-            write_json(path, {name: file for name, file in files.items() if not isinstance(file.found, str)})
+            for name, sha256, result in _check(folder, unchecked, side, workers):
+                files[name] = CheckedFile(*stamps[name], sha256, result)
+        finally:  # after Ctrl-C, the next call continues from here
+            write_json(path, {name: file for name, file in files.items() if not isinstance(file.result, str)})
     return {name: files[name] for name in names}
 
 
 def _check(folder: Path, names: list[str], side: int, workers: int) -> Iterator[tuple[str, str, Any]]:
-    """Each file's name, SHA-256 and what was found in it."""
-    groups = [list(range(first, min(first + AT_ONCE, len(names)))) for first in range(0, len(names), AT_ONCE)]
+    """Give each file's name, SHA-256 and result."""
+    indices = range(len(names))
+    batches = [list(indices[first : first + FILES_AT_ONCE]) for first in indices[::FILES_AT_ONCE]]
     rank_zero_only(print)(f"checking {len(names):,} files in {folder}", flush=True)
-    said, done = time.monotonic(), 0
-    for rows in in_workers(_Checked(folder, np.array(names), side), groups, workers, list):
+    printed, done = time.monotonic(), 0
+    for rows in read_in_workers(_CheckedFiles(folder, np.array(names), side), batches, workers, list):
         yield from rows
         done += len(rows)
-        if time.monotonic() - said > SECONDS:
+        if time.monotonic() - printed > PROGRESS_SECONDS:
             rank_zero_only(print)(f"checked {done:,} of {len(names):,}", flush=True)
-            said = time.monotonic()
+            printed = time.monotonic()
 
 
-class _Checked(_Decoded):
-    def __getitem__(self, place: int) -> Any:
-        name, digest = str(self.names[place]), ""
+class _CheckedFiles(_DecodedFiles):
+    """Gives the name, SHA-256 and result of each file."""
+
+    def __getitem__(self, index: int) -> Any:
+        name, digest = str(self.names[index]), ""
         try:
             content = (self.folder / name).read_bytes()
             digest = hashlib.sha256(content).hexdigest()
-            return name, digest, sums(decode(content, self.side)).tolist()
+            return name, digest, channel_sums(decode(content, self.side)).tolist()
         except (OSError, ValueError) as error:
             return name, digest, _reason(error)
 
@@ -146,9 +162,9 @@ def _reason(error: Exception) -> str:
 
 
 def _stamp(path: Path) -> tuple[int, int]:
-    """A file's size in bytes and its time of change in ns; a link that leads nowhere has none."""
+    """A file's size in bytes and its time of change in ns; zeros for a link to a missing file."""
     try:
-        found = os.stat(path)
+        status = os.stat(path)
     except OSError:
         return 0, 0
-    return found.st_size, found.st_mtime_ns
+    return status.st_size, status.st_mtime_ns

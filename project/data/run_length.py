@@ -1,4 +1,4 @@
-"""Where a run is, and how far it is to its end."""
+"""The position of a run, and the number of steps and batches until its end."""
 
 import math
 from collections.abc import Mapping
@@ -8,58 +8,65 @@ from lightning.pytorch import Trainer
 
 
 class Position(NamedTuple):
-    """What a run has done."""
+    """The position of a run between two batches."""
 
-    epochs: int
-    """Whole ones."""
+    epoch: int
+    """Index of the epoch, which is the number of complete epochs."""
     batch: int
-    """Batches of the epoch that has begun."""
-    steps: int
-    """In all epochs, as long as each was."""
+    """Index of the next batch of this epoch, which is the number of its batches that are done."""
+    global_step: int
+    """Number of optimizer steps that are done, in all epochs."""
 
 
-def position(trainer: Trainer) -> Position:
-    """In training, between two batches."""
+def current_position(trainer: Trainer) -> Position:
+    """The position of a run in training."""
     ready = trainer.fit_loop.epoch_loop.batch_progress.current.ready
     return Position(trainer.current_epoch, ready, trainer.global_step)
 
 
 def saved_position(checkpoint: Mapping[str, Any]) -> Position:
-    """Where a run goes on that is resumed from the checkpoint."""
+    """The position at which a run that resumes from the checkpoint continues."""
     loops = checkpoint["loops"]["fit_loop"]
     epochs, batches = (loops[name]["current"] for name in ("epoch_progress", "epoch_loop.batch_progress"))
     batch = batches["processed"] if epochs["started"] > epochs["processed"] else 0
     return Position(epochs["processed"], batch, checkpoint["global_step"])
 
 
-def total_steps(trainer: Trainer, done: Position | None = None) -> int:
-    """Optimizer steps of the whole run, of which a resumed one has some done, as its options were then."""
-    whole = trainer.estimated_stepping_batches  # asks for the batches, where nobody has yet
-    return int(whole if done is None else done.steps + steps_left(trainer, done))
+def total_steps(trainer: Trainer, position: Position | None = None) -> int:
+    """Number of optimizer steps of the whole run.
+
+    Args:
+        trainer: The trainer with its limits.
+        position: The position of a resumed run. Its steps until then count as they were done, whatever the options are
+            now.
+    """
+    whole = trainer.estimated_stepping_batches  # this loads the data if nothing has yet
+    return int(whole if position is None else position.global_step + remaining_steps(trainer, position))
 
 
-def steps_of_an_epoch(trainer: Trainer) -> int:
-    """What is left over at its end is a step of fewer batches."""
+def steps_per_epoch(trainer: Trainer) -> int:
+    """Number of optimizer steps in an epoch; the last one may accumulate fewer batches than the others."""
     return math.ceil(trainer.num_training_batches / trainer.accumulate_grad_batches)
 
 
-def steps_left(trainer: Trainer, done: Position) -> float:
-    """Optimizer steps that the trainer's limits leave; a time limit may end the run before."""
-    left = math.inf
+def remaining_steps(trainer: Trainer, position: Position) -> float:
+    """Number of optimizer steps that max_epochs and max_steps allow; max_time may end the run before."""
+    steps = math.inf
     if trainer.max_epochs is not None and trainer.max_epochs != -1:
-        left = (trainer.max_epochs - done.epochs) * steps_of_an_epoch(trainer) - _steps(trainer, done)
-    return min(left, trainer.max_steps - done.steps) if trainer.max_steps != -1 else left
+        epochs = trainer.max_epochs - position.epoch
+        steps = epochs * steps_per_epoch(trainer) - _steps_in_epoch(trainer, position)
+    return min(steps, trainer.max_steps - position.global_step) if trainer.max_steps != -1 else steps
 
 
-def batches_left(trainer: Trainer, done: Position) -> float:
-    """The batches of the steps that are left."""
-    steps = steps_left(trainer, done)
+def remaining_batches(trainer: Trainer, position: Position) -> float:
+    """Number of batches of the remaining steps."""
+    steps = remaining_steps(trainer, position)
     if steps == math.inf:
         return steps
-    epochs, more = divmod(_steps(trainer, done) + int(steps), steps_of_an_epoch(trainer))
-    return epochs * trainer.num_training_batches + more * trainer.accumulate_grad_batches - done.batch
+    epochs, last_steps = divmod(_steps_in_epoch(trainer, position) + int(steps), steps_per_epoch(trainer))
+    return epochs * trainer.num_training_batches + last_steps * trainer.accumulate_grad_batches - position.batch
 
 
-def _steps(trainer: Trainer, done: Position) -> int:
-    """Those of the epoch that has begun."""
-    return done.batch // trainer.accumulate_grad_batches
+def _steps_in_epoch(trainer: Trainer, position: Position) -> int:
+    """Number of optimizer steps that are done in the current epoch."""
+    return position.batch // trainer.accumulate_grad_batches

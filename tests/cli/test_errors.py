@@ -191,13 +191,16 @@ def test_more_for_validation_than_the_classes_have(error: Callable[..., str]) ->
     ("options", "expected"),
     [
         (["--trainer.val_check_interval", "1000"], "--trainer.val_check_interval: `val_check_interval` (1000) must be"),
-        (["--trainer.limit_val_batches", "0.1"], "--trainer.limit_val_batches 0.1: there are 1 batches of val, of"),
-        (["--trainer.limit_test_batches", "0.9"], "--trainer.limit_test_batches 0.9: there are 1 batches of test, of"),
+        (["--trainer.limit_val_batches", "0.1"], "--trainer.limit_val_batches 0.1: this fraction of the val batches"),
+        (
+            ["--trainer.limit_test_batches", "0.9"],
+            "--trainer.limit_test_batches 0.9: this fraction of the test batches",
+        ),
         (
             ["--trainer.limit_train_batches", "0.02"],
-            "--trainer.limit_train_batches 0.02: there are 39 batches of train",
+            "--trainer.limit_train_batches 0.02: this fraction of the train batches (39) is less than one",
         ),
-        (["--trainer.overfit_batches", "0.5"], "--trainer.overfit_batches 0.5: there are 1 batches of val, of which"),
+        (["--trainer.overfit_batches", "0.5"], "--trainer.overfit_batches 0.5: this fraction of the val batches"),
         (
             ["--trainer.callbacks", "LearningRateMonitor", "--trainer.logger", "false"],
             "LearningRateMonitor: Cannot use `LearningRateMonitor` callback with `Trainer` that has no",

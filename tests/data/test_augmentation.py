@@ -15,36 +15,49 @@ def pixels() -> torch.Tensor:
 def views(mirrored: int, down: int, right: int, row: int = 0, column: int = 0, cutout: int = 0) -> Views:
     """The same view of each of three images."""
     places = (torch.full((3,), place) for place in (down, right, row, column))
-    return Views(torch.full((3,), bool(mirrored)), *places, cutout)
+    return Views(torch.full((3,), bool(mirrored)), *places, Augmentation(cutout=cutout))
 
 
 @pytest.mark.parametrize("mirrored", [0, 1])
 @pytest.mark.parametrize(("down", "right"), [(0, 0), (2, 0), (-2, 1), (4, -4), (-4, 3)])
-def test_take(pixels: torch.Tensor, mirrored: int, down: int, right: int) -> None:
+def test_move(pixels: torch.Tensor, mirrored: int, down: int, right: int) -> None:
     padded = np.pad(pixels.numpy(), ((0, 0), (4, 4), (4, 4), (0, 0)), mode="reflect")
     if mirrored:
         padded, right_in_mirror = padded[:, :, ::-1], -right
     else:
         right_in_mirror = right
     expected = padded[:, 4 + down : 10 + down, 4 + right_in_mirror : 9 + right_in_mirror]
-    taken = views(mirrored, down, right).take(pixels, torch.tensor([2, 0]))
-    assert np.array_equal(taken.numpy(), expected[[2, 0]])
+    indices = torch.tensor([2, 0])
+    moved = views(mirrored, down, right)[indices].move(pixels[indices])
+    assert np.array_equal(moved.numpy(), expected[[2, 0]])
 
 
-def test_cut() -> None:
+def test_cut_out() -> None:
     images = torch.ones(3, 6, 5, 2)
-    cut = views(0, 0, 0, row=1, column=4, cutout=4).cut(images, torch.tensor([0, 1, 2]))
+    cut = views(0, 0, 0, row=1, column=4, cutout=4).cut_out(images)
     expected = torch.ones(3, 6, 5, 2)
     expected[:, 0:3, 2:5] = 0  # rows -1 to 2 and columns 2 to 5, as far as there are any
     assert torch.equal(cut, expected)
 
 
-def test_nothing_asked_for_changes_nothing(pixels: torch.Tensor) -> None:
-    chosen = torch.tensor([0, 1, 2])
-    drawn = Augmentation().draw(pixels.shape, seed=0, epoch=0)
-    assert torch.equal(drawn.take(pixels, chosen), pixels)
-    images = torch.ones(3, 6, 5, 2)
-    assert torch.equal(drawn.cut(images, chosen), torch.ones(3, 6, 5, 2))
+def test_no_augmentation_only_normalises(pixels: torch.Tensor) -> None:
+    images = Augmentation().draw(pixels.shape, seed=0, epoch=0).augment(pixels, lambda batch: batch / 255, 0.0)
+    assert torch.equal(images, pixels.permute(0, 3, 1, 2) / 255)
+
+
+def test_one_call_augments_a_batch() -> None:
+    """A mirrored image moves first; its cut-out square is 0 after normalisation, and then the image shrinks."""
+    pixels = torch.full((3, 8, 8, 2), 200, dtype=torch.uint8)
+    pixels[:, :, 7] = 100
+    whole = Augmentation(cutout=4, curriculum={4: 0.5})
+    drawn = Views(*(torch.tensor([value]) for value in (True, 0, 0, 2, 6)), whole)
+    for progress, side in ((0.4, 4), (0.5, 8)):
+        images = drawn[torch.tensor([0, 0])].augment(pixels[:2], lambda batch: batch.float() - 50, progress)
+        assert images.shape == (2, 2, side, side)
+    expected = torch.full((8, 8), 150.0)
+    expected[:, 0] = 50
+    expected[0:4, 4:8] = 0
+    assert torch.equal(images, expected.expand(2, 2, 8, 8))
 
 
 def test_draws_are_uniform() -> None:

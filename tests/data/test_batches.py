@@ -6,9 +6,9 @@ from itertools import pairwise
 import pytest
 import torch
 
-from project.data.augmentation import Augmentation, key
+from project.data.augmentation import Augmentation, mix_seed
 from project.data.batches import Batch, EvaluationBatches, TrainingBatches
-from project.data.images import Images
+from project.data.images import ImagesInMemory
 from project.data.normalisation import Normalisation
 
 MEAN, STD = (0.5, 0.25, 0.0), (0.5, 0.25, 1.0)
@@ -17,18 +17,18 @@ AUGMENTED = Augmentation("random", shift=2, cutout=3)
 
 
 @pytest.fixture
-def images() -> Images:
+def images() -> ImagesInMemory:
     """Each label is its image's place."""
     generator = torch.Generator().manual_seed(0)
     pixels = torch.randint(0, 256, (47, 8, 8, 3), dtype=torch.uint8, generator=generator)
-    return Images(pixels, torch.arange(47))
+    return ImagesInMemory(pixels, torch.arange(47))
 
 
 def training(
-    images: Images, epoch: int = 0, first: int = 0, seed: int = 0, rank: int = 0, processes: int = 1
+    images: ImagesInMemory, epoch: int = 0, first: int = 0, seed: int = 0, rank: int = 0, world_size: int = 1
 ) -> TrainingBatches:
     return TrainingBatches(
-        images, NORMALISE, 5, AUGMENTED, seed, lambda: (epoch, first, 9 * epoch + first, 9), rank, processes
+        images, NORMALISE, 5, AUGMENTED, seed, lambda: (epoch, first, 9 * epoch + first, 9), rank, world_size
     )
 
 
@@ -42,7 +42,7 @@ def test_normalisation() -> None:
     torch.testing.assert_close(NORMALISE(pixels), expected)
 
 
-def test_shape_and_memory_format(images: Images) -> None:
+def test_shape_and_memory_format(images: ImagesInMemory) -> None:
     for batches in (training(images), EvaluationBatches(images, NORMALISE, 5)):
         pixels, chosen = next(iter(batches))
         assert pixels.shape == (5, 3, 8, 8)
@@ -51,7 +51,7 @@ def test_shape_and_memory_format(images: Images) -> None:
         assert chosen.dtype == torch.int64
 
 
-def test_evaluation_is_exact_over_processes(images: Images) -> None:
+def test_evaluation_is_exact_over_processes(images: ImagesInMemory) -> None:
     parts = [EvaluationBatches(images, NORMALISE, 5, rank, 3) for rank in range(3)]
     assert [len(list(part)) for part in parts] == [len(part) for part in parts]
     assert sorted(label for part in parts for label in labels(part)) == list(range(47))
@@ -59,31 +59,31 @@ def test_evaluation_is_exact_over_processes(images: Images) -> None:
     assert torch.equal(pixels, NORMALISE(images.pixels[chosen]).permute(0, 3, 1, 2))
 
 
-def test_an_epoch_sees_no_image_twice(images: Images) -> None:
+def test_an_epoch_sees_no_image_twice(images: ImagesInMemory) -> None:
     seen = labels(training(images))
     assert len(seen) == len(set(seen)) == 45
     assert len(training(images)) == 9
     assert seen != sorted(seen)
 
 
-def test_processes_share_an_epoch(images: Images) -> None:
-    parts = [labels(training(images, rank=rank, processes=2)) for rank in range(2)]
+def test_processes_share_an_epoch(images: ImagesInMemory) -> None:
+    parts = [labels(training(images, rank=rank, world_size=2)) for rank in range(2)]
     assert [len(part) for part in parts] == [20, 20]
     assert len({*parts[0], *parts[1]}) == 40
 
 
-def test_processes_see_what_one_process_sees(images: Images) -> None:
+def test_processes_see_what_one_process_sees(images: ImagesInMemory) -> None:
     def views(batches: Iterable[Batch]) -> dict[int, torch.Tensor]:
         return {label: view for pixels, chosen in batches for label, view in zip(chosen.tolist(), pixels, strict=True)}
 
-    alone, second = views(training(images)), views(training(images, rank=1, processes=2))
+    alone, second = views(training(images)), views(training(images, rank=1, world_size=2))
     common = alone.keys() & second.keys()
     assert len(common) >= 18
     assert all(torch.equal(alone[label], second[label]) for label in common)
 
 
 @pytest.mark.parametrize("first", [1, 4, 8])
-def test_beginning_in_the_middle_gives_the_same_batches(images: Images, first: int) -> None:
+def test_beginning_in_the_middle_gives_the_same_batches(images: ImagesInMemory, first: int) -> None:
     whole, rest = list(training(images, epoch=3)), list(training(images, epoch=3, first=first))
     assert len(rest) == 9 - first
     for (pixels, chosen), (same_pixels, same_chosen) in zip(whole[first:], rest, strict=True):
@@ -91,7 +91,7 @@ def test_beginning_in_the_middle_gives_the_same_batches(images: Images, first: i
         assert torch.equal(chosen, same_chosen)
 
 
-def test_a_curriculum_counts_the_batches_of_the_whole_run(images: Images) -> None:
+def test_a_curriculum_counts_the_batches_of_the_whole_run(images: ImagesInMemory) -> None:
     def sides(epoch: int, first: int) -> list[int]:
         shrinking = Augmentation(curriculum={4: 0.25, 6: 0.75})
         batches = TrainingBatches(images, NORMALISE, 5, shrinking, 0, lambda: (epoch, first, 9 * epoch + first, 18))
@@ -101,26 +101,26 @@ def test_a_curriculum_counts_the_batches_of_the_whole_run(images: Images) -> Non
     assert sides(1, 3) == [6, 6, 8, 8, 8, 8]
 
 
-def test_epochs_and_seeds_differ(images: Images) -> None:
+def test_epochs_and_seeds_differ(images: ImagesInMemory) -> None:
     orders = [labels(training(images, epoch, seed=seed)) for epoch, seed in ((0, 0), (1, 0), (0, 1), (1, 1))]
     assert all(one != other for one, other in pairwise(orders))
     assert labels(training(images, 1, seed=1)) == orders[-1]
 
 
-def test_what_dropout_draws_belongs_to_the_batch(images: Images) -> None:
-    def drawn(epoch: int, first: int = 0, seed: int = 0, rank: int = 0, processes: int = 1) -> list[float]:
-        return [torch.rand(()).item() for _ in training(images, epoch, first, seed, rank, processes)]
+def test_what_dropout_draws_belongs_to_the_batch(images: ImagesInMemory) -> None:
+    def drawn(epoch: int, first: int = 0, seed: int = 0, rank: int = 0, world_size: int = 1) -> list[float]:
+        return [torch.rand(()).item() for _ in training(images, epoch, first, seed, rank, world_size)]
 
     whole = drawn(0)
     torch.manual_seed(5)  # whatever was drawn before
     assert drawn(0) == whole
     assert drawn(0, first=1) == whole[1:]
     assert len({*whole, *drawn(1), *drawn(0, seed=1)}) == 3 * len(whole)
-    ranks = [drawn(0, rank=rank, processes=2) for rank in range(2)]
+    ranks = [drawn(0, rank=rank, world_size=2) for rank in range(2)]
     assert len({*ranks[0], *ranks[1]}) == 2 * len(ranks[0])
 
 
-def test_reading_an_epoch_draws_nothing(images: Images, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_reading_an_epoch_draws_nothing(images: ImagesInMemory, monkeypatch: pytest.MonkeyPatch) -> None:
     """Order and views come from generators of their own, so what reads them first does not matter."""
     monkeypatch.setattr("project.data.batches._seed_torch", lambda *_: None)
     before = torch.get_rng_state()
@@ -128,6 +128,6 @@ def test_reading_an_epoch_draws_nothing(images: Images, monkeypatch: pytest.Monk
     assert torch.equal(torch.get_rng_state(), before)
 
 
-def test_key() -> None:
-    assert key(1, 2) == key(1, 2)
-    assert len({key(seed, epoch) for seed in range(30) for epoch in range(30)}) == 900
+def test_mix_seed() -> None:
+    assert mix_seed(1, 2) == mix_seed(1, 2)
+    assert len({mix_seed(seed, epoch) for seed in range(30) for epoch in range(30)}) == 900

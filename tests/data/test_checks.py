@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from project.data import ImageDataModule
-from project.data.images import Images
+from project.data.images import ImagesInMemory
 from tests.conftest import CONFIGS
 
 
@@ -20,9 +20,9 @@ class Own(ImageDataModule):
     std = (0.25,)
     training_images = 30
 
-    def load(self) -> tuple[Images, Images]:
+    def load(self) -> tuple[ImagesInMemory, ImagesInMemory]:
         pixels = torch.arange(36 * 24).remainder(256).to(torch.uint8).view(36, 4, 6, 1)
-        images = Images(pixels, torch.arange(36) % 3)
+        images = ImagesInMemory(pixels, torch.arange(36) % 3)
         return images[torch.arange(30)], images[torch.arange(30, 36)]
 
 
@@ -30,13 +30,13 @@ class Shown(Own):
     image_shape = (3, 4, 6)
     mean = std = (0.5, 0.5, 0.5)
 
-    def load(self) -> tuple[Images, Images]:
-        return tuple(Images(part.pixels.expand(-1, -1, -1, 3), part.labels) for part in super().load())  # type: ignore
+    def load(self) -> tuple[ImagesInMemory, ImagesInMemory]:
+        return tuple(ImagesInMemory(part.pixels.expand(-1, -1, -1, 3), part.labels) for part in super().load())  # type: ignore
 
 
 class ChannelsFirst(Own):
-    def load(self) -> tuple[Images, Images]:
-        return tuple(Images(part.pixels.permute(0, 3, 1, 2), part.labels) for part in super().load())  # type: ignore
+    def load(self) -> tuple[ImagesInMemory, ImagesInMemory]:
+        return tuple(ImagesInMemory(part.pixels.permute(0, 3, 1, 2), part.labels) for part in super().load())  # type: ignore
 
 
 class Larger(Own):
@@ -44,55 +44,55 @@ class Larger(Own):
 
 
 class Real(Own):
-    def load(self) -> tuple[Images, Images]:
+    def load(self) -> tuple[ImagesInMemory, ImagesInMemory]:
         train, test = super().load()
-        return train, Images(test.pixels / 255, test.labels)
+        return train, ImagesInMemory(test.pixels / 255, test.labels)
 
 
 class Short(Own):
-    def load(self) -> tuple[Images, Images]:
+    def load(self) -> tuple[ImagesInMemory, ImagesInMemory]:
         train, test = super().load()
-        return Images(train.pixels, train.labels.int()), test
+        return ImagesInMemory(train.pixels, train.labels.int()), test
 
 
 class FromOne(Own):
-    def load(self) -> tuple[Images, Images]:
+    def load(self) -> tuple[ImagesInMemory, ImagesInMemory]:
         train, test = super().load()
-        return Images(train.pixels, train.labels + 1), test
+        return ImagesInMemory(train.pixels, train.labels + 1), test
 
 
 class Ignored(Own):
-    def load(self) -> tuple[Images, Images]:
+    def load(self) -> tuple[ImagesInMemory, ImagesInMemory]:
         train, test = super().load()
-        return train, Images(test.pixels, test.labels - 1)
+        return train, ImagesInMemory(test.pixels, test.labels - 1)
 
 
 class Fewer(Own):
-    def load(self) -> tuple[Images, Images]:
+    def load(self) -> tuple[ImagesInMemory, ImagesInMemory]:
         train, test = super().load()
         return train[torch.arange(29)], test
 
 
 class FewerLabels(Own):
-    def load(self) -> tuple[Images, Images]:
+    def load(self) -> tuple[ImagesInMemory, ImagesInMemory]:
         train, test = super().load()
-        return Images(train.pixels, train.labels[:29]), test
+        return ImagesInMemory(train.pixels, train.labels[:29]), test
 
 
 class NoTest(Own):
-    def load(self) -> tuple[Images, Images]:
+    def load(self) -> tuple[ImagesInMemory, ImagesInMemory]:
         train, test = super().load()
         return train, test[torch.arange(0)]
 
 
 class Arrays(Own):
-    def load(self) -> tuple[Images, Images]:
+    def load(self) -> tuple[ImagesInMemory, ImagesInMemory]:
         train, test = super().load()
-        return Images(train.pixels.numpy(), train.labels), test  # type: ignore[arg-type]
+        return ImagesInMemory(train.pixels.numpy(), train.labels), test  # type: ignore[arg-type]
 
 
 class Pixels(Own):
-    def load(self) -> tuple[Images, Images]:
+    def load(self) -> tuple[ImagesInMemory, ImagesInMemory]:
         return tuple(part.pixels for part in super().load())  # type: ignore[return-value]
 
 
@@ -104,24 +104,25 @@ class Unnamed(ImageDataModule):
     image_shape = (1, 4, 6)
     training_images = 30
 
-    def load(self) -> tuple[Images, Images]:
+    def load(self) -> tuple[ImagesInMemory, ImagesInMemory]:
         raise AssertionError
 
 
 WRONG = {
     Shown: "training images with pixels that are not contiguous; give pixels.contiguous()",
-    ChannelsFirst: "training images with pixels [30, 1, 4, 6]; give [N, 4, 6, 1], as image_shape (1, 4, 6) has it, as "
-    "pixels.permute(0, 2, 3, 1).contiguous() is",
-    Larger: "training images with pixels [30, 4, 6, 1]; give [N, 8, 6, 1], as image_shape (1, 8, 6) has it",
+    ChannelsFirst: "training images with pixels [30, 1, 4, 6]; give [N, 4, 6, 1], since image_shape is (1, 4, 6); "
+    "pixels.permute(0, 2, 3, 1).contiguous() has this shape",
+    Larger: "training images with pixels [30, 4, 6, 1]; give [N, 8, 6, 1], since image_shape is (1, 8, 6)",
     Real: "test images with pixels of torch.float32; give a tensor of torch.uint8, from 0 to 255",
-    Short: "training images with labels of torch.int32; give a tensor of torch.int64, as labels.long() is",
-    FromOne: "training images with labels from 1 to 3; give 0 to 2, the places of class_names",
-    Ignored: "test images with labels from -1 to 1; give 0 to 2, the places of class_names",
+    Short: "training images with labels of torch.int32; give a tensor of torch.int64: labels.long()",
+    FromOne: "training images with labels from 1 to 3; give 0 to 2, the indices of class_names",
+    Ignored: "test images with labels from -1 to 1; give 0 to 2, the indices of class_names",
     Fewer: "29 training images, and training_images is 30; give the same",
     FewerLabels: "training images with labels [29] for 30 images; give [N], one for each, and at least one",
     NoTest: "test images with labels [0] for 0 images; give [N], one for each, and at least one",
     Arrays: "training images with pixels of ndarray; give a tensor of torch.uint8, from 0 to 255",
-    Pixels: "no pair of image sets; give (Images(pixels, labels), Images(pixels, labels)), for training and test",
+    Pixels: "no pair of image sets; give (ImagesInMemory(pixels, labels), ImagesInMemory(pixels, labels)), for "
+    "training and test",
     Coloured: "images of 1 channels, and mean and std are (0.5, 0.5, 0.5) and (0.25,); give 1 each",
 }
 

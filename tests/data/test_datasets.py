@@ -9,7 +9,7 @@ import torch
 from sklearn.datasets import load_digits
 
 from project.data import CIFAR10, Digits, ImageDataModule, ImageFolder
-from project.data.images import Images
+from project.data.images import ImagesInMemory
 from tests.data_sets import cifar10_files, write_image_folder
 
 
@@ -58,9 +58,9 @@ def test_a_fingerprint_has_every_label(tmp_path: Path, kind: str, part: str) -> 
     assert before == data.fingerprint()
     labels = images.labels.clone()
     labels[-1] = 1 - labels[-1].clamp(max=1)
-    setattr(data, part, images.labelled(labels))
+    setattr(data, part, images.with_labels(labels))
     assert data.fingerprint() != before
-    setattr(data, part, images.labelled(images.labels.clone()))
+    setattr(data, part, images.with_labels(images.labels.clone()))
     assert data.fingerprint() == before
 
 
@@ -90,7 +90,7 @@ def test_classes_that_cannot_be_chosen(classes: list[str]) -> None:
 def test_every_image_is_in_one_part() -> None:
     data = Digits(val_size=180)
     images, test = data.load()
-    train, val = data.split(Images(images.pixels, torch.arange(1437)))
+    train, val = data.split(ImagesInMemory(images.pixels, torch.arange(1437)))
     assert sorted([*train.labels.tolist(), *val.labels.tolist()]) == list(range(1437))
     assert val.labels.tolist() != list(range(180))
     for part in (train, val):

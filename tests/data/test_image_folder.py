@@ -19,7 +19,7 @@ from project.data.augmentation import Augmentation
 from project.data.batches import Batch, EvaluationBatches, TrainingBatches
 from project.data.decoding import decode
 from project.data.image_files import ImageFiles
-from project.data.images import Images
+from project.data.images import ImagesInMemory
 from project.data.normalisation import Normalisation
 from project.system.errors import UserError
 from tests.conftest import CONFIGS
@@ -47,15 +47,15 @@ def ready(**options: Any) -> ImageFolder:
     return made
 
 
-def in_memory(files: ImageFiles) -> Images:
+def in_memory(files: ImageFiles) -> ImagesInMemory:
     decoded = [decode((files.folder / name).read_bytes(), SIDE) for name in files.names]
-    return Images(torch.stack(decoded), files.labels)
+    return ImagesInMemory(torch.stack(decoded), files.labels)
 
 
-def training(images: Any, first: int = 0, rank: int = 0, processes: int = 1) -> list[tuple[torch.Tensor, ...]]:
+def training(images: Any, first: int = 0, rank: int = 0, world_size: int = 1) -> list[tuple[torch.Tensor, ...]]:
     """Images, labels, and what dropout would draw, of each batch."""
     drawn = Augmentation("random", shift=2, cutout=3, curriculum={8: 0.5})
-    batches = TrainingBatches(images, NORMALISE, 4, drawn, 1, lambda: (3, first, 9 + first, 40), rank, processes)
+    batches = TrainingBatches(images, NORMALISE, 4, drawn, 1, lambda: (3, first, 9 + first, 40), rank, world_size)
     return [(*batch, torch.rand(3)) for batch in batches]
 
 
@@ -71,7 +71,7 @@ def test_batches_are_those_from_memory_whatever_the_number_of_workers() -> None:
         files = ready(workers=workers).train
         assert same(training(files), expected)
         assert same(training(files, first=5), expected[5:])
-    assert same(training(files, rank=1, processes=2), training(in_memory(files), rank=1, processes=2))  # type: ignore[arg-type]
+    assert same(training(files, rank=1, world_size=2), training(in_memory(files), rank=1, world_size=2))  # type: ignore[arg-type]
 
 
 @pytest.mark.usefixtures("folder")
@@ -87,7 +87,7 @@ def test_evaluation_is_that_from_memory() -> None:
 def test_reading_draws_nothing_from_torch(folder: Path) -> None:
     files = ready(workers=1).train
     before = torch.get_rng_state()
-    list(files.read(torch.arange(8), 4))
+    list(files.read_batches(torch.arange(8), 4))
     assert torch.equal(torch.get_rng_state(), before)
 
 
@@ -258,10 +258,10 @@ def test_damaged_files_are_named_and_counted(folder: Path, capsys: pytest.Captur
             main([*WORDS, "--trainer.max_epochs", "1"])
         assert stopped.value.code == 2
         line = capsys.readouterr().err
-        assert line.startswith("error: --data.data_dir images: 5 of 44 files are no whole images of a class: ")
+        assert line.startswith("error: --data.data_dir images: 5 of 44 files are not intact images of a class: ")
         assert line.count("\n") == 1
         assert all(part in line for part in said)
-        assert "delete them, or go on without them by --data.skip_damaged true" in line
+        assert "delete them, or leave them out by --data.skip_damaged true" in line
     assert not list(Path().glob("lightning_logs/*/*"))
 
 
@@ -283,8 +283,8 @@ def test_a_file_damaged_during_a_run_is_named(folder: Path) -> None:
         files = ready(workers=workers).train
         content = (folder / "cat/2.png").read_bytes()
         (folder / "cat/2.png").write_bytes(b"")
-        with pytest.raises(UserError, match=r"cat/2.png \(no image\); it was whole when it was checked"):
-            list(files.read(torch.arange(len(files)), 4))
+        with pytest.raises(UserError, match=r"cat/2.png \(no image\); it was intact when it was checked"):
+            list(files.read_batches(torch.arange(len(files)), 4))
         (folder / "cat/2.png").write_bytes(content)
 
 

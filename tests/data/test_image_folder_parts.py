@@ -28,7 +28,7 @@ def test_a_val_folder_is_the_validation_set() -> None:
         for name, part in (("train", made.train), ("val", made.val), ("test", made.test)):
             assert all(file.startswith(f"{name}/") for file in part.names)  # type: ignore[attr-defined]
             assert [file.split("/")[1] for file in part.names] == [made.class_names[label] for label in part.labels]  # type: ignore[attr-defined]
-    with pytest.raises(UserError, match=r"--data\.val_size 4: images has a val of its own; leave it out"):
+    with pytest.raises(UserError, match=r"--data\.val_size 4: images has a folder val; leave the option out"):
         data()
     everything = ready(val_size=0)
     assert (len(everything.train), len(everything.val)) == (22, 0)
@@ -57,7 +57,7 @@ def test_no_part_is_empty_of_whole_images() -> None:
         write_image_folder(Path("images") / part, count=3)
     for file in Path("images/test").rglob("*.*"):
         file.write_text("no image")
-    with pytest.raises(UserError, match="images: has no whole image for the test; give some"):
+    with pytest.raises(UserError, match="images: has no intact image for the test; add some"):
         ready(skip_damaged=True, batch_size=2, val_size=2)
 
 

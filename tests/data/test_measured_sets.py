@@ -14,7 +14,7 @@ from torchvision import datasets
 from project.cli.main import main
 from project.data import CIFAR100, MNIST, SVHN, FashionMNIST, ImageDataModule, normalisation
 from project.data import download as archive_module
-from project.data.images import Images
+from project.data.images import ImagesInMemory
 from project.system.errors import UserError
 from tests.conftest import CONFIGS
 from tests.data_sets import WRITERS, images
@@ -31,11 +31,11 @@ def made(name: str, monkeypatch: pytest.MonkeyPatch) -> Callable[[], ImageDataMo
     return lambda: SETS[name](data_dir="tiny", **SMALL)
 
 
-def loaded(data: ImageDataModule) -> tuple[Images, Images]:
+def loaded(data: ImageDataModule) -> tuple[ImagesInMemory, ImagesInMemory]:
     data.prepare_data()
     train, test = data.load()
-    assert isinstance(train, Images)
-    assert isinstance(test, Images)
+    assert isinstance(train, ImagesInMemory)
+    assert isinstance(test, ImagesInMemory)
     return train, test
 
 
@@ -61,7 +61,7 @@ def test_constants_are_measured_once_and_kept(
     scaled = train.pixels.numpy() / 255
     assert data.mean == pytest.approx(scaled.mean((0, 1, 2)), abs=6e-6)
     assert data.std == pytest.approx(scaled.std((0, 1, 2)), abs=6e-6)
-    monkeypatch.setattr(normalisation, "sums", None)  # would fail if it were called again
+    monkeypatch.setattr(normalisation, "channel_sums", None)  # would fail if it were called again
     again = made()
     loaded(again)
     assert (again.mean, again.std) == (data.mean, data.std)
@@ -71,15 +71,15 @@ def test_constants_are_measured_once_and_kept(
 def test_other_images_are_measured_anew(monkeypatch: pytest.MonkeyPatch) -> None:
     Path("kept").mkdir()
     black, white = torch.zeros(2, 4, 4, 3, dtype=torch.uint8), torch.full((2, 4, 4, 3), 255, dtype=torch.uint8)
-    assert normalisation.kept_constants(Path("kept"), "black", black) == ((0.0,) * 3, (1.0,) * 3)
-    assert normalisation.kept_constants(Path("kept"), "white", white) == ((1.0,) * 3, (1.0,) * 3)
+    assert normalisation.cached_mean_and_std(Path("kept"), "black", black) == ((0.0,) * 3, (1.0,) * 3)
+    assert normalisation.cached_mean_and_std(Path("kept"), "white", white) == ((1.0,) * 3, (1.0,) * 3)
     assert json.loads(Path("kept/normalisation.json").read_text()).keys() == {"black", "white"}
     assert os.listdir("kept") == ["normalisation.json"]
 
 
 def test_a_folder_that_cannot_be_written_is_measured_each_time() -> None:
     black = torch.zeros(2, 4, 4, 3, dtype=torch.uint8)
-    assert normalisation.kept_constants(Path("none"), "black", black) == ((0.0,) * 3, (1.0,) * 3)
+    assert normalisation.cached_mean_and_std(Path("none"), "black", black) == ((0.0,) * 3, (1.0,) * 3)
     assert not Path("none").exists()
 
 

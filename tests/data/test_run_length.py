@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from project.cli.main import main
-from project.data.run_length import Position, batches_left, steps_left
+from project.data.run_length import Position, remaining_batches, remaining_steps
 from project.training.classifier import Classifier
 
 BATCHES = 1257 // 200
@@ -110,8 +110,8 @@ def test_what_is_left(per_epoch: int, group: int, max_epochs: int, max_steps: in
     place = walked(per_epoch, group, max_epochs, max_steps)
     end, batches = place[-1]
     for done, so_far in place:
-        assert steps_left(trainer, done) == end.steps - done.steps
-        assert batches_left(trainer, done) == batches - so_far
+        assert remaining_steps(trainer, done) == end.global_step - done.global_step
+        assert remaining_batches(trainer, done) == batches - so_far
 
 
 def test_a_resumed_curriculum(small: Callable[..., list[str]], sides: Callable[..., list[int]]) -> None:

@@ -104,7 +104,7 @@ def test_signal_in_a_command_without_a_run(
 ) -> None:
     signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job is started without it
     main(["fit", *digits()])
-    monkeypatch.setattr(ImageDataModule, "evaluation_batch", 32)  # Lightning stops between two batches
+    monkeypatch.setattr(ImageDataModule, "evaluation_batch_size", 32)  # Lightning stops between two batches
     monkeypatch.setattr(Classifier, "test_step", lambda *args: os.kill(os.getpid(), signum))
     with pytest.raises(SystemExit) as stopped:
         main(["test", *digits(), "--ckpt_path", "best"])

@@ -18,7 +18,7 @@ import torch
 from torch.utils.data import Dataset
 
 from project.cli.main import main
-from project.data.decoding import in_workers
+from project.data.decoding import read_in_workers
 from project.system.process import quieten
 from tests.conftest import CONFIGS, REPOSITORY
 from tests.data_sets import write_image_folder
@@ -89,6 +89,6 @@ def test_workers_are_the_runs_own() -> None:
     """And not a server's, Python's default from 3.14 on, which a signal to all processes of a job ends."""
     before = multiprocessing.get_start_method(allow_none=True)
     multiprocessing.set_start_method("forkserver", force=True)
-    (found,) = in_workers(Parents(), [[0, 1]], 1, torch.tensor)
+    (found,) = read_in_workers(Parents(), [[0, 1]], 1, torch.tensor)
     multiprocessing.set_start_method(before, force=True)
     assert found.tolist() == [os.getpid()] * 2

@@ -79,7 +79,7 @@ def compare(data: type[ImageDataModule], train: Part, val: Part, test: Part) -> 
 
 
 def test_one_process(cifar10_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ImageDataModule, "evaluation_batch", 16)  # the last batch is smaller
+    monkeypatch.setattr(ImageDataModule, "evaluation_batch_size", 16)  # the last batch is smaller
     words = ["--config", str(CONFIGS / "mlp.yaml"), "--data.data_dir", str(cifar10_dir), *OPTIONS]
     words += ["--data.batch_size", "16", "--trainer.accumulate_grad_batches", "10", "--trainer.max_epochs", "3"]
     main(["fit", *words, "--data.val_size", "40"])

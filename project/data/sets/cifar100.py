@@ -1,11 +1,11 @@
-"""CIFAR-100: 60,000 colour photographs of 32x32 pixels in a hundred classes (Krizhevsky, 2009)."""
+"""CIFAR-100."""
 
 from typing import Any
 
 from torchvision import datasets
 
-from project.data.images import Images
-from project.data.normalisation import kept_constants
+from project.data.images import ImagesInMemory
+from project.data.normalisation import cached_mean_and_std
 from project.data.sets.cifar10 import CIFAR10
 
 NAMES = """
@@ -20,24 +20,28 @@ wolf woman worm
 
 
 class CIFAR100(CIFAR10):
-    """CIFAR-100: 50,000 images for training and validation, 10,000 for the test, with its hundred fine classes.
+    """CIFAR-100: colour photographs of 32x32 pixels in 100 classes, which CIFAR-100 calls the fine ones.
 
-    Its normalisation is measured over the 50,000 at first use and kept in cifar-100-python/normalisation.json.
+    50,000 images are for training and validation, 10,000 for the test. The mean and standard deviation of the 50,000
+    are measured at first use and saved in cifar-100-python/normalisation.json.
+    Source: Krizhevsky, "Learning Multiple Layers of Features from Tiny Images" (2009),
+    https://www.cs.toronto.edu/~kriz/cifar.html, which states no licence.
     """
 
     class_names = tuple(NAMES.split())
-    official = datasets.CIFAR100
+    torchvision_class = datasets.CIFAR100
 
     def __init__(self, data_dir: str = "data", **options: Any) -> None:
-        """Check the options; nothing is read yet.
+        """Check the options. The images are not read yet.
 
         Args:
-            data_dir: Folder that holds, or will hold, cifar-100-python; fetched once (169 MB) where it is missing.
+            data_dir: Directory of the folder cifar-100-python, which is downloaded once (169 MB) if it is missing.
         """
         super().__init__(data_dir, **options)
 
-    def load(self) -> tuple[Images, Images]:
+    def load(self) -> tuple[ImagesInMemory, ImagesInMemory]:
         images, test = super().load()
-        over = " ".join(md5 for _, md5 in self.official.train_list)
-        self.mean, self.std = kept_constants(self.data_dir / self.official.base_folder, over, images.pixels)
+        source = self.torchvision_class
+        digest = " ".join(md5 for _, md5 in source.train_list)
+        self.mean, self.std = cached_mean_and_std(self.data_dir / source.base_folder, digest, images.pixels)
         return images, test

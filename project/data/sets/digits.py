@@ -1,29 +1,32 @@
-"""Handwritten digits that come with scikit-learn: a data set that needs no download."""
+"""The handwritten digits of scikit-learn."""
 
 import torch
 from sklearn.datasets import load_digits
 
-from project.data.images import Images
+from project.data.images import ImagesInMemory
 from project.data.module import SPLIT_SEED, ImageDataModule
 
 
 class Digits(ImageDataModule):
-    """1,797 handwritten digits (Alpaydin and Kaynak, 1998), their 8x8 grey pixels shown as 3x32x32.
+    """Handwritten digits in 10 classes, which come with scikit-learn and need no download.
 
-    360 of them, chosen by a fixed seeded permutation, are the test set.
+    1,437 images are for training and validation, 360 for the test; a permutation with a fixed seed selects these. The
+    8x8 grey pixels are enlarged to 3x32x32, so that they fit any experiment's network.
+    Source: Alpaydin and Kaynak, "Optical Recognition of Handwritten Digits" (1998), UCI Machine Learning Repository,
+    https://doi.org/10.24432/C50P49, licence CC BY 4.0.
     """
 
     class_names = tuple("0123456789")
     image_shape = (3, 32, 32)
-    # Measured over the 1,437 images that are not the test set's.
+    # Measured over the 1,437 images.
     mean = (0.30495,) * 3
     std = (0.37563,) * 3
     training_images = 1437
 
-    def load(self) -> tuple[Images, Images]:
+    def load(self) -> tuple[ImagesInMemory, ImagesInMemory]:
         digits = load_digits()
         grey = torch.from_numpy(digits.images).mul(255 / 16).round().to(torch.uint8)
         pixels = grey.repeat_interleave(4, 1).repeat_interleave(4, 2)[..., None].expand(-1, -1, -1, 3).contiguous()
-        images = Images(pixels, torch.from_numpy(digits.target).long())
+        images = ImagesInMemory(pixels, torch.from_numpy(digits.target).long())
         order = torch.randperm(len(images), generator=torch.Generator().manual_seed(SPLIT_SEED))
         return images[order[: self.training_images]], images[order[self.training_images :]]

@@ -1,4 +1,4 @@
-"""MNIST (LeCun et al., 1998) and Fashion-MNIST (Xiao et al., 2017): 70,000 grey images of 28x28 pixels each."""
+"""MNIST and Fashion-MNIST."""
 
 import gzip
 import tempfile
@@ -9,77 +9,84 @@ from torch import nn
 from torchvision import datasets
 
 from project.data.download import RemoteFile, RemoteFiles
-from project.data.images import Images
+from project.data.images import ImagesInMemory
 from project.data.module import ImageDataModule
-from project.data.normalisation import kept_constants
+from project.data.normalisation import cached_mean_and_std
 
 
 class MNIST(ImageDataModule):
-    """Handwritten digits: 60,000 images for training and validation, 10,000 for the test.
+    """MNIST: grey images of handwritten digits in 10 classes.
 
-    Their 28x28 grey pixels are shown as 3x32x32 with a black border of 2 pixels, so that any experiment's network takes
-    them. The normalisation is measured over the 60,000 at first use and kept beside the files.
+    60,000 images are for training and validation, 10,000 for the test. The 28x28 grey pixels become 3x32x32 with a
+    black border of 2 pixels, so that they fit any experiment's network. The mean and standard deviation of the 60,000
+    are measured at first use and saved in MNIST/raw/normalisation.json.
+    Source: LeCun et al., "Gradient-Based Learning Applied to Document Recognition" (1998),
+    http://yann.lecun.com/exdb/mnist, licence CC BY-SA 3.0.
     """
 
     class_names = tuple("0123456789")
     image_shape = (3, 32, 32)
     training_images = 60_000
-    official = datasets.MNIST
+    torchvision_class = datasets.MNIST
 
     def __init__(self, data_dir: str = "data", **options: Any) -> None:
-        """Check the options; nothing is read yet.
+        """Check the options. The images are not read yet.
 
         Args:
-            data_dir: Folder that holds, or will hold, MNIST/raw with its four .gz files; each is fetched once (11 MB
-                together) where it is missing.
+            data_dir: Directory of the folder MNIST/raw with its four .gz files, which are downloaded once
+                (11 MB together) if they are missing.
         """
         super().__init__(**options)
         self.data_dir = Path(data_dir)
 
     @property
     def _folder(self) -> Path:
-        return Path(self.official.__name__) / "raw"
+        return Path(self.torchvision_class.__name__) / "raw"
 
     def prepare_data(self) -> None:
-        official = self.official
-        files = [RemoteFile([mirror + name for mirror in official.mirrors], md5) for name, md5 in official.resources]
+        """Download the images if they are missing. Raises UserError if a file is damaged or cannot be fetched."""
+        source = self.torchvision_class
+        files = [RemoteFile([mirror + name for mirror in source.mirrors], md5) for name, md5 in source.resources]
         RemoteFiles(str(self._folder), files).prepare(self.data_dir)
 
-    def load(self) -> tuple[Images, Images]:
-        with tempfile.TemporaryDirectory() as unpacked:  # the packed files have the MD5 sums
+    def load(self) -> tuple[ImagesInMemory, ImagesInMemory]:
+        with tempfile.TemporaryDirectory() as unpacked:  # only the packed files have MD5 sums, so these stay
             self._unpack(Path(unpacked) / self._folder)
             images, test = (self._read(Path(unpacked), train) for train in (True, False))
-        over = self.official.resources[0][1]
-        self.mean, self.std = kept_constants(self.data_dir / self._folder, over, images.pixels)
+        _, md5 = self.torchvision_class.resources[0]
+        self.mean, self.std = cached_mean_and_std(self.data_dir / self._folder, md5, images.pixels)
         return images, test
 
     def _unpack(self, folder: Path) -> None:
         folder.mkdir(parents=True)
-        for name, _ in self.official.resources:
+        for name, _ in self.torchvision_class.resources:
             with gzip.open(self.data_dir / self._folder / name) as packed:
                 (folder / name.removesuffix(".gz")).write_bytes(packed.read())
 
-    def _read(self, root: Path, train: bool) -> Images:
-        official = self.official(root, train=train)
-        grey = nn.functional.pad(official.data, (2, 2, 2, 2))
-        return Images(grey[..., None].expand(-1, -1, -1, 3).contiguous(), official.targets.long())
+    def _read(self, root: Path, train: bool) -> ImagesInMemory:
+        images = self.torchvision_class(root, train=train)
+        grey = nn.functional.pad(images.data, (2, 2, 2, 2))
+        return ImagesInMemory(grey[..., None].expand(-1, -1, -1, 3).contiguous(), images.targets.long())
 
 
 class FashionMNIST(MNIST):
-    """Articles of clothing in MNIST's format: 60,000 images for training and validation, 10,000 for the test.
+    """Fashion-MNIST: grey images of clothing in 10 classes.
 
-    Their 28x28 grey pixels are shown as 3x32x32 with a black border of 2 pixels, so that any experiment's network takes
-    them. The normalisation is measured over the 60,000 at first use and kept beside the files.
+    60,000 images are for training and validation, 10,000 for the test. The 28x28 grey pixels become 3x32x32 with a
+    black border of 2 pixels, so that they fit any experiment's network. The mean and standard deviation of the 60,000
+    are measured at first use and saved in FashionMNIST/raw/normalisation.json.
+    Source: Xiao et al., "Fashion-MNIST" (2017), arXiv 1708.07747, https://github.com/zalandoresearch/fashion-mnist,
+    licence MIT.
     """
 
     class_names = tuple(datasets.FashionMNIST.classes)
-    official = datasets.FashionMNIST
+    torchvision_class = datasets.FashionMNIST
 
     def __init__(self, data_dir: str = "data", **options: Any) -> None:
-        """Check the options; nothing is read yet.
+        """Check the options. The images are not read yet.
 
         Args:
-            data_dir: Folder that holds, or will hold, FashionMNIST/raw with its four .gz files; each is fetched once
-                (30 MB together) where it is missing.
+            data_dir: Directory of the folder FashionMNIST/raw with its four .gz files, which are downloaded once
+                (30 MB together) if they are missing.
         """
         super().__init__(data_dir, **options)

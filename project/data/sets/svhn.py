@@ -1,4 +1,4 @@
-"""The Street View House Numbers: 99,289 colour photographs of digits, 32x32 pixels (Netzer et al., 2011)."""
+"""The Street View House Numbers."""
 
 from pathlib import Path
 from typing import Any
@@ -7,17 +7,20 @@ import torch
 from torchvision import datasets
 
 from project.data.download import RemoteFile, RemoteFiles
-from project.data.images import Images
+from project.data.images import ImagesInMemory
 from project.data.module import ImageDataModule
-from project.data.normalisation import kept_constants
+from project.data.normalisation import cached_mean_and_std
 
 FOLDER = "SVHN"
 
 
 class SVHN(ImageDataModule):
-    """House numbers: 73,257 images for training and validation, 26,032 for the test; the extra ones are not used.
+    """Street View House Numbers (SVHN): colour photographs of digits, 32x32 pixels, in 10 classes.
 
-    The normalisation is measured over the 73,257 at first use and kept in SVHN/normalisation.json.
+    73,257 images are for training and validation, 26,032 for the test; the extra images are not used. The mean and
+    standard deviation of the 73,257 are measured at first use and saved in SVHN/normalisation.json.
+    Source: Netzer et al., "Reading Digits in Natural Images with Unsupervised Feature Learning" (2011),
+    http://ufldl.stanford.edu/housenumbers, for non-commercial use only.
     """
 
     class_names = tuple("0123456789")
@@ -25,26 +28,27 @@ class SVHN(ImageDataModule):
     training_images = 73_257
 
     def __init__(self, data_dir: str = "data", **options: Any) -> None:
-        """Check the options; nothing is read yet.
+        """Check the options. The images are not read yet.
 
         Args:
-            data_dir: Folder that holds, or will hold, SVHN/train_32x32.mat and SVHN/test_32x32.mat; each is fetched
-                once (247 MB together) where it is missing.
+            data_dir: Directory of the folder SVHN with train_32x32.mat and test_32x32.mat, which are downloaded once
+                (247 MB together) if they are missing.
         """
         super().__init__(**options)
         self.data_dir = Path(data_dir)
 
     def prepare_data(self) -> None:
-        parts = (datasets.SVHN.split_list[part] for part in ("train", "test"))
-        RemoteFiles(FOLDER, [RemoteFile([url], md5) for url, _, md5 in parts]).prepare(self.data_dir)
+        """Download the images if they are missing. Raises UserError if a file is damaged or cannot be fetched."""
+        splits = (datasets.SVHN.split_list[split] for split in ("train", "test"))
+        RemoteFiles(FOLDER, [RemoteFile([url], md5) for url, _, md5 in splits]).prepare(self.data_dir)
 
-    def load(self) -> tuple[Images, Images]:
+    def load(self) -> tuple[ImagesInMemory, ImagesInMemory]:
         images, test = self._read("train"), self._read("test")
-        over = datasets.SVHN.split_list["train"][2]
-        self.mean, self.std = kept_constants(self.data_dir / FOLDER, over, images.pixels)
+        _, _, md5 = datasets.SVHN.split_list["train"]
+        self.mean, self.std = cached_mean_and_std(self.data_dir / FOLDER, md5, images.pixels)
         return images, test
 
-    def _read(self, part: str) -> Images:
-        official = datasets.SVHN(self.data_dir / FOLDER, split=part)
-        pixels = torch.from_numpy(official.data).permute(0, 2, 3, 1).contiguous()
-        return Images(pixels, torch.from_numpy(official.labels).long())
+    def _read(self, split: str) -> ImagesInMemory:
+        images = datasets.SVHN(self.data_dir / FOLDER, split=split)
+        pixels = torch.from_numpy(images.data).permute(0, 2, 3, 1).contiguous()
+        return ImagesInMemory(pixels, torch.from_numpy(images.labels).long())
