@@ -42,16 +42,8 @@ class TrainingBatches:
     epoch e has the same numbers in every run and after every resume. With each batch, torch's own generator gets a seed
     of that batch, so dropout and other random layers draw the same numbers too.
 
-    Args:
-        images: The training images.
-        normalise: Normalises a batch of pixels.
-        batch_size: Images in a batch of this process.
-        augmentation: The random changes of the images.
-        seed: Seed of order and augmentation.
-        position: Gives the epoch, its first batch to read, the number of batches that the run has done, and the number
-            that it will have. It is called when an iteration begins, so a resumed run continues where it was.
-        rank: Index of this process.
-        world_size: Number of processes.
+    `position` gives the epoch, its first batch to read, the number of batches that the run has done, and their number
+    in the whole run. It is called when an iteration begins, so a resumed run continues where it was.
     """
 
     def __init__(

@@ -117,13 +117,13 @@ class ImageDataModule(LightningDataModule, ABC):
             "val": math.ceil(len(self.val) / trainer.world_size / batch_size),
             "test": math.ceil(len(self.test) / trainer.world_size / batch_size),
         }
-        for split, number in num_batches.items():
+        for split, count in num_batches.items():
             limit = getattr(trainer, f"limit_{split}_batches")
-            if isinstance(limit, float) and 0 < limit * number < 1:
+            if isinstance(limit, float) and 0 < limit * count < 1:
                 overfits = split != "test" and getattr(trainer, "overfit_batches", False)
                 option = "overfit_batches" if overfits else f"limit_{split}_batches"
                 raise UserError(
-                    f"--trainer.{option} {limit}: this fraction of the {split} batches ({number}) is less than one; "
+                    f"--trainer.{option} {limit}: this fraction of the {split} batches ({count}) is less than one; "
                     "give a number of batches"
                 )
 
@@ -220,8 +220,8 @@ def _class_indices(classes: list[str | int] | None, class_names: tuple[str, ...]
         return None
     names = [str(name) for name in classes]
     if len(set(names)) < max(2, len(names)) or not set(names) <= set(class_names):
-        known = ", ".join(class_names)
-        raise ValueError(f"--data.classes [{', '.join(names)}]: name two or more of {known}, each once")
+        valid = ", ".join(class_names)
+        raise ValueError(f"--data.classes [{', '.join(names)}]: name two or more of {valid}, each once")
     return [class_names.index(name) for name in names]
 
 

@@ -41,10 +41,10 @@ def data(**options: Any) -> ImageFolder:
 
 
 def ready(**options: Any) -> ImageFolder:
-    made = data(**options)
-    made.prepare_data()
-    made.setup("fit")
-    return made
+    module = data(**options)
+    module.prepare_data()
+    module.setup("fit")
+    return module
 
 
 def in_memory(files: ImageFiles) -> ImagesInMemory:
@@ -177,13 +177,13 @@ def test_floating_point_pixels_are_refused() -> None:
 
 @pytest.mark.usefixtures("folder")
 def test_normalisation_is_that_of_the_training_images_and_kept(monkeypatch: pytest.MonkeyPatch) -> None:
-    made = ready(val_size=0, workers=2)
-    scaled = in_memory(made.train).pixels.numpy() / 255  # type: ignore[arg-type]
-    assert made.mean == pytest.approx(scaled.mean((0, 1, 2)), abs=6e-6)
-    assert made.std == pytest.approx(scaled.std((0, 1, 2)), abs=6e-6)
+    module = ready(val_size=0, workers=2)
+    scaled = in_memory(module.train).pixels.numpy() / 255  # type: ignore[arg-type]
+    assert module.mean == pytest.approx(scaled.mean((0, 1, 2)), abs=6e-6)
+    assert module.std == pytest.approx(scaled.std((0, 1, 2)), abs=6e-6)
     monkeypatch.setattr("project.data.image_files.decode", None)  # would fail if a file were read again
     again = ready()
-    assert (again.mean, again.std, again.fingerprint()) == (made.mean, made.std, ready().fingerprint())
+    assert (again.mean, again.std, again.fingerprint()) == (module.mean, module.std, ready().fingerprint())
 
 
 @pytest.mark.usefixtures("folder")
@@ -217,7 +217,7 @@ def test_split_is_of_names_whatever_the_file_system_says(monkeypatch: pytest.Mon
 
 
 def spoil(folder: Path) -> list[str]:
-    """Damage and add files; the start of what is said of each."""
+    """Damage and add files; give the start of the expected text about each."""
     whole = (folder / "cat/1.png").read_bytes()
     (folder / "cat/1.png").write_bytes(whole[: len(whole) // 2])
     (folder / "dog/notes.txt").write_text("no picture")
@@ -239,11 +239,11 @@ def test_names_that_are_no_text(folder: Path, capsys: pytest.CaptureFixture[str]
     odd = os.fsdecode(b"\xff.png")
     shutil.copy(folder / "cat/1.png", folder / "cat" / odd)
     (folder / "dog" / odd).touch()
-    made = ready(skip_damaged=True, workers=1)
-    assert f"cat/{odd}" in {*made.train.names, *made.val.names, *made.test.names}  # type: ignore[attr-defined]
-    assert len(made.fingerprint()) == 64
+    module = ready(skip_damaged=True, workers=1)
+    assert f"cat/{odd}" in {*module.train.names, *module.val.names, *module.test.names}  # type: ignore[attr-defined]
+    assert len(module.fingerprint()) == 64
     assert "dog/\\udcff.png (no image)" in capsys.readouterr().out
-    training(made.train)
+    training(module.train)
 
 
 COMMAND = ["fit", "--config", str(CONFIGS / "mlp.yaml"), "--config", str(CONFIGS / "data/image_folder.yaml")]
@@ -252,7 +252,7 @@ WORDS = [*COMMAND, *QUICK, "--trainer.accelerator", "cpu"]
 
 
 def test_damaged_files_are_named_and_counted(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    said = spoil(folder)
+    expected = spoil(folder)
     for _ in range(2):  # what is damaged is not forgotten
         with pytest.raises(SystemExit) as stopped:
             main([*WORDS, "--trainer.max_epochs", "1"])
@@ -260,22 +260,22 @@ def test_damaged_files_are_named_and_counted(folder: Path, capsys: pytest.Captur
         line = capsys.readouterr().err
         assert line.startswith("error: --data.data_dir images: 5 of 44 files are not intact images of a class: ")
         assert line.count("\n") == 1
-        assert all(part in line for part in said)
+        assert all(part in line for part in expected)
         assert "delete them, or leave them out by --data.skip_damaged true" in line
     assert not list(Path().glob("lightning_logs/*/*"))
 
 
 def test_damaged_files_can_be_skipped_but_not_silently(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    said = spoil(folder)
+    expected = spoil(folder)
     main([*WORDS, "--trainer.max_epochs", "1", "--data.skip_damaged", "true"])
     (line,) = [line for line in capsys.readouterr().out.splitlines() if line.startswith("skipping")]
     assert "5 of 44 files" in line
-    assert all(part in line for part in said)
-    made = ready(skip_damaged=True)
-    assert sum(len(part) for part in (made.train, made.val, made.test)) == 39
-    kept = json.loads(Path("images/.checked-16.json").read_text())
-    assert len(kept) == 39
-    assert kept["cat/0.jpg"][2] == hashlib.sha256((folder / "cat/0.jpg").read_bytes()).hexdigest()
+    assert all(part in line for part in expected)
+    module = ready(skip_damaged=True)
+    assert sum(len(part) for part in (module.train, module.val, module.test)) == 39
+    saved = json.loads(Path("images/.checked-16.json").read_text())
+    assert len(saved) == 39
+    assert saved["cat/0.jpg"][2] == hashlib.sha256((folder / "cat/0.jpg").read_bytes()).hexdigest()
 
 
 def test_a_file_damaged_during_a_run_is_named(folder: Path) -> None:
@@ -289,7 +289,7 @@ def test_a_file_damaged_during_a_run_is_named(folder: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("options", "said"),
+    ("options", "expected"),
     [
         ({"data_dir": "none"}, "--data.data_dir none: there is no such folder; give a folder"),
         ({"data_dir": "images/cat"}, "images/cat: has no files for two classes; give a folder"),
@@ -300,6 +300,6 @@ def test_a_file_damaged_during_a_run_is_named(folder: Path) -> None:
     ],
 )
 @pytest.mark.usefixtures("folder")
-def test_options(options: dict[str, Any], said: str) -> None:
-    with pytest.raises(ValueError, match=said.replace("(", r"\(")):
+def test_options(options: dict[str, Any], expected: str) -> None:
+    with pytest.raises(ValueError, match=expected.replace("(", r"\(")):
         data(**options)

@@ -13,21 +13,22 @@ from tests.data_sets import write_image_folder
 def test_train_and_test_folders() -> None:
     for part, count in (("train", 8), ("test", 3)):
         write_image_folder(Path("images") / part, count=count)
-    made = ready(classes=["dog", "cat"])
-    assert (made.class_names, made.training_images, len(made.train), len(made.test)) == (("dog", "cat"), 16, 12, 6)
-    assert all(name.startswith("test/") for name in made.test.names)  # type: ignore[attr-defined]
-    assert [name.split("/")[1] for name in made.test.names] == [("dog", "cat")[label] for label in made.test.labels]  # type: ignore[attr-defined]
+    module = ready(classes=["dog", "cat"])
+    assert module.class_names == ("dog", "cat")
+    assert (module.training_images, len(module.train), len(module.test)) == (16, 12, 6)
+    assert all(name.startswith("test/") for name in module.test.names)  # type: ignore[attr-defined]
+    assert [name.split("/")[1] for name in module.test.names] == [("dog", "cat")[label] for label in module.test.labels]  # type: ignore[attr-defined]
 
 
 def test_a_val_folder_is_the_validation_set() -> None:
     for part, count in (("train", 8), ("val", 3), ("test", 2)):
         write_image_folder(Path("images") / part, count=count)
     for classes in (None, ["dog", "cat"]):
-        made = ready(val_size=None, classes=classes)
-        assert [len(part) for part in (made.train, made.val, made.test)] == [16, 6, 4]
-        for name, part in (("train", made.train), ("val", made.val), ("test", made.test)):
+        module = ready(val_size=None, classes=classes)
+        assert [len(part) for part in (module.train, module.val, module.test)] == [16, 6, 4]
+        for name, part in (("train", module.train), ("val", module.val), ("test", module.test)):
             assert all(file.startswith(f"{name}/") for file in part.names)  # type: ignore[attr-defined]
-            assert [file.split("/")[1] for file in part.names] == [made.class_names[label] for label in part.labels]  # type: ignore[attr-defined]
+            assert [file.split("/")[1] for file in part.names] == [module.class_names[label] for label in part.labels]  # type: ignore[attr-defined]
     with pytest.raises(UserError, match=r"--data\.val_size 4: images has a folder val; leave the option out"):
         data()
     everything = ready(val_size=0)

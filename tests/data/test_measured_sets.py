@@ -25,8 +25,8 @@ everywhere = pytest.mark.parametrize("name", SETS)
 
 
 @pytest.fixture
-def made(name: str, monkeypatch: pytest.MonkeyPatch) -> Callable[[], ImageDataModule]:
-    """Makes the data module on tiny data in the set's format."""
+def make_data(name: str, monkeypatch: pytest.MonkeyPatch) -> Callable[[], ImageDataModule]:
+    """Make the data module on tiny data in the set's format."""
     WRITERS[name](Path("tiny"), monkeypatch)
     return lambda: SETS[name](data_dir="tiny", **SMALL)
 
@@ -40,9 +40,9 @@ def loaded(data: ImageDataModule) -> tuple[ImagesInMemory, ImagesInMemory]:
 
 
 @everywhere
-def test_reads_what_was_written(name: str, made: Callable[[], ImageDataModule]) -> None:
-    for part in loaded(made()):
-        labels = np.arange(len(part)) % made().num_classes
+def test_reads_what_was_written(name: str, make_data: Callable[[], ImageDataModule]) -> None:
+    for part in loaded(make_data()):
+        labels = np.arange(len(part)) % make_data().num_classes
         assert part.labels.tolist() == labels.tolist()
         expected = images(labels)
         if "mnist" in name:
@@ -54,15 +54,15 @@ def test_reads_what_was_written(name: str, made: Callable[[], ImageDataModule]) 
 
 @everywhere
 def test_constants_are_measured_once_and_kept(
-    made: Callable[[], ImageDataModule], monkeypatch: pytest.MonkeyPatch
+    make_data: Callable[[], ImageDataModule], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    data = made()
+    data = make_data()
     train, _ = loaded(data)
     scaled = train.pixels.numpy() / 255
     assert data.mean == pytest.approx(scaled.mean((0, 1, 2)), abs=6e-6)
     assert data.std == pytest.approx(scaled.std((0, 1, 2)), abs=6e-6)
     monkeypatch.setattr(normalisation, "channel_sums", None)  # would fail if it were called again
-    again = made()
+    again = make_data()
     loaded(again)
     assert (again.mean, again.std) == (data.mean, data.std)
     assert [path.parent != Path("tiny") for path in Path("tiny").rglob("normalisation.json")] == [True]
@@ -98,17 +98,17 @@ FIRST = {
 
 @everywhere
 def test_a_damaged_file_is_named(
-    name: str, made: Callable[[], ImageDataModule], capsys: pytest.CaptureFixture[str]
+    name: str, make_data: Callable[[], ImageDataModule], capsys: pytest.CaptureFixture[str]
 ) -> None:
     (Path("tiny") / FIRST[name]).write_bytes(b"damage")
     words = ["--config", str(CONFIGS / "mlp.yaml"), "--config", str(CONFIGS / f"data/{name}.yaml")]
     with pytest.raises(SystemExit) as stopped:
         main(["fit", *words, "--data.data_dir", "tiny", "--data.batch_size", "10", "--trainer.accelerator", "cpu"])
     assert stopped.value.code == 2
-    said = capsys.readouterr().err
-    assert said.startswith("error: --data.data_dir tiny: ")
-    assert said.count("\n") == 1
-    assert f"{FIRST[name]} is damaged (its MD5 sum differs); delete" in said
+    printed = capsys.readouterr().err
+    assert printed.startswith("error: --data.data_dir tiny: ")
+    assert printed.count("\n") == 1
+    assert f"{FIRST[name]} is damaged (its MD5 sum differs); delete" in printed
 
 
 @everywhere
@@ -128,12 +128,12 @@ def test_what_is_missing_is_fetched_from_the_mirror_that_has_it(monkeypatch: pyt
     WRITERS["mnist"](Path("server"), monkeypatch)
     mirrors = ["file:///nowhere/", f"{(Path('server') / 'MNIST/raw').resolve().as_uri()}/"]
     monkeypatch.setattr(datasets.MNIST, "mirrors", mirrors)
-    asked: list[str] = []
+    requested: list[str] = []
     download = archive_module.download
-    monkeypatch.setattr(archive_module, "download", lambda url, *where: (asked.append(url), download(url, *where)))
+    monkeypatch.setattr(archive_module, "download", lambda url, *where: (requested.append(url), download(url, *where)))
     names = [name for name, _ in datasets.MNIST.resources]
     MNIST(data_dir="here", **SMALL).prepare_data()
     MNIST(data_dir="here", **SMALL).prepare_data()
-    assert asked == [mirror + name for name in names for mirror in mirrors]
+    assert requested == [mirror + name for name in names for mirror in mirrors]
     assert sorted(os.listdir("here")) == ["MNIST"]
     assert sorted(os.listdir("here/MNIST/raw")) == sorted(names)

@@ -1,20 +1,17 @@
 """CIFAR-10."""
 
-from pathlib import Path
-from typing import Any
-
 import torch
 from torchvision import datasets
 
 from project.data.download import Archive, RemoteFile
+from project.data.downloaded import DownloadedDataModule
 from project.data.images import ImagesInMemory
-from project.data.module import ImageDataModule
 
 
-class CIFAR10(ImageDataModule):
-    """CIFAR-10: colour photographs of 32x32 pixels in 10 classes.
+class CIFAR10(DownloadedDataModule):
+    """CIFAR-10: 60,000 colour photographs of 32x32 pixels in 10 classes; a download of 170 MB.
 
-    50,000 images are for training and validation, 10,000 for the test.
+    50,000 images are for training and validation, 10,000 for the test. Their folder is cifar-10-batches-py.
     Source: Krizhevsky, "Learning Multiple Layers of Features from Tiny Images" (2009),
     https://www.cs.toronto.edu/~kriz/cifar.html, which states no licence.
     """
@@ -38,22 +35,12 @@ class CIFAR10(ImageDataModule):
     training_images = 50_000
     torchvision_class = datasets.CIFAR10
 
-    def __init__(self, data_dir: str = "data", **options: Any) -> None:
-        """Check the options. The images are not read yet.
-
-        Args:
-            data_dir: Directory of the folder cifar-10-batches-py, which is downloaded once (170 MB) if it is missing.
-        """
-        super().__init__(**options)
-        self.data_dir = Path(data_dir)
-
-    def prepare_data(self) -> None:
-        """Download the images if they are missing. Raises UserError if a file is damaged or cannot be fetched."""
-        source = self.torchvision_class
-        md5s = dict([*source.train_list, *source.test_list])
-        md5s[source.meta["filename"]] = source.meta["md5"]
-        archive = RemoteFile([source.url], source.tgz_md5)
-        Archive(archive, source.base_folder, md5s).prepare(self.data_dir)
+    @property
+    def source(self) -> Archive:
+        files = self.torchvision_class
+        md5s = dict([*files.train_list, *files.test_list])
+        md5s[files.meta["filename"]] = files.meta["md5"]
+        return Archive(RemoteFile([files.url], files.tgz_md5), files.base_folder, md5s)
 
     def load(self) -> tuple[ImagesInMemory, ImagesInMemory]:
         return self._read(train=True), self._read(train=False)

@@ -1,7 +1,5 @@
 """CIFAR-100."""
 
-from typing import Any
-
 from torchvision import datasets
 
 from project.data.images import ImagesInMemory
@@ -20,10 +18,11 @@ wolf woman worm
 
 
 class CIFAR100(CIFAR10):
-    """CIFAR-100: colour photographs of 32x32 pixels in 100 classes, which CIFAR-100 calls the fine ones.
+    """CIFAR-100: 60,000 colour photographs of 32x32 pixels in 100 classes; a download of 169 MB.
 
-    50,000 images are for training and validation, 10,000 for the test. The mean and standard deviation of the 50,000
-    are measured at first use and saved in cifar-100-python/normalisation.json.
+    50,000 images are for training and validation, 10,000 for the test. The classes are those that CIFAR-100 calls fine.
+    The folder of the images is cifar-100-python. The mean and standard deviation of the 50,000 are measured at first
+    use and saved in its normalisation.json.
     Source: Krizhevsky, "Learning Multiple Layers of Features from Tiny Images" (2009),
     https://www.cs.toronto.edu/~kriz/cifar.html, which states no licence.
     """
@@ -31,17 +30,8 @@ class CIFAR100(CIFAR10):
     class_names = tuple(NAMES.split())
     torchvision_class = datasets.CIFAR100
 
-    def __init__(self, data_dir: str = "data", **options: Any) -> None:
-        """Check the options. The images are not read yet.
-
-        Args:
-            data_dir: Directory of the folder cifar-100-python, which is downloaded once (169 MB) if it is missing.
-        """
-        super().__init__(data_dir, **options)
-
     def load(self) -> tuple[ImagesInMemory, ImagesInMemory]:
         images, test = super().load()
-        source = self.torchvision_class
-        digest = " ".join(md5 for _, md5 in source.train_list)
-        self.mean, self.std = cached_mean_and_std(self.data_dir / source.base_folder, digest, images.pixels)
+        digest = " ".join(md5 for _, md5 in self.torchvision_class.train_list)
+        self.mean, self.std = cached_mean_and_std(self.data_dir / self.source.folder, digest, images.pixels)
         return images, test

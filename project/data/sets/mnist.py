@@ -3,23 +3,22 @@
 import gzip
 import tempfile
 from pathlib import Path
-from typing import Any
 
 from torch import nn
 from torchvision import datasets
 
 from project.data.download import RemoteFile, RemoteFiles
+from project.data.downloaded import DownloadedDataModule
 from project.data.images import ImagesInMemory
-from project.data.module import ImageDataModule
 from project.data.normalisation import cached_mean_and_std
 
 
-class MNIST(ImageDataModule):
-    """MNIST: grey images of handwritten digits in 10 classes.
+class MNIST(DownloadedDataModule):
+    """MNIST: 70,000 grey images of handwritten digits in 10 classes; a download of 11 MB.
 
     60,000 images are for training and validation, 10,000 for the test. The 28x28 grey pixels become 3x32x32 with a
     black border of 2 pixels, so that they fit any experiment's network. The mean and standard deviation of the 60,000
-    are measured at first use and saved in MNIST/raw/normalisation.json.
+    are measured at first use and saved in normalisation.json in their folder, MNIST/raw.
     Source: LeCun et al., "Gradient-Based Learning Applied to Document Recognition" (1998),
     http://yann.lecun.com/exdb/mnist, licence CC BY-SA 3.0.
     """
@@ -29,38 +28,24 @@ class MNIST(ImageDataModule):
     training_images = 60_000
     torchvision_class = datasets.MNIST
 
-    def __init__(self, data_dir: str = "data", **options: Any) -> None:
-        """Check the options. The images are not read yet.
-
-        Args:
-            data_dir: Directory of the folder MNIST/raw with its four .gz files, which are downloaded once
-                (11 MB together) if they are missing.
-        """
-        super().__init__(**options)
-        self.data_dir = Path(data_dir)
-
     @property
-    def _folder(self) -> Path:
-        return Path(self.torchvision_class.__name__) / "raw"
-
-    def prepare_data(self) -> None:
-        """Download the images if they are missing. Raises UserError if a file is damaged or cannot be fetched."""
-        source = self.torchvision_class
-        files = [RemoteFile([mirror + name for mirror in source.mirrors], md5) for name, md5 in source.resources]
-        RemoteFiles(str(self._folder), files).prepare(self.data_dir)
+    def source(self) -> RemoteFiles:
+        official = self.torchvision_class
+        files = [RemoteFile([mirror + name for mirror in official.mirrors], md5) for name, md5 in official.resources]
+        return RemoteFiles(f"{official.__name__}/raw", files)
 
     def load(self) -> tuple[ImagesInMemory, ImagesInMemory]:
         with tempfile.TemporaryDirectory() as unpacked:  # only the packed files have MD5 sums, so these stay
-            self._unpack(Path(unpacked) / self._folder)
+            self._unpack(Path(unpacked) / self.source.folder)
             images, test = (self._read(Path(unpacked), train) for train in (True, False))
         _, md5 = self.torchvision_class.resources[0]
-        self.mean, self.std = cached_mean_and_std(self.data_dir / self._folder, md5, images.pixels)
+        self.mean, self.std = cached_mean_and_std(self.data_dir / self.source.folder, md5, images.pixels)
         return images, test
 
     def _unpack(self, folder: Path) -> None:
         folder.mkdir(parents=True)
         for name, _ in self.torchvision_class.resources:
-            with gzip.open(self.data_dir / self._folder / name) as packed:
+            with gzip.open(self.data_dir / self.source.folder / name) as packed:
                 (folder / name.removesuffix(".gz")).write_bytes(packed.read())
 
     def _read(self, root: Path, train: bool) -> ImagesInMemory:
@@ -70,23 +55,14 @@ class MNIST(ImageDataModule):
 
 
 class FashionMNIST(MNIST):
-    """Fashion-MNIST: grey images of clothing in 10 classes.
+    """Fashion-MNIST: 70,000 grey images of clothing in 10 classes; a download of 30 MB.
 
     60,000 images are for training and validation, 10,000 for the test. The 28x28 grey pixels become 3x32x32 with a
     black border of 2 pixels, so that they fit any experiment's network. The mean and standard deviation of the 60,000
-    are measured at first use and saved in FashionMNIST/raw/normalisation.json.
+    are measured at first use and saved in normalisation.json in their folder, FashionMNIST/raw.
     Source: Xiao et al., "Fashion-MNIST" (2017), arXiv 1708.07747, https://github.com/zalandoresearch/fashion-mnist,
     licence MIT.
     """
 
     class_names = tuple(datasets.FashionMNIST.classes)
     torchvision_class = datasets.FashionMNIST
-
-    def __init__(self, data_dir: str = "data", **options: Any) -> None:
-        """Check the options. The images are not read yet.
-
-        Args:
-            data_dir: Directory of the folder FashionMNIST/raw with its four .gz files, which are downloaded once
-                (30 MB together) if they are missing.
-        """
-        super().__init__(data_dir, **options)

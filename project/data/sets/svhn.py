@@ -1,24 +1,22 @@
 """The Street View House Numbers."""
 
-from pathlib import Path
-from typing import Any
-
 import torch
 from torchvision import datasets
 
 from project.data.download import RemoteFile, RemoteFiles
+from project.data.downloaded import DownloadedDataModule
 from project.data.images import ImagesInMemory
-from project.data.module import ImageDataModule
 from project.data.normalisation import cached_mean_and_std
 
 FOLDER = "SVHN"
 
 
-class SVHN(ImageDataModule):
-    """Street View House Numbers (SVHN): colour photographs of digits, 32x32 pixels, in 10 classes.
+class SVHN(DownloadedDataModule):
+    """SVHN (Street View House Numbers): 99,289 colour photographs of digits, 32x32 pixels; a download of 247 MB.
 
-    73,257 images are for training and validation, 26,032 for the test; the extra images are not used. The mean and
-    standard deviation of the 73,257 are measured at first use and saved in SVHN/normalisation.json.
+    73,257 images are for training and validation, 26,032 for the test; the extra images are not used. The digits
+    are the 10 classes. The folder SVHN has train_32x32.mat and test_32x32.mat. The mean and standard deviation of the
+    73,257 are measured at first use and saved in SVHN/normalisation.json.
     Source: Netzer et al., "Reading Digits in Natural Images with Unsupervised Feature Learning" (2011),
     http://ufldl.stanford.edu/housenumbers, for non-commercial use only.
     """
@@ -27,20 +25,10 @@ class SVHN(ImageDataModule):
     image_shape = (3, 32, 32)
     training_images = 73_257
 
-    def __init__(self, data_dir: str = "data", **options: Any) -> None:
-        """Check the options. The images are not read yet.
-
-        Args:
-            data_dir: Directory of the folder SVHN with train_32x32.mat and test_32x32.mat, which are downloaded once
-                (247 MB together) if they are missing.
-        """
-        super().__init__(**options)
-        self.data_dir = Path(data_dir)
-
-    def prepare_data(self) -> None:
-        """Download the images if they are missing. Raises UserError if a file is damaged or cannot be fetched."""
+    @property
+    def source(self) -> RemoteFiles:
         splits = (datasets.SVHN.split_list[split] for split in ("train", "test"))
-        RemoteFiles(FOLDER, [RemoteFile([url], md5) for url, _, md5 in splits]).prepare(self.data_dir)
+        return RemoteFiles(FOLDER, [RemoteFile([url], md5) for url, _, md5 in splits])
 
     def load(self) -> tuple[ImagesInMemory, ImagesInMemory]:
         images, test = self._read("train"), self._read("test")
