@@ -4,7 +4,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 
 from project.callbacks.epoch_numbers import EpochNumbers, epoch_number
 from project.callbacks.stopwatch import Stopwatch
-from project.runs.results import lines
+from project.runs.results import format_figures
 
 COLUMNS = ("train/loss", "train/accuracy", "val/loss", "val/accuracy")
 
@@ -29,7 +29,7 @@ class EpochLines(EpochNumbers):
         self._validated = False
         metrics = {name: trainer.callback_metrics[name] for name in columns if name in trainer.callback_metrics}
         seconds = f"{self.stopwatch.epoch_seconds:.1f} s"
-        print(f"epoch {epoch_number(trainer)}", *lines(metrics), seconds, sep="  ", flush=True)
+        print(f"epoch {epoch_number(trainer)}", *format_figures(metrics), seconds, sep="  ", flush=True)
 
 
 class EvaluationLines(Callback):
@@ -43,4 +43,4 @@ class EvaluationLines(Callback):
 
     def _print(self, trainer: Trainer) -> None:
         if trainer.is_global_zero and trainer.callback_metrics:
-            print(*lines(trainer.callback_metrics), sep="\n", flush=True)
+            print(*format_figures(trainer.callback_metrics), sep="\n", flush=True)

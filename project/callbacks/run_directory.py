@@ -13,7 +13,7 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 
 from project.callbacks.checkpoints import Checkpoints
 from project.runs import directories
-from project.runs.environment import describe, environment
+from project.runs.environment import environment, summary
 from project.runs.loggers import Curves, MetricsTable
 from project.runs.plan import RunPlan
 from project.runs.results import flatten
@@ -77,13 +77,13 @@ class RunDirectory(Callback):
         described = yaml.safe_dump({"experiment": self.experiment, **environment(trainer)}, sort_keys=False)
         if self.path is None:
             files = {directories.CONFIG: self.config, directories.ENVIRONMENT: described}
-            self.path = directories.create(self.root, self.experiment, files)
+            self.path = directories.create_run(self.root, self.experiment, files)
             self.config_name = directories.CONFIG
-            self.cleanup.callback(directories.lock(self.path).release)
+            self.cleanup.callback(directories.lock_run(self.path).release)
             self.cleanup.push(partial(self._remove_unused, trainer))
-            print(f"run {self.path}: {describe(trainer)}", flush=True)
+            print(f"run {self.path}: {summary(trainer)}", flush=True)
             return
-        print(f"continuing {self.path} after {self.first_step} steps: {describe(trainer)}", flush=True)
+        print(f"continuing {self.path} after {self.first_step} steps: {summary(trainer)}", flush=True)
         starts = sorted(self.path.glob("config*.yaml"), key=lambda path: (len(path.name), path.name))
         for difference in _differences(starts[-1].read_text(), self.config):
             print(f"changed: {difference}", flush=True)

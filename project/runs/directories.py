@@ -66,7 +66,7 @@ def check_writable(root: Path, experiment: str) -> None:
         raise UserError(f"--name {experiment}: {directory} is a file; give another name")
 
 
-def create(root: Path, experiment: str, files: Mapping[str, str]) -> Path:
+def create_run(root: Path, experiment: str, files: Mapping[str, str]) -> Path:
     """Make the experiment's next run directory with these text `files`, all at once, and return its path.
 
     Two processes that call this at the same time get two directories.
@@ -87,7 +87,7 @@ def create(root: Path, experiment: str, files: Mapping[str, str]) -> Path:
             version += 1
 
 
-def lock(run: Path) -> FileLock:
+def lock_run(run: Path) -> FileLock:
     """Keep other processes from training the run. Raises UserError where one is training it."""
     run_lock = FileLock(run / ".lock")
     try:

@@ -1,4 +1,4 @@
-"""What a run's figures depend on besides its settings: versions, code, hardware, precision and data."""
+"""The environment of a run: versions, code, hardware, precision and data. Figures depend on it as on the options."""
 
 import os
 import platform
@@ -68,7 +68,7 @@ def cpu_and_threads() -> str:
     return f"{cpu_name()}, {count} thread{'s' if count > 1 else ''}"
 
 
-def describe(trainer: Trainer) -> str:
+def summary(trainer: Trainer) -> str:
     """Where and how a run computes, in a few words."""
     device = device_name(trainer)
     place = cpu_and_threads() if device == "cpu" else device

@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter
 from torch.utils.tensorboard.summary import hparams
 
-from project.runs.results import METRICS, Result, lines, read_metrics, shown_settings, write_results
+from project.runs.results import METRICS, Result, format_figures, read_metrics, shown_settings, write_results
 from project.system.files import atomic_write
 
 EpochNumber = Callable[[], int]
@@ -93,7 +93,7 @@ def record(result: Result, settings: Mapping[str, Any], loggers: Sequence[Logger
                 for summary in hparams(shown_settings(settings), accuracy):  # type: ignore[no-untyped-call]
                     writer.file_writer.add_summary(summary)
     file = write_results(result.directory, result.figures)  # last of all: a run that has it is finished
-    print(*lines(result.figures), f"results: {file}", sep="\n", flush=True)
+    print(*format_figures(result.figures), f"results: {file}", sep="\n", flush=True)
 
 
 def _with_epoch(metrics: Mapping[str, Any], epoch: EpochNumber) -> dict[str, Any]:

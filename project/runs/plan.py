@@ -65,7 +65,7 @@ def plan_fit(options: RunOptions, cleanup: ExitStack, lock: bool = True) -> RunP
         found = _named_checkpoint(options, experiment)
     else:
         if lock:
-            cleanup.callback(directories.lock(run).release)
+            cleanup.callback(directories.lock_run(run).release)
         _check_unfinished(run, options)
         found = newest_whole(run)
     if found is not None:

@@ -59,12 +59,12 @@ def write_results(run: Path, figures: Mapping[str, Any]) -> Path:
     return file
 
 
-def lines(figures: Mapping[str, Any]) -> list[str]:
+def format_figures(figures: Mapping[str, Any]) -> list[str]:
     """A line for each figure, with as many digits as are worth reading; the files have all of them."""
-    return [f"{name} {_digits(name, value)}" for name, value in figures.items() if value is not None]
+    return [f"{name} {_format(name, value)}" for name, value in figures.items() if value is not None]
 
 
-def _digits(name: str, value: Any) -> str:
+def _format(name: str, value: Any) -> str:
     if "accuracy" in name:
         return f"{100 * value:.2f} %"
     if "seconds" in name:

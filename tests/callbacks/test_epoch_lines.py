@@ -11,7 +11,7 @@ import pytest
 from rich.console import Console
 
 from project.cli.main import main
-from project.runs.results import lines
+from project.runs.results import format_figures
 from project.training.classifier import Classifier
 
 RUN = Path("lightning_logs/mlp/version_0")
@@ -23,8 +23,8 @@ class Killed(BaseException):
 
 def test_digits_worth_reading() -> None:
     measured = {"test/accuracy": 0.93339999, "test/loss": 0.136039093, "val/accuracy": None, "checkpoint": "best.ckpt"}
-    assert lines(measured) == ["test/accuracy 93.34 %", "test/loss 0.1360", "checkpoint best.ckpt"]
-    assert lines({"epochs": 12, "fit_seconds": 83.66, "mine": 1 / 3}) == [
+    assert format_figures(measured) == ["test/accuracy 93.34 %", "test/loss 0.1360", "checkpoint best.ckpt"]
+    assert format_figures({"epochs": 12, "fit_seconds": 83.66, "mine": 1 / 3}) == [
         "epochs 12",
         "fit_seconds 83.7",
         "mine 0.3333",

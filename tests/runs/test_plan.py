@@ -32,7 +32,7 @@ def test_newest_run_with_a_checkpoint(tmp_path: Path) -> None:
 
 def test_the_run_to_resume_is_the_newest_that_began(tmp_path: Path) -> None:
     assert directories.newest_run(tmp_path, "net") is None
-    made = [directories.create(tmp_path, "net", {"config.yaml": ""}) for _ in range(11)]
+    made = [directories.create_run(tmp_path, "net", {"config.yaml": ""}) for _ in range(11)]
     (tmp_path / "net/version_20").mkdir()
     assert directories.newest_run(tmp_path, "net") == made[10]
     assert directories.newest_run(tmp_path, "other", [made[3] / "config.yaml"]) == made[3]
@@ -70,28 +70,28 @@ def plan(root: Path, ckpt_path: str | None = None, **options: Any) -> RunPlan:
 
 
 def test_a_new_run(tmp_path: Path) -> None:
-    directories.create(tmp_path, "net", {"config.yaml": ""})
+    directories.create_run(tmp_path, "net", {"config.yaml": ""})
     assert plan(tmp_path) == RunPlan("net", tmp_path)
 
 
 def test_last_goes_on_in_the_newest_run(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"--ckpt_path last: there is no run in .*net; start one without"):
         plan(tmp_path, "last")
-    run = directories.create(tmp_path, "net", {"config.yaml": ""})
+    run = directories.create_run(tmp_path, "net", {"config.yaml": ""})
     assert plan(tmp_path, "last") == RunPlan("net", tmp_path, run)  # it had no checkpoint yet
     checkpoint(last := run / "checkpoints/last.ckpt", 7)
     assert plan(tmp_path, "last") == RunPlan("net", tmp_path, run, last, read(last), 7)
-    held = directories.lock(run)
+    held = directories.lock_run(run)
     with pytest.raises(UserError, match="another process is training"):
         plan(tmp_path, "last")
     held.release()
     plan(tmp_path, "last")
-    directories.lock(run).release()  # the plan's own lock was given back
+    directories.lock_run(run).release()  # the plan's own lock was given back
 
 
 @pytest.mark.parametrize("name", ["best", "a file"])
 def test_another_checkpoint_begins_a_new_run(tmp_path: Path, name: str) -> None:
-    run = directories.create(tmp_path, "net", {"config.yaml": ""})
+    run = directories.create_run(tmp_path, "net", {"config.yaml": ""})
     checkpoint(best := run / "checkpoints/best.ckpt", 3)
     assert plan(tmp_path, str(best) if name == "a file" else name) == RunPlan(
         "net", tmp_path, None, best, read(best), 3
@@ -99,7 +99,7 @@ def test_another_checkpoint_begins_a_new_run(tmp_path: Path, name: str) -> None:
 
 
 def test_a_run_that_is_long_enough(tmp_path: Path) -> None:
-    run = directories.create(tmp_path, "net", {"config.yaml": ""})
+    run = directories.create_run(tmp_path, "net", {"config.yaml": ""})
     checkpoint(run / "checkpoints/last.ckpt", 30)
     (run / "results.json").write_text(json.dumps({"epochs": 3, "steps": 30}))
     for limits, done in (({"max_epochs": 3}, "3 epochs"), ({"max_epochs": 9, "max_steps": 30}, "30 steps")):
@@ -112,7 +112,7 @@ def test_a_run_that_is_long_enough(tmp_path: Path) -> None:
 
 def test_a_job_that_slurm_has_started_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     ours, _ = (
-        directories.create(tmp_path, "net", {"config.yaml": "", "environment.yaml": f"job: '{job}'\n"})
+        directories.create_run(tmp_path, "net", {"config.yaml": "", "environment.yaml": f"job: '{job}'\n"})
         for job in (7, 8)
     )
     monkeypatch.setenv("SLURM_JOB_ID", "7")
@@ -126,7 +126,7 @@ def test_a_job_that_slurm_has_started_again(tmp_path: Path, monkeypatch: pytest.
 def test_evaluation_needs_a_checkpoint(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="predict needs trained weights: give --ckpt_path best, last or a file"):
         plan_evaluation("predict", RunOptions(tmp_path, name="net"))
-    run = directories.create(tmp_path, "net", {"config.yaml": ""})
+    run = directories.create_run(tmp_path, "net", {"config.yaml": ""})
     checkpoint(best := run / "checkpoints/best.ckpt", 3)
     found = plan_evaluation("test", RunOptions(tmp_path, configs=[run / "config.yaml"], ckpt_path="best"))
     assert (found.checkpoint_path, found.resumed) == (best, None)

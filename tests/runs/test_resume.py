@@ -11,7 +11,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from project.benchmarks.comparison import differences
 from project.cli.main import main
-from project.runs.directories import lock
+from project.runs.directories import lock_run
 from project.system.errors import UserError
 from project.training.classifier import Classifier
 
@@ -173,7 +173,7 @@ def test_another_optimizer_cannot_go_on(
 
 def test_a_second_process_is_refused(digits: Callable[..., list[str]], capsys: pytest.CaptureFixture[str]) -> None:
     main(["fit", *digits()])
-    held = lock(WHOLE)
+    held = lock_run(WHOLE)
     with pytest.raises(SystemExit) as stopped:
         main(["fit", *digits(epochs=2), "--ckpt_path", "last"])
     held.release()
@@ -189,12 +189,12 @@ def test_a_new_run_is_its_processs_own_while_it_trains(
 
     def training_step(self: Classifier, batch: object, batch_idx: int) -> torch.Tensor:
         with pytest.raises(UserError, match=f"another process is training {WHOLE}"):
-            lock(WHOLE)
+            lock_run(WHOLE)
         return original(self, batch, batch_idx)
 
     monkeypatch.setattr(Classifier, "training_step", training_step)
     main(["fit", *digits(), "--trainer.max_steps", "2"])
-    lock(WHOLE).release()
+    lock_run(WHOLE).release()
 
 
 def test_a_runs_own_config_resumes_that_run(digits: Callable[..., list[str]], stop_at: Callable[..., None]) -> None:
