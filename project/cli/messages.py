@@ -5,30 +5,22 @@ import importlib
 import inspect
 import re
 import traceback
-from collections.abc import Iterable, Iterator, Sequence
-from difflib import get_close_matches
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from pydoc import locate
 from types import ModuleType
 from typing import Any
 
 import lightning
-import torch
 import torchvision
 from jsonargparse import ArgumentParser, Namespace
 from lightning.fabric.utilities.exceptions import MisconfigurationException
-from lightning.pytorch import Callback, Trainer, callbacks, loggers
-from lightning.pytorch.loggers import Logger
-from torch import nn
-from torch.optim import Optimizer, lr_scheduler
-from torch.optim.lr_scheduler import LRScheduler
+from lightning.pytorch import Trainer
 from torchvision.models import list_models
 
-from project import data, networks, optim
-from project.callbacks import finetuning
 from project.cli.arguments import LISTS, as_given
+from project.cli.classes import CLASSES, classes, nearest, nearest_option, option_names
 from project.cli.user_parts import describe_failure
-from project.data import ImageDataModule
 from project.system.errors import UserError
 
 # What the parser says that it expected, without what it got.
@@ -142,7 +134,7 @@ def _unknown_option(message: str, key: str, name: str, options: Iterable[str]) -
     known = list(parser.get_defaults().keys())
     if name in known:
         return f"--{key}.{name}: the run gives it to {kind.__name__}; leave it out"
-    having = [other.__name__ for other in classes(key) if name in arguments(other)]
+    having = [other.__name__ for other in classes(key) if name in option_names(other)]
     of_others = f" ({', '.join(having)} {'have' if len(having) > 1 else 'has'} it)" if having else ""
     said = f"--{key}.{name}: {kind.__name__} has no such option{of_others}; "
     return said + (_did_you_mean(nearest(name, known)) or f"--{key}.help {kind.__name__} shows what it has")
@@ -215,51 +207,3 @@ def user_message(error: Exception, options: Namespace | None = None) -> str:
     known = inspect.signature(Trainer).parameters
     named = [f"--trainer.{word}: " for word in re.findall(r"\w+", str(error)) if word in known]
     return "".join(named[:1]) + _one_line(str(error))
-
-
-# Where the classes that an option takes live, and what they are.
-CLASSES: dict[str, tuple[type, tuple[Any, ...]]] = {
-    "model.optimizer": (Optimizer, (optim, torch.optim)),
-    "model.lr_scheduler": (LRScheduler, (optim, lr_scheduler)),
-    "model.network": (nn.Module, (networks,)),
-    "model.loss": (nn.Module, (torch.nn, networks)),
-    "data": (ImageDataModule, (data,)),
-    "trainer.callbacks": (Callback, (finetuning, callbacks)),
-    "trainer.logger": (Logger, (loggers,)),
-}
-
-
-USUAL = {"learning_rate": "lr", "epochs": "max_epochs", "gpus": "devices"}  # what other programs call them
-
-
-def classes(option: str) -> Iterator[type]:
-    """Those that `option` takes."""
-    base, modules = CLASSES.get(option, (object, ()))
-    for name, found in ((name, found) for module in modules for name, found in vars(module).items()):
-        of_its_kind = inspect.isclass(found) and issubclass(found, base) and found is not base and name[0] != "_"
-        is_loss = name.endswith(("Loss", "Criterion"))
-        if of_its_kind and (base is not nn.Module or is_loss == (option == "model.loss")):
-            yield found
-
-
-def arguments(kind: type) -> set[str]:
-    """What a class is made with; not for torch's schedules, which few runs can take."""
-    makers = [maker for maker in kind.__mro__ if maker.__module__ != lr_scheduler.__name__]
-    return {name for maker in makers for name in inspect.signature(vars(maker).get("__init__", object)).parameters}
-
-
-def nearest_option(name: str, options: Iterable[str]) -> str:
-    """That of the command's `options` or of a class which ends like `name`, or is spelt like it; empty if none is."""
-    known = [option for option in options if not option.endswith(".help")]
-    known += [f"{owner}.{one}" for owner in CLASSES for kind in classes(owner) for one in sorted(arguments(kind))]
-    ends = {option.rpartition(".")[2]: option for option in reversed(known)}
-    end = name.rpartition(".")[2]
-    if found := ends.get(USUAL.get(end, end)):
-        return found
-    return "".join(get_close_matches(name, known, n=1) or [ends[one] for one in get_close_matches(end, ends, n=1)])
-
-
-def nearest(name: str, names: Iterable[str]) -> str:
-    """That of `names` which is spelt like `name`, in whatever case; empty if none is."""
-    by_case = {one.casefold(): one for one in sorted(names, reverse=True)}
-    return "".join(by_case[one] for one in get_close_matches(name.casefold(), by_case, n=1))

@@ -64,10 +64,6 @@ class Parser(LightningArgumentParser):
                 del written.init_args[name]
         return str(super().dump(copied, **options))
 
-    def format_help(self, *args: Any) -> str:
-        """Without the hundreds of classes that torch knows as modules."""
-        return re.sub(r",\s+known\s+subclasses:[^()]{1500,}\)", ")", super().format_help(*args))
-
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
         if not self.exit_on_error:  # a class's own parser, whose message becomes part of a longer one
             super().error(message, ex)
@@ -126,6 +122,11 @@ class CommandLine(LightningCLI):
 
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
         """Not by Lightning's own, which warns where the program that calls main([...]) was started with other words."""
+        if any(re.match(r"(-h|--([\w.]+\.)?help)(=|$)", word) for word in self.words):
+            from project.cli.help import help_text  # takes time, and few commands need it
+
+            rank_zero_only(print)(help_text(self.words, self.command_parser))
+            sys.exit(0)
         self.config = parser.parse_args(args)
         options = self.config[self.config.subcommand]
         try:

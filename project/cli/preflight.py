@@ -1,17 +1,16 @@
 """Checks before the data is read: the options of a fit, and one step on a few random images."""
 
-import importlib
 import inspect
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from copy import deepcopy
 from difflib import get_close_matches
+from pydoc import locate
 from typing import Any
 
 import torch
 from lightning.pytorch import Callback, Trainer
 from lightning.pytorch.accelerators import CPUAccelerator
-from lightning.pytorch.callbacks import BackboneFinetuning, BatchSizeFinder, LearningRateFinder
 from lightning.pytorch.plugins import Precision
 from lightning.pytorch.utilities.seed import isolate_rng
 from torch import Tensor, nn
@@ -20,6 +19,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
 from project.cli.arguments import argument_in
+from project.cli.classes import REPLACEMENTS, is_usable
 from project.cli.user_parts import message, place
 from project.data import ImageDataModule
 from project.optim import Plateau
@@ -27,12 +27,6 @@ from project.system.errors import UserError
 from project.training.classifier import Classifier
 
 ALSO_LOGGED = ("lr", "images_per_second", "epoch", "step")  # few would watch these
-# Lightning's callbacks that look for what a Classifier does not have, and what does their work here.
-INSTEAD = {
-    BackboneFinetuning: "give Finetuning",
-    LearningRateFinder: "give --model.optimizer.lr, which it cannot set",
-    BatchSizeFinder: "give --data.batch_size, which it cannot set",
-}
 
 
 def check_fit(
@@ -64,7 +58,7 @@ def _check_length(trainer: Trainer) -> None:
 def _check_callbacks(callbacks: Sequence[Callback], measured: Sequence[str]) -> None:
     for callback in callbacks:
         name = f"--trainer.callbacks {type(callback).__name__}"
-        if instead := INSTEAD.get(type(callback)):
+        if instead := REPLACEMENTS.get(type(callback)):
             raise UserError(f"{name}: {instead}")
         monitor = getattr(callback, "monitor", None) or ""
         unknown = monitor and monitor not in (*measured, *ALSO_LOGGED) and not monitor.startswith("lr-")
@@ -80,7 +74,6 @@ def _any_own(callbacks: Sequence[Callback]) -> bool:
 
 
 IMAGES = 3  # what is wrong with one or two may look right
-LENGTHS = ("total_steps", "T_max", "total_iters")  # what schedules, torch's too, call the run's length
 
 
 def try_parts(
@@ -237,21 +230,20 @@ def _check_shape(made: Any, shape: tuple[int, ...], count: int, remedy: str) -> 
 
 def _check_loss(loss: nn.Module) -> None:
     """Of torch's losses, those that take logits [N, num_classes] and labels [N]."""
-    kind = type(loss)
-    if kind.__module__ != nn.CrossEntropyLoss.__module__ or kind in (nn.CrossEntropyLoss, nn.MultiMarginLoss):
+    if is_usable("model.loss", type(loss)):
         return
-    if kind is nn.NLLLoss:
+    if isinstance(loss, nn.NLLLoss):
         raise UserError("takes log-probabilities, and a network gives logits here; give CrossEntropyLoss")
     raise UserError("takes other targets than labels [N] of classes; give CrossEntropyLoss")
 
 
 def _check_schedule(class_path: str) -> None:
     """A schedule is made as schedule(optimizer, total_steps)."""
-    module, _, name = class_path.rpartition(".")
-    arguments = list(inspect.signature(getattr(importlib.import_module(module), name)).parameters)
-    if not set(arguments[1:2]) & set(LENGTHS):
+    kind: Any = locate(class_path)
+    if not is_usable("model.lr_scheduler", kind):
+        arguments = ", ".join(inspect.signature(kind).parameters)
         raise UserError(
-            f"the second of its arguments ({', '.join(arguments)}) is not the run's length; give OneCycle, "
+            f"the second of its arguments ({arguments}) is not the run's length; give OneCycle, "
             "WarmupLinear, Plateau, torch's CosineAnnealingLR, or a class of your own that is made as "
             "schedule(optimizer, total_steps)"
         )
