@@ -15,6 +15,7 @@ from jsonargparse import Namespace
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 
 from project.cli.arguments import as_given
+from project.cli.docstrings import argument_text
 from project.system.errors import UserError
 
 OWN = Path(__file__).parents[1]
@@ -160,6 +161,8 @@ class Instantiator:
         if said.startswith("--"):
             return UserError(said)
         option, name = part.partition(" ")[0], _to_blame(make, arguments, free)
+        if name and more and isinstance(make, type) and (text := argument_text(make, name)):
+            more = f"what it takes: {text.removesuffix('.')}"
         if name:
             part = f"{option}.{name} {as_given(self.words, f'{option}.{name}', arguments[name])}"
         said = f"{' '.join(said.split())}{place(error)}"
