@@ -1,4 +1,4 @@
-"""Averaged weights against the formula, in runs short and resumed."""
+"""Averaged weights against the formula, in short and in resumed runs."""
 
 import json
 from collections.abc import Callable
@@ -20,7 +20,7 @@ WHOLE, RESUMED = Path("lightning_logs/speed/version_0"), Path("lightning_logs/sp
 
 
 class Stopped(BaseException):
-    """What ends a run before its time; an Exception would be an error of a part of the user's own."""
+    """Ends a run early. An Exception would count as an error in the user's code."""
 
 
 @pytest.fixture
@@ -31,31 +31,31 @@ def normalised(digits: Callable[..., list[str]]) -> list[str]:
 
 @pytest.mark.parametrize("decay", [0.7, 0.999])
 def test_each_step_by_the_formula(normalised: list[str], monkeypatch: pytest.MonkeyPatch, decay: float) -> None:
-    seen: list[dict[str, torch.Tensor]] = []
+    weights: list[dict[str, torch.Tensor]] = []
     original = AveragedWeights.on_train_batch_end
 
     def on_train_batch_end(self: AveragedWeights, trainer: Any, pl_module: Classifier, *args: Any) -> None:
-        seen.append({name: value.clone() for name, value in pl_module.state_dict().items()})
+        weights.append({name: value.clone() for name, value in pl_module.state_dict().items()})
         original(self, trainer, pl_module, *args)
 
     monkeypatch.setattr(AveragedWeights, "on_train_batch_end", on_train_batch_end)
     short = ["--trainer.max_steps", "30", "--trainer.limit_test_batches", "0"]
     main(["fit", *normalised, "--trainer.callbacks.decay", str(decay), *short])
-    assert len(seen) == 30
+    assert len(weights) == 30
     saved = torch.load(WHOLE / "checkpoints/last.ckpt", weights_only=True)["state_dict"]
-    for name, average in seen[0].items():
+    for name, average in weights[0].items():
         if not average.is_floating_point():
-            assert torch.equal(saved[name], seen[-1][name])
+            assert torch.equal(saved[name], weights[-1][name])
             continue
         average = average.double()
         for step in range(1, 30):
-            kept = min(decay, (1 + step) / (10 + step))  # 0.7 from step 20 on
-            average = kept * average + (1 - kept) * seen[step][name]
+            decay_at_step = min(decay, (1 + step) / (10 + step))  # 0.7 from step 20 on
+            average = decay_at_step * average + (1 - decay_at_step) * weights[step][name]
         torch.testing.assert_close(saved[name].double(), average, rtol=1e-4, atol=1e-6)
 
 
 def test_a_short_run(digits: Callable[..., list[str]], capsys: pytest.CaptureFixture[str]) -> None:
-    """Lightning's average at its default decay is mostly of the weights that the run began with, which it is told."""
+    """With its default decay, Lightning's average has mostly the initial weights, and a line says so."""
     accuracies = []
     for name in (OURS, LIGHTNINGS):
         main(["fit", *digits(epochs=2), name])
@@ -91,13 +91,13 @@ def test_a_resumed_average(normalised: list[str], monkeypatch: pytest.MonkeyPatc
 
 
 def test_the_average_is_on_the_weights_device() -> None:
-    """Weights come to their device after callbacks are set up; on another one each step would copy them."""
-    weights, average = LightningModule(), AveragedWeights()
-    weights.layer = torch.nn.Linear(2, 2)
+    """Lightning moves the weights to their device after `setup`. Elsewhere, each step would copy them."""
+    module, average = LightningModule(), AveragedWeights()
+    module.layer = torch.nn.Linear(2, 2)
     trainer: Any = SimpleNamespace(strategy=SimpleNamespace(root_device=torch.device("meta")))
-    average.setup(trainer, weights, "fit")
-    checkpoint = {"state_dict": weights.state_dict()}
-    average.on_save_checkpoint(trainer, weights, checkpoint)
+    average.setup(trainer, module, "fit")
+    checkpoint = {"state_dict": module.state_dict()}
+    average.on_save_checkpoint(trainer, module, checkpoint)
     assert {value.device.type for value in checkpoint["state_dict"].values()} == {"meta"}
 
 

@@ -1,4 +1,4 @@
-"""First the head learns, then all, the backbone at a lower rate; and a resumed run is the run that was not stopped."""
+"""Fine-tuning: first the head, then the whole network; a resumed run equals a run that was not stopped."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -22,12 +22,12 @@ WORDS = [*CONFIG, *NETWORK, *QUICK, *FEW, "--trainer.max_epochs", "3"]
 
 
 class Stopped(BaseException):
-    """What ends a run before its time; an Exception would be an error of a part of the user's own."""
+    """Ends a run early. An Exception would count as an error in the user's code."""
 
 
 @pytest.fixture
 def watch(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
-    """Fit, and before each step call `see` with what trains."""
+    """A function that runs a fit and calls `see` with the classifier before each step."""
 
     def fit(words: list[str], see: Callable[[Classifier], None]) -> None:
         original = Classifier.training_step

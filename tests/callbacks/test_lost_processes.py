@@ -1,4 +1,4 @@
-"""Where one of a run's processes is lost, the others end soon, with one line, and none is left behind."""
+"""If a process of a run is lost, the other processes end soon, with one line."""
 
 import os
 import shlex
@@ -21,8 +21,8 @@ from project.training.classifier import Classifier
 from tests.runs.test_kills import PLAIN
 
 
-def _loses(lost: str, words: list[str], folder: Path) -> None:
-    """A fit in two processes, one of which is killed by the system."""
+def _fit_and_lose(lost: str, words: list[str], folder: Path) -> None:
+    """A fit in two processes. SIGKILL ends one of them."""
     imitate_shell(words, folder)
     original = Classifier.training_step
 
@@ -36,8 +36,8 @@ def _loses(lost: str, words: list[str], folder: Path) -> None:
     main(words)
 
 
-def left(group: int) -> list[str]:
-    """The command lines of the processes of a group that still run."""
+def running_processes(group: int) -> list[str]:
+    """The command lines of the processes in `group` that still run."""
     found = []
     for path in Path("/proc").glob("[0-9]*"):
         try:
@@ -51,20 +51,20 @@ def left(group: int) -> list[str]:
 
 @pytest.mark.parametrize(("lost", "code"), [("another", 128 + signal.SIGKILL), ("the first", -signal.SIGKILL)])
 def test_lost(lost: str, code: int, tmp_path: Path) -> None:
-    process = FORKSERVER.Process(target=_loses, args=(lost, arguments_of({**PLAIN, "processes": 2}), tmp_path))
+    process = FORKSERVER.Process(target=_fit_and_lose, args=(lost, arguments_of({**PLAIN, "processes": 2}), tmp_path))
     process.start()
     process.join()
-    said = tmp_path.with_suffix(".log").read_text()
-    assert process.exitcode == code, said
+    output = tmp_path.with_suffix(".log").read_text()
+    assert process.exitcode == code, output
     assert process.pid is not None
     for _ in range(600):
-        if not left(process.pid):
+        if not running_processes(process.pid):
             break
         time.sleep(0.1)
-    assert left(process.pid) == []
-    said = tmp_path.with_suffix(".log").read_text()
-    assert "Traceback" not in said
-    errors = [line for line in said.splitlines() if "error" in line.lower()]
+    assert running_processes(process.pid) == []
+    output = tmp_path.with_suffix(".log").read_text()
+    assert "Traceback" not in output
+    errors = [line for line in output.splitlines() if "error" in line.lower()]
     if lost == "the first":
         assert errors == []
         return
@@ -86,7 +86,7 @@ def exits(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
 @pytest.fixture
 def launcher() -> _SubprocessScriptLauncher:
-    """One that has started two processes: the first ends with exit code 3, the other goes on."""
+    """A launcher with two processes: the first ends with exit code 3, the other goes on."""
     started = _SubprocessScriptLauncher(None, 3, 1)  # type: ignore[arg-type]
     programs = ("raise SystemExit(3)", "import time; time.sleep(600)")
     started.procs = [subprocess.Popen([sys.executable, "-c", program]) for program in programs]
@@ -105,7 +105,7 @@ def test_a_process_that_failed(
     assert given == []  # what Lightning's own watch looks at
 
 
-def test_an_error_of_the_first_processs_own_says_more(
+def test_an_error_of_the_first_process_is_shown_instead(
     launcher: _SubprocessScriptLauncher, exits: list[int], capsys: pytest.CaptureFixture[str]
 ) -> None:
     watch, trainer, module = LostProcesses(str), Any, Any

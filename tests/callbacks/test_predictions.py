@@ -1,4 +1,4 @@
-"""What `predict` writes: a row for each test image that was predicted, whatever the number of processes."""
+"""The file of `predict` has a row for each predicted test image, with any number of processes."""
 
 import csv
 import json
@@ -18,7 +18,7 @@ IMAGES = 22  # a tenth of 220, in six batches of four, or three for each of two 
 
 
 def rows(pattern: str) -> dict[int, dict[str, str]]:
-    """The rows of all files, by the number of their image, which none shares."""
+    """The rows of all files by the number of their image. No image is in two rows."""
     found: list[dict[str, str]] = []
     for path in Path().glob(f"lightning_logs/mlp/version_0/checkpoints/{pattern}"):
         with path.open(newline="") as file:

@@ -1,4 +1,4 @@
-"""A line says where other programs interrupt a run; what the system counts is replaced."""
+"""A line warns of other programs that interrupt a run. The tests replace the counter of the system."""
 
 import sys
 from collections.abc import Callable
@@ -18,7 +18,7 @@ LINE = "other programs interrupt the {} threads of this run {} times a second"
 
 @pytest.fixture
 def interrupt(monkeypatch: pytest.MonkeyPatch) -> Callable[[int, int], None]:
-    """Let the process have so many threads and be interrupted so often in each second, of which a step takes six."""
+    """Set the number of threads and of interruptions in a second. A step takes six seconds."""
 
     def patch(threads: int, rate: int) -> None:
         clock = count(0, 6)
@@ -56,7 +56,7 @@ def test_how_often(
 
 
 @pytest.mark.parametrize("of_the_run", [{"workers": 2}, {"device": "cuda"}, {"first": False}])
-def test_where_nothing_is_said(
+def test_no_line(
     interrupt: Callable[[int, int], None], capsys: pytest.CaptureFixture[str], of_the_run: dict[str, Any]
 ) -> None:
     interrupt(2, 100)

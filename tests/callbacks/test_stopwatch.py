@@ -1,4 +1,4 @@
-"""The clocks of a run, by a clock that only moves as far as the test moves it."""
+"""The clocks of a run. The test sets the time."""
 
 import csv
 import json
@@ -19,12 +19,12 @@ STEPS = 1257 // 32
 
 
 class Stopped(BaseException):
-    """What ends a run before its time."""
+    """Ends a run early."""
 
 
 @pytest.fixture
 def slow(monkeypatch: pytest.MonkeyPatch) -> Callable[[Any, str, float], list[int]]:
-    """Lets each call of a function take so many seconds of the run's clock; the calls are counted in the list."""
+    """Let each call of a function take `seconds` of the run's clock. The list has the number of calls."""
     clock = SimpleNamespace(now=1.0)
     monkeypatch.setattr("project.callbacks.stopwatch.time", SimpleNamespace(perf_counter=lambda: clock.now))
 

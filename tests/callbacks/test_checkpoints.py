@@ -1,4 +1,4 @@
-"""Which checkpoints a run keeps, whenever it is killed, and what a new run takes over from another's."""
+"""The checkpoints of a run that is killed, and of a new run that starts from another run's checkpoint."""
 
 import json
 import shutil
@@ -19,7 +19,7 @@ STILL = ["--model.optimizer.lr", "1e-12", "--model.lr_scheduler", "null"]  # too
 
 
 class Killed(BaseException):
-    """What ends a run before its time."""
+    """Ends a run early."""
 
 
 def results(run: Path) -> dict[str, Any]:
@@ -35,9 +35,9 @@ def test_the_first_of_equal_epochs_is_best(digits: Callable[..., list[str]]) -> 
 
 @pytest.mark.parametrize("count", [2, 3, 5, 6, 7])
 def test_killed_before_a_rename(digits: Callable[..., list[str]], monkeypatch: pytest.MonkeyPatch, count: int) -> None:
-    """The files that each of two checkpoints gives names to: new, best and last; new, best, previous and last.
+    """Two checkpoints rename their files in this order: new, best, last; then new, best, previous, last.
 
-    Killed while a new one is written are the runs of test_kills.py.
+    test_kills.py kills runs while they write a checkpoint.
     """
     words = [*digits(epochs=2), "--trainer.limit_train_batches", "10"]
     main(["fit", *words])
