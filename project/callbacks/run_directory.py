@@ -59,8 +59,7 @@ class RunDirectory(Callback):
             if isinstance(checkpoint, (Checkpoints, ModelCheckpoint)):
                 checkpoint.dirpath = checkpoint.dirpath or str(self.path / directories.CHECKPOINTS)
         if self.loggers:
-            run = (self.path, lambda: trainer.fit_loop.epoch_progress.current.ready)
-            trainer.loggers = [Curves(*run, self.first_step), MetricsTable(*run, self.first_step or 0)]
+            trainer.loggers = [Curves(self.path, self.first_step), MetricsTable(self.path, self.first_step or 0)]
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
         """Print the command that resumes a stopped run."""

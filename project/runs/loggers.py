@@ -1,7 +1,7 @@
-"""A run's loggers: metrics.csv, a table, and TensorBoard's curves. Both count epochs from 1, as the terminal does."""
+"""A run's loggers: metrics.csv, a table, and TensorBoard's curves. EpochNumbers makes both count epochs from 1."""
 
 import csv
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,16 +14,13 @@ from torch.utils.tensorboard.summary import hparams
 from project.runs.results import METRICS, Result, format_figures, read_metrics, shown_settings, write_results
 from project.system.files import atomic_write
 
-EpochNumber = Callable[[], int]
-"""The number of the epoch that is trained, or was trained last; at least 1."""
-
 
 class MetricsTable(Logger):
     """metrics.csv: a row for each logged step, a column for each metric, beside `epoch` and `step`."""
 
-    def __init__(self, run: Path, epoch: EpochNumber, first_step: int = 0) -> None:
+    def __init__(self, run: Path, first_step: int = 0) -> None:
         """Open the table of a run; the rows of a resumed run before `first_step` stay."""
-        self.run, self.epoch = run, epoch
+        self.run = run
         self.file = run / METRICS
         self.columns: list[str] = []
         self._drop_rows_from(first_step)
@@ -50,7 +47,7 @@ class MetricsTable(Logger):
     @rank_zero_only
     def log_metrics(self, metrics: Mapping[str, Any], step: int | None = None) -> None:
         row = {name: value.item() if isinstance(value, Tensor) else value for name, value in metrics.items()}
-        row = _with_epoch(row, self.epoch) | {"step": step}
+        row |= {"step": step}
         if not row.keys() <= set(self.columns):
             self._write(read_metrics(self.run), row)
         with self.file.open("a", newline="") as file:
@@ -73,13 +70,8 @@ class MetricsTable(Logger):
 class Curves(TensorBoardLogger):
     """TensorBoard's curves; those of a resumed run before `first_step` stay."""
 
-    def __init__(self, run: Path, epoch: EpochNumber, first_step: int | None = None) -> None:
+    def __init__(self, run: Path, first_step: int | None = None) -> None:
         super().__init__(run, name="", version="", default_hp_metric=False, purge_step=first_step)
-        self.epoch = epoch
-
-    @rank_zero_only
-    def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
-        super().log_metrics(_with_epoch(metrics, self.epoch), step)
 
 
 def record(result: Result, settings: Mapping[str, Any], loggers: Sequence[Logger]) -> None:
@@ -94,8 +86,3 @@ def record(result: Result, settings: Mapping[str, Any], loggers: Sequence[Logger
                     writer.file_writer.add_summary(summary)
     file = write_results(result.directory, result.figures)  # last of all: a run that has it is finished
     print(*format_figures(result.figures), f"results: {file}", sep="\n", flush=True)
-
-
-def _with_epoch(metrics: Mapping[str, Any], epoch: EpochNumber) -> dict[str, Any]:
-    """Put the number of the epoch in place of Lightning's, which begins with 0."""
-    return {**metrics, "epoch": epoch()} if "epoch" in metrics else dict(metrics)

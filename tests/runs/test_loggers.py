@@ -15,7 +15,7 @@ TABLE = Path("metrics.csv")
 
 
 def table(first_step: int = 0) -> MetricsTable:
-    return MetricsTable(Path(), lambda: 3, first_step)
+    return MetricsTable(Path(), first_step)
 
 
 def rows(file: Path = TABLE) -> list[dict[str, str]]:
@@ -28,7 +28,7 @@ def test_a_column_that_comes_later() -> None:
     metrics.log_metrics({"val/loss": torch.tensor(0.5), "epoch": 2}, 7)
     metrics.log_metrics({"lr": 1e-3, "a, b": 1, "epoch": 2}, 9)
     metrics.log_metrics({"val/loss": 0.25, "epoch": 2}, 11)
-    assert TABLE.read_bytes() == (b'"a, b",epoch,lr,step,val/loss\r\n,3,,7,0.5\r\n1,3,0.001,9,\r\n,3,,11,0.25\r\n')
+    assert TABLE.read_bytes() == (b'"a, b",epoch,lr,step,val/loss\r\n,2,,7,0.5\r\n1,2,0.001,9,\r\n,2,,11,0.25\r\n')
 
 
 def test_a_row_is_in_the_file_at_once() -> None:
