@@ -156,8 +156,8 @@ def test_what_watches_the_loss_wins_too(digits: Callable[..., list[str]]) -> Non
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        (["--model.optimizer", "torch.optim.RAdam"], "--model.optimizer RAdam: the checkpoint's is AdamW"),
-        (["--model.lr_scheduler", "null"], "--model.lr_scheduler None: the checkpoint's is OneCycle"),
+        (["--model.optimizer", "torch.optim.RAdam"], "--model.optimizer RAdam: the checkpoint has the state of AdamW"),
+        (["--model.lr_scheduler", "null"], "--model.lr_scheduler None: the checkpoint has the state of OneCycle"),
     ],
 )
 def test_another_optimizer_cannot_go_on(
