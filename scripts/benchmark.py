@@ -2,9 +2,9 @@
 """Measures the figures that the README, the configs and docs/ give. Run one benchmark at a time on a quiet machine.
 
 Each benchmark prints a table with the hardware, the versions and the given options. It also writes the table to
-lightning_logs/benchmarks/. With other options it writes another file. There are three clocks: training (the training
-steps with their batches, and the initialisation that uses the data), fit (all that Trainer.fit does), and process (from
-the start of Python to its last line). `seeds` and `article` continue where they were when you start them again.
+lightning_logs/benchmarks/. With other options it writes another file. There are three clocks. Training: the training
+steps with their batches, and the initialisation that uses the training images. Fit: all that Trainer.fit does. Process:
+from the start of Python to its end. If you start `seeds` or `article` again, it continues after the runs that ended.
 Options that a benchmark does not know go to main.py fit.
 """
 

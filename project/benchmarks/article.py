@@ -1,6 +1,5 @@
 """The article's program, unchanged, compared with the experiments of this project."""
 
-import json
 import statistics
 import time
 from collections.abc import Iterator, Sequence
@@ -14,7 +13,7 @@ from torchvision import transforms
 from torchvision.datasets import CIFAR10
 
 from project.benchmarks.fitting import CONFIGS, fit_arguments
-from project.benchmarks.report import OUTPUT, path_of, report, save
+from project.benchmarks.report import OUTPUT, path_of, read, report, save
 from project.benchmarks.seeds import accuracy_names, runs_with_seeds
 
 TARGETS = (0.612, 0.712, 0.85, 0.90, 0.94)
@@ -51,8 +50,7 @@ def _program_epochs(data_dir: str, epochs: int) -> list[dict[str, float]]:
     file = OUTPUT / "article-program.json"
     if file.exists():
         print(f"the article's program: measured before this benchmark was stopped, see {file}", flush=True)
-        saved: list[dict[str, float]] = json.loads(file.read_text())["epochs"]
-        return saved
+        return list(read(file)["epochs"])
     results = []
     for epoch, (seconds, accuracy) in enumerate(train_program(data_dir, epochs), 1):
         results.append({"seconds": seconds, "test/accuracy": accuracy})
@@ -77,8 +75,7 @@ def _row(name: str, plain: list[float], tta: list[float], seconds: list[float], 
 
 def _seconds_to(target: float, program: list[dict[str, float]], rows: list[dict[str, Any]]) -> dict[str, Any]:
     """Training seconds to a test accuracy: of the program's epochs, and of our shortest experiment that reaches it."""
-    enough = (number for number, epoch in enumerate(program, 1) if epoch["test/accuracy"] >= target)
-    epochs = next(enough, None)
+    epochs = next((n for n, epoch in enumerate(program, 1) if epoch["test/accuracy"] >= target), None)
     row: dict[str, Any] = {"test accuracy": f"{target:.1%}"}
     row["the article's program"] = epochs and sum(epoch["seconds"] for epoch in program[:epochs])
     for label, column in {"plain": "test/accuracy", TTA: TTA}.items():
@@ -104,14 +101,14 @@ def train_program(data_dir: str, epochs: int) -> Iterator[tuple[float, float]]:
     criterion, optimizer = nn.CrossEntropyLoss(), torch.optim.Adam(network.parameters(), lr=0.001)
     for _ in range(epochs):
         started, running_loss = time.perf_counter(), 0.0
-        for number, (images, labels) in enumerate(train, 1):
+        for batch, (images, labels) in enumerate(train, 1):
             optimizer.zero_grad()
             loss = criterion(network(images), labels)
             loss.backward()
             optimizer.step()
             running_loss += loss.item()
-            if number % 1000 == 0:
-                print(f"  batch {number}: loss {running_loss / 1000:.3f}", flush=True)
+            if batch % 1000 == 0:
+                print(f"  batch {batch}: loss {running_loss / 1000:.3f}", flush=True)
                 running_loss = 0.0
         yield time.perf_counter() - started, accuracy(network, test)
 

@@ -1,7 +1,5 @@
 """Compare two runs of the same settings bit for bit, without their times."""
 
-import csv
-import json
 import logging
 from collections import Counter
 from collections.abc import Iterator
@@ -12,6 +10,7 @@ import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from project.checkpoints.files import read
+from project.runs.results import read_metrics, read_results
 
 logging.getLogger("tensorboard").setLevel(logging.ERROR)  # it warns about the restart in each resumed run
 TIMES = {"images_per_second", "train_seconds", "fit_seconds", "Stopwatch"}
@@ -20,15 +19,15 @@ TIMES = {"images_per_second", "train_seconds", "fit_seconds", "Stopwatch"}
 def differences(whole: Path, resumed: Path) -> list[str]:
     """The differences between the checkpoints, rows, curves and results of two run directories, a line each."""
     lines = []
-    for name in ("last", "best"):
-        files = [run / f"checkpoints/{name}.ckpt" for run in (whole, resumed)]
+    for checkpoint in ("last", "best"):
+        files = [run / f"checkpoints/{checkpoint}.ckpt" for run in (whole, resumed)]
         if any(file.exists() for file in files):
-            lines += [f"{name}.ckpt: {place}" for place in _differing(read(files[0]), read(files[1]))]
+            lines += [f"{checkpoint}.ckpt: {name}" for name in _differing(read(files[0]), read(files[1]))]
     for kind, (lost, doubled) in lost_and_doubled(whole, resumed).items():
         lines += [f"{kind}: lost {row}" for row in lost] + [f"{kind}: too much {row}" for row in doubled]
     if Counter(_rows(whole)) == Counter(_rows(resumed)) and _rows(whole) != _rows(resumed):
         lines.append("metrics.csv: the same rows in another order")
-    lines += [f"results.json: {place}" for place in _differing(_results(whole), _results(resumed))]
+    lines += [f"results.json: {name}" for name in _differing(read_results(whole), read_results(resumed))]
     return lines
 
 
@@ -40,8 +39,7 @@ def lost_and_doubled(whole: Path, resumed: Path) -> dict[str, tuple[list[Any], l
 
 
 def _rows(run: Path) -> list[Any]:
-    with (run / "metrics.csv").open(newline="") as file:
-        return [tuple((name, row[name]) for name in row if name not in TIMES) for row in csv.DictReader(file)]
+    return [tuple((name, row[name]) for name in row if name not in TIMES) for row in read_metrics(run)]
 
 
 def _points(run: Path) -> list[Any]:
@@ -50,20 +48,16 @@ def _points(run: Path) -> list[Any]:
     return [(name, point.step, point.value) for name in sorted(names) for point in events.Scalars(name)]
 
 
-def _results(run: Path) -> Any:
-    return json.loads((run / "results.json").read_text())
-
-
-def _differing(first: Any, second: Any, place: str = "") -> Iterator[str]:
+def _differing(first: Any, second: Any, name: str = "") -> Iterator[str]:
     """The dotted names of the values that differ between two nested structures, in any bit."""
     if isinstance(first, dict) and isinstance(second, dict):
         for key in sorted((first.keys() | second.keys()) - TIMES, key=str):
-            yield from _differing(first.get(key), second.get(key), f"{place}.{key}" if place else str(key))
+            yield from _differing(first.get(key), second.get(key), f"{name}.{key}" if name else str(key))
     elif isinstance(first, (list, tuple)) and isinstance(second, (list, tuple)) and len(first) == len(second):
         for index, pair in enumerate(zip(first, second, strict=True)):
-            yield from _differing(*pair, f"{place}.{index}")
+            yield from _differing(*pair, f"{name}.{index}")
     elif isinstance(first, torch.Tensor) and isinstance(second, torch.Tensor):
         if first.dtype != second.dtype or not torch.equal(first, second):
-            yield place
+            yield name
     elif type(first) is not type(second) or first != second:
-        yield place
+        yield name

@@ -33,11 +33,11 @@ def measure(files: int, disks: int) -> None:
 
 def _load_damaged(kind: str, count: int, directory: Path, whole: Path, arguments: list[str]) -> dict[str, Any]:
     content = (whole / "checkpoints/last.ckpt").read_bytes()
-    draw = random.Random(kind)
+    rng = random.Random(kind)
     outcomes = {"refused in one line": 0, "loaded": 0, "ended otherwise": 0}
     for number in range(1, count + 1):
         damaged = bytearray(content)
-        bit = draw.randrange(8 * len(content))
+        bit = rng.randrange(8 * len(content))
         if kind == "cut":
             del damaged[bit // 8 :]
         else:
@@ -63,11 +63,11 @@ def _outcome(arguments: list[str], directory: Path) -> str:
 def _small_disks(count: int, directory: Path, whole: Path, arguments: list[str]) -> dict[str, Any]:
     """Train on file systems in memory of random size. The resumed run has a larger one. Needs the right to mount."""
     row = {"tried": count, "filled up": 0, "one error line": 0, "last.ckpt whole": 0, "the same bits": 0}
-    draw = random.Random(0)
+    rng = random.Random(0)
     for number in range(1, count + 1):
         disk = directory / f"disk-{number}"
         disk.mkdir()
-        _mount(disk, f"size={1024 * draw.uniform(*MEBIBYTES):.0f}k")
+        _mount(disk, f"size={1024 * rng.uniform(*MEBIBYTES):.0f}k")
         try:
             code, log = run_main(arguments, disk), disk.with_suffix(".log")
             row["filled up"] += code != 0

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,17 @@ from project.cli.main import main
 
 MAIN = Path(__file__).parents[2] / "scripts/main.py"
 CONFIGS = MAIN.parents[1] / "configs"
+# scripts/main.py, with a file for the Result.
+PROGRAM = """
+import json, sys
+from pathlib import Path
+from project.cli.main import main
+from project.system.process import settle
+file, *sys.argv = sys.argv[1:]
+settle()
+result = main()
+Path(file).write_text(json.dumps({**result.figures, "run": str(result.directory)}))
+"""
 
 
 def fit_arguments(configs: Sequence[str | Path], options: Sequence[str] = ()) -> list[str]:
@@ -24,31 +35,32 @@ def fit_arguments(configs: Sequence[str | Path], options: Sequence[str] = ()) ->
     return ["fit", *(word for config in configs for word in ("--config", str(config))), *options]
 
 
-@contextlib.contextmanager
-def temporary_fit(arguments: Sequence[str]) -> Iterator[tuple[Path, dict[str, Any]]]:
-    """Run main.py in this process and print nothing: the run directory, which is temporary, and results.json."""
-    with tempfile.TemporaryDirectory() as root:
-        with contextlib.redirect_stdout(io.StringIO()):
-            main([*arguments, "--trainer.default_root_dir", root])
-        (file,) = Path(root).rglob("results.json")
-        yield file.parent, json.loads(file.read_text())
+def fit_in_this_process(arguments: Sequence[str]) -> tuple[Mapping[str, Any], list[dict[str, str]]]:
+    """Run main.py in a temporary directory and print nothing. Return results.json and the rows of metrics.csv."""
+    with tempfile.TemporaryDirectory() as root, contextlib.redirect_stdout(io.StringIO()):
+        result = main([*arguments, "--trainer.default_root_dir", root])
+        return result.figures, result.metrics()
 
 
 def fit_in_new_process(arguments: Sequence[str]) -> dict[str, Any]:
-    """Run main.py in a new process: results.json, with the seconds and the peak memory (GiB) of the process.
+    """Run main.py in a new process: results.json, the run directory, and the seconds and GiB of the process."""
+    with tempfile.TemporaryDirectory() as directory:
+        file = Path(directory, "result.json")
+        seconds, gib = _run([sys.executable, "-c", PROGRAM, str(file), str(MAIN), *arguments])
+        return {**json.loads(file.read_text()), "process_seconds": seconds, "peak_gib": gib}
 
-    If the benchmark is stopped by Ctrl-C, it kills this process and all processes that it started.
+
+def _run(command: list[str]) -> tuple[float, float]:
+    """Run a command and print its output. Return its seconds and its peak memory in GiB.
+
+    At Ctrl-C it kills the process and all processes that the process started.
     """
     started = time.perf_counter()
-    with subprocess.Popen(
-        [sys.executable, str(MAIN), *arguments], stdout=subprocess.PIPE, text=True, process_group=0
-    ) as process:
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, process_group=0) as process:
         assert process.stdout is not None
-        lines = []
         try:
             for line in process.stdout:
                 print(f"  {line}", end="", flush=True)
-                lines.append(line)
             _, status, usage = os.wait4(process.pid, 0)
         except BaseException:
             with contextlib.suppress(ProcessLookupError):
@@ -56,10 +68,7 @@ def fit_in_new_process(arguments: Sequence[str]) -> dict[str, Any]:
             process.wait()
             raise
         process.returncode = os.waitstatus_to_exitcode(status)
-    seconds = time.perf_counter() - started
     if process.returncode:
         sys.exit(process.returncode if process.returncode > 0 else 128 - process.returncode)
-    file = Path(lines[-1].removeprefix("results: ").strip())
     kib = usage.ru_maxrss / (1024 if sys.platform == "darwin" else 1)
-    clocks = {"process_seconds": seconds, "peak_gib": kib / 2**20}
-    return {**json.loads(file.read_text()), **clocks, "run": str(file.parent)}
+    return time.perf_counter() - started, kib / 2**20

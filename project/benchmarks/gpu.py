@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 
-from project.benchmarks.fitting import CONFIGS, fit_arguments, temporary_fit
+from project.benchmarks.fitting import CONFIGS, fit_arguments, fit_in_this_process
 from project.benchmarks.report import report, summary
 from project.benchmarks.seeds import accuracy_names
 
@@ -51,9 +51,8 @@ def _run(arguments: list[str]) -> dict[str, float]:
         gc.collect()  # the last trainer, its parts and its data refer to each other
         torch.cuda.reset_peak_memory_stats()
     started = time.perf_counter()
-    with temporary_fit(arguments) as (_, results):
-        seconds = time.perf_counter() - started
+    results, _ = fit_in_this_process(arguments)
+    seconds = time.perf_counter() - started
     peak = torch.cuda.max_memory_allocated() / 2**30 if torch.cuda.is_available() else 0.0
-    tests = {name: results[name] for name in accuracy_names(results) if name.startswith("test/")}
-    clocks = {"train_seconds": results["train_seconds"], "fit_seconds": results["fit_seconds"]}
-    return {**tests, **clocks, "with test": seconds, "peak_gib": peak}
+    names = [name for name in accuracy_names(results) if name.startswith("test/")] + ["train_seconds", "fit_seconds"]
+    return {**{name: results[name] for name in names}, "with test": seconds, "peak_gib": peak}

@@ -17,18 +17,16 @@ BATCH_SIZE = 125  # convnet.yaml's
 
 def measure(data_dir: str, turns: int, batches: int = 360) -> None:
     """Report both with the augmentation of convnet.yaml: a random flip, a shift by up to two pixels, normalisation."""
-    sources: dict[str, Iterable[Any]] = {
-        f"DataLoader, {workers} workers": _dataloader(data_dir, workers) for workers in (0, 1, 2)
-    }
+    sources: dict[str, Iterable[Any]] = {f"DataLoader, {n} workers": _dataloader(data_dir, n) for n in (0, 1, 2)}
     sources["batches from memory"] = training_batches(data_dir, BATCH_SIZE)
     best = dict.fromkeys(sources, 0.0)
     for turn in range(turns):
         for name, source in sources.items():
             best[name] = max(best[name], _images_per_second(source, batches))
         print(f"turn {turn + 1} of {turns}", flush=True)
-    *dataloaders, ours = best.values()
+    *dataloaders, from_memory = best.values()
     rows = [{"source": name, "images per second": value} for name, value in best.items()]
-    report("loader", rows, turns=turns, ours_over_best_dataloader=ours / max(dataloaders))
+    report("loader", rows, turns=turns, ours_over_best_dataloader=from_memory / max(dataloaders))
 
 
 def _images_per_second(source: Iterable[Any], batches: int) -> float:
@@ -40,13 +38,7 @@ def _images_per_second(source: Iterable[Any], batches: int) -> float:
 
 
 def _dataloader(data_dir: str, workers: int) -> DataLoader[Any]:
-    augmentation = transforms.Compose(
-        [
-            transforms.RandomCrop(32, padding=2, padding_mode="reflect"),
-            transforms.RandomHorizontalFlip(),
-            transforms.ToTensor(),
-            transforms.Normalize(CIFAR10.mean, CIFAR10.std),
-        ]
-    )
-    images = datasets.CIFAR10(data_dir, transform=augmentation)
+    augmentation = [transforms.RandomCrop(32, padding=2, padding_mode="reflect"), transforms.RandomHorizontalFlip()]
+    normalisation = [transforms.ToTensor(), transforms.Normalize(CIFAR10.mean, CIFAR10.std)]
+    images = datasets.CIFAR10(data_dir, transform=transforms.Compose([*augmentation, *normalisation]))
     return DataLoader(images, BATCH_SIZE, shuffle=True, num_workers=workers)

@@ -9,7 +9,7 @@ from itertools import islice
 import torch
 from torch import nn
 
-from project.benchmarks.fitting import CONFIGS, fit_arguments, temporary_fit
+from project.benchmarks.fitting import CONFIGS, fit_arguments, fit_in_this_process
 from project.benchmarks.report import report
 from project.data import CIFAR10
 from project.data.batches import Batch, TrainingBatches
@@ -33,15 +33,10 @@ def measure(data_dir: str, turns: int, sizes: Sequence[int] = tuple(STEPS), step
             print(f"batches of {size}, turn {turn} of {turns}", flush=True)
         # The first turn only warms up.
         median = {kind: statistics.median(durations[1:]) for kind, durations in seconds.items()}
-        rows.append(
-            {
-                "batch size": size,
-                "steps": count,
-                **{f"{kind}, ms a step": 1000 * value / count for kind, value in median.items()},
-                "fit over by hand": median["fit"] / median["by hand"],
-                "share outside arithmetic": 1 - median["arithmetic"] / median["fit"],
-            }
-        )
+        row = {f"{kind}, ms a step": 1000 * value / count for kind, value in median.items()}
+        row |= {"fit over by hand": median["fit"] / median["by hand"]}
+        row |= {"share outside arithmetic": 1 - median["arithmetic"] / median["fit"]}
+        rows.append({"batch size": size, "steps": count, **row})
     report("overhead", rows, turns=turns)
 
 
@@ -56,8 +51,7 @@ def _fit(data_dir: str, size: int, steps: int) -> float:
     """Training seconds of main.py fit."""
     options = ["--data.data_dir", data_dir, "--data.batch_size", str(size), "--trainer.max_steps", str(steps)]
     options += ["--trainer.limit_val_batches", "0", "--trainer.limit_test_batches", "1", "--trainer.accelerator", "cpu"]
-    with temporary_fit(fit_arguments([CONFIGS / "convnet.yaml"], options)) as (_, results):
-        pass
+    results, _ = fit_in_this_process(fit_arguments([CONFIGS / "convnet.yaml"], options))
     assert results["steps"] == steps
     return float(results["train_seconds"])
 

@@ -31,9 +31,8 @@ def run_main(
 ) -> int:
     """Run main.py in a new process and return its exit code.
 
-    Args:
-        moment: When the process kills itself: validation, last batch or while a checkpoint is written, and the count
-            of this event. `any` means: this function kills it after `seconds`.
+    The moment is an event and its count: the process then kills itself. At the event `any`, this function kills it
+    after `seconds`.
     """
     directory.mkdir(parents=True, exist_ok=True)
     process: ForkServerProcess = FORKSERVER.Process(target=_run, args=(list(arguments), directory, *moment))

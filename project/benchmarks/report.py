@@ -34,16 +34,16 @@ def report(name: str, rows: Sequence[Mapping[str, Any]], **details: Any) -> None
     If `details` has a `command` (arguments of main.py), the table shows it too.
     """
     described = machine()
-    packages = ", ".join(f"{key} {described[key]}" for key in ("torch", "torchvision", "lightning"))
+    packages = ", ".join(f"{package} {described[package]}" for package in ("torch", "torchvision", "lightning"))
     processor = described["gpu"] or cpu_and_threads()
     caption = "\n".join([f"{processor}; {packages}", shlex.join(details.get("command", ()))]).strip()
     table = Table(*rows[0], title=name, caption=Text(caption), caption_justify="left")
     for row in rows:
         table.add_row(*(_text(value) for value in row.values()))
     Console(width=120).print(table)
-    for key, value in details.items():
+    for detail, value in details.items():
         if isinstance(value, (int, float)) and not isinstance(value, bool):
-            print(f"{key.replace('_', ' ')}: {_text(value)}")
+            print(f"{detail.replace('_', ' ')}: {_text(value)}")
     print(save(name, {"machine": described, "rows": list(rows), **details}))
 
 
@@ -59,10 +59,11 @@ def save(name: str, content: Mapping[str, Any]) -> Path:
 def path_of(name: str, command: Sequence[str] = ()) -> Path:
     """The JSON file of a benchmark with this `command`. The files of later commands have a number in their names."""
     files = (OUTPUT / f"{name}{f'-{number}' if number > 1 else ''}.json" for number in count(1))
-    return next(file for file in files if not file.exists() or _read(file).get("command", []) == list(command))
+    return next(file for file in files if not file.exists() or read(file).get("command", []) == list(command))
 
 
-def _read(file: Path) -> dict[str, Any]:
+def read(file: Path) -> dict[str, Any]:
+    """The content of the JSON file of a benchmark."""
     content: dict[str, Any] = json.loads(file.read_text())
     return content
 

@@ -1,12 +1,12 @@
 """Kill runs with random settings at random moments, resume them, and compare them with runs that were not killed."""
 
-import random
 import shutil
 import signal
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from random import Random
 from typing import Any
 
 from torch import Tensor, nn
@@ -15,6 +15,7 @@ from project.benchmarks.comparison import differences, lost_and_doubled
 from project.benchmarks.fitting import CONFIGS, fit_arguments
 from project.benchmarks.processes import preload, run_main
 from project.benchmarks.report import OUTPUT, report, save
+from project.runs.results import read_results
 
 MOMENTS = ("any", "any", "any", "validation", "last batch", "while a checkpoint is written")
 EXPERIMENTS: dict[str, list[str]] = {
@@ -47,9 +48,7 @@ def measure(kills: int, lanes: int = 2) -> None:
     directory = OUTPUT.absolute() / "resume"
     trials: list[Settings] = []
     with ThreadPoolExecutor(lanes) as pool:
-        outcomes = pool.map(
-            lambda n: trial(directory / str(n), random_settings(n), random.Random(-n - 1)), range(kills)
-        )
+        outcomes = pool.map(lambda n: trial(directory / str(n), random_settings(n), Random(-n - 1)), range(kills))
         try:
             for number, outcome in enumerate(outcomes, 1):
                 trials.append(outcome)
@@ -58,12 +57,9 @@ def measure(kills: int, lanes: int = 2) -> None:
         except KeyboardInterrupt:
             pool.shutdown(cancel_futures=True)
             raise
-    table = []
-    for moment in sorted(set(MOMENTS)):
-        killed = [outcome for outcome in trials if outcome["moment"] == moment]
-        table.append({"killed at": moment, **_totals(killed)})
-    table.append({"killed at": "all", **_totals(trials)})
-    report("resume", table, finished=True, trials=trials)
+    by_moment = {name: [trial for trial in trials if trial["moment"] == name] for name in sorted(set(MOMENTS))}
+    rows = [{"killed at": name, **_totals(group)} for name, group in {**by_moment, "all": trials}.items()]
+    report("resume", rows, finished=True, trials=trials)
 
 
 def _totals(trials: Sequence[Settings]) -> dict[str, int]:
@@ -79,19 +75,19 @@ def _totals(trials: Sequence[Settings]) -> dict[str, int]:
 
 def random_settings(number: int) -> Settings:
     """The settings of the trial with this number."""
-    draw = random.Random(number)
+    rng = Random(number)
     return {
-        "experiment": draw.choice(list(EXPERIMENTS)),
-        "batch_size": draw.choice([16, 32, 50]),
-        "accumulate": draw.choice([1, 1, 2, 3]),
-        "precision": draw.choice(["32-true", "bf16-mixed"]),
-        "averaging": draw.choice([False, True]),
-        "plateau": draw.choice([False, True]),
-        "every_n_steps": draw.choice([None, 1, 5, 17]),
-        "val_check_interval": draw.choice([1.0, 1.0, 0.5]),
-        "processes": draw.choices([1, 2], [15, 1])[0],
-        "moment": draw.choice(MOMENTS),
-        "seed": draw.randrange(1000),
+        "experiment": rng.choice(list(EXPERIMENTS)),
+        "batch_size": rng.choice([16, 32, 50]),
+        "accumulate": rng.choice([1, 1, 2, 3]),
+        "precision": rng.choice(["32-true", "bf16-mixed"]),
+        "averaging": rng.choice([False, True]),
+        "plateau": rng.choice([False, True]),
+        "every_n_steps": rng.choice([None, 1, 5, 17]),
+        "val_check_interval": rng.choice([1.0, 1.0, 0.5]),
+        "processes": rng.choices([1, 2], [15, 1])[0],
+        "moment": rng.choice(MOMENTS),
+        "seed": rng.randrange(1000),
     }
 
 
@@ -123,14 +119,14 @@ def arguments_of(settings: Settings) -> list[str]:
     return arguments
 
 
-def trial(directory: Path, settings: Settings, draw: random.Random) -> Settings:
+def trial(directory: Path, settings: Settings, rng: Random) -> Settings:
     """Compare a run that is not killed with a run that is killed, up to three times, and resumed."""
     arguments = arguments_of(settings)
     shutil.rmtree(directory, ignore_errors=True)
     started = time.monotonic()
     assert run_main(arguments, directory / "whole") == 0
     seconds = time.monotonic() - started
-    kills = _kill_and_resume(arguments, directory / "killed", settings["moment"], seconds, draw)
+    kills = _kill_and_resume(arguments, directory / "killed", settings["moment"], seconds, rng)
     pair = [_only_run(directory / part) for part in ("whole", "killed")]
     lines = differences(*pair)
     lost, doubled = (sum(map(len, records)) for records in zip(*lost_and_doubled(*pair).values(), strict=True))
@@ -139,17 +135,17 @@ def trial(directory: Path, settings: Settings, draw: random.Random) -> Settings:
     return {**settings, "kills": kills, "differences": lines, "rows lost": lost, "rows doubled": doubled}
 
 
-def _kill_and_resume(arguments: list[str], directory: Path, moment: str, seconds: float, draw: random.Random) -> int:
+def _kill_and_resume(arguments: list[str], directory: Path, moment: str, seconds: float, rng: Random) -> int:
     """Finish a run that is killed up to three times, first at this moment. Return how often it was killed."""
     kills = 0
     for attempt in range(3):
-        event = (moment, draw.randrange(1, 4)) if attempt == 0 else ("any", 0)
-        code = run_or_resume(arguments, directory, event, draw.random() * seconds)
+        event = (moment, rng.randrange(1, 4)) if attempt == 0 else ("any", 0)
+        code = run_or_resume(arguments, directory, event, rng.random() * seconds)
         assert code in (0, -signal.SIGKILL), f"{directory}: exit code {code}"
         kills += code == -signal.SIGKILL
-        if code == 0 or (kills and draw.random() < 0.7):
+        if code == 0 or (kills and rng.random() < 0.7):
             break
-    if not (_only_run(directory) / "results.json").exists():
+    if read_results(_only_run(directory)) is None:
         assert run_or_resume(arguments, directory) == 0
     return kills
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 from unittest.mock import patch
 
-from project.benchmarks.fitting import CONFIGS, fit_arguments, temporary_fit
+from project.benchmarks.fitting import CONFIGS, fit_arguments, fit_in_this_process
 from project.benchmarks.report import report
 from project.callbacks import Checkpoints, FiniteLoss
 from project.data import batches
@@ -43,7 +43,7 @@ def _epoch(data_dir: str, fit_options: Sequence[str]) -> Counter[str]:
         for part, methods in PARTS.items():
             for owner, name in methods:
                 stack.enter_context(patch.object(owner, name, _timed(getattr(owner, name), spent, part)))
-        _, results = stack.enter_context(temporary_fit(fit_arguments([CONFIGS / "convnet.yaml"], options)))
+        results, _ = fit_in_this_process(fit_arguments([CONFIGS / "convnet.yaml"], options))
     return spent + Counter({name: results[name] for name in ("steps", "train_seconds")})
 
 

@@ -1,12 +1,11 @@
 """One experiment over several seeds. Finished runs are saved, so that a long benchmark can be continued."""
 
-import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from project.benchmarks.fitting import fit_arguments, fit_in_new_process
-from project.benchmarks.report import path_of, report, save, summary
+from project.benchmarks.report import path_of, read, report, save, summary
 
 CLOCKS = ("train_seconds", "fit_seconds", "process_seconds", "peak_gib")
 
@@ -28,7 +27,7 @@ def runs_with_seeds(name: str, configs: Sequence[str], seeds: int, fit_options: 
     """
     command = fit_arguments(configs, fit_options)
     file = path_of(name, command)
-    saved: dict[str, Any] = json.loads(file.read_text()) if file.exists() else {"finished": True}
+    saved: dict[str, Any] = read(file) if file.exists() else {"finished": True}
     runs: list[dict[str, Any]] = [] if saved["finished"] else saved["runs"][:seeds]
     for seed in range(len(runs), seeds):
         print(f"{' + '.join(configs)}, seed {seed} ({seed + 1} of {seeds})", flush=True)
@@ -37,7 +36,7 @@ def runs_with_seeds(name: str, configs: Sequence[str], seeds: int, fit_options: 
     return runs
 
 
-def accuracy_names(results: dict[str, Any]) -> list[str]:
+def accuracy_names(results: Mapping[str, Any]) -> list[str]:
     """Names of the accuracies in the results of a run. The plain test accuracy is the first."""
     return sorted(
         (name for name in results if "accuracy" in name), key=lambda name: (not name.startswith("test"), name)

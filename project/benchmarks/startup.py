@@ -35,12 +35,10 @@ class Marks(Callback):
         if stage == "fit":
             mark("data")
 
-    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
+    def on_train_batch_start(self, *args: Any) -> None:
         mark("fit")
 
-    def on_train_batch_end(
-        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
-    ) -> None:
+    def on_train_batch_end(self, *args: Any) -> None:
         mark("step")
 
 
@@ -50,11 +48,11 @@ def mark(name: str) -> None:
 
 def measure(data_dir: str, turns: int, fit_options: Sequence[str] = ()) -> None:
     """Report the seconds of each part for a new and for a resumed run of convnet.yaml."""
-    measure_fit(turns, fit_arguments([CONFIGS / "convnet.yaml"], ["--data.data_dir", data_dir, *fit_options]))
+    measure_fit(fit_arguments([CONFIGS / "convnet.yaml"], ["--data.data_dir", data_dir, *fit_options]), turns)
 
 
-def measure_fit(turns: int, arguments: Sequence[str]) -> None:
-    """Report the seconds of each part for these arguments of main.py.
+def measure_fit(arguments: Sequence[str], turns: int) -> None:
+    """Report the seconds of each part for a fit with these arguments of main.py.
 
     The first start does not count, because its files are not yet in the memory of the system.
     """

@@ -43,7 +43,7 @@ def error(units: int, seed: int, steps: int = STEPS) -> float:
     return float((y - guess).square().mean().sqrt())
 
 
-def draw(folder: Path | None = None, steps: int = STEPS, **_: Any) -> Path:
+def draw(directory: Path | None = None, steps: int = STEPS, **_: Any) -> Path:
     """Draw some of the fitted curves on the left, and the error by the number of units on the right."""
     figure, (curves, errors) = panels(2)
     for number, units in enumerate(SHOWN):
@@ -61,4 +61,4 @@ def draw(folder: Path | None = None, steps: int = STEPS, **_: Any) -> Path:
     errors.legend(fontsize=8)
     errors.set(xscale="log", yscale="log", xlabel="hidden units", ylabel="root mean squared error")
     errors.set_title(f"{SEEDS} seeds")
-    return save(figure, "approximation", folder)
+    return save(figure, "approximation", directory)

@@ -49,7 +49,7 @@ def gradients_by_autograd(network: MLP, images: Tensor, labels: Tensor) -> list[
     return list(torch.autograd.grad(loss, list(network.parameters())))
 
 
-def draw(folder: Path | None = None, data_dir: str = "data", **_: Any) -> Path:
+def draw(directory: Path | None = None, data_dir: str = "data", **_: Any) -> Path:
     """Draw each gradient by the formulas against autograd's on the left, and their differences on the right."""
     images, labels = _images(data_dir)
     torch.manual_seed(0)
@@ -68,7 +68,7 @@ def draw(folder: Path | None = None, data_dir: str = "data", **_: Any) -> Path:
     axes[0].legend(fontsize=8)
     axes[1].set(xscale="log", yscale="log", xlabel="size of the gradient", ylabel="size of the difference")
     axes[1].set_title("difference (grey: float64's rounding)")
-    return save(figure, "backpropagation", folder)
+    return save(figure, "backpropagation", directory)
 
 
 def _points(axes: list[Axes], layer: int, by_hand: Tensor, by_torch: Tensor) -> None:

@@ -70,17 +70,14 @@ def best_learning_rate(measurements: Measurements, name: str, arguments: Options
         search = (name, arguments, epochs, learning_rate)
         return float(measurements.get(f"{name} at {learning_rate:g}", _accuracy, *search))
 
-    best = LEARNING_RATES.index(start)
-    while (better := max(_with_neighbours(best), key=accuracy)) != best:
+    best, better = None, LEARNING_RATES.index(start)
+    while better != best:
         best = better
-    return LEARNING_RATES[best]
+        better = max((i for i in (best, best - 1, best + 1) if 0 <= i < len(LEARNING_RATES)), key=accuracy)
+    return LEARNING_RATES[better]
 
 
-def _with_neighbours(index: int) -> list[int]:
-    return [near for near in (index, index - 1, index + 1) if 0 <= near < len(LEARNING_RATES)]
-
-
-def draw(name: str, folder: Path | None = None, data_dir: str = "data", fit_options: Options = ()) -> Path:
+def draw(name: str, directory: Path | None = None, data_dir: str = "data", fit_options: Options = ()) -> Path:
     """Draw the training loss on the left and the validation accuracy on the right."""
     measurements, comparison = Measurements(name), COMPARISONS[name]
     figure, (losses, accuracies) = panels(2)
@@ -100,7 +97,7 @@ def draw(name: str, folder: Path | None = None, data_dir: str = "data", fit_opti
         axis.xaxis.set_major_locator(MaxNLocator(integer=True))
     handles, labels = losses.get_legend_handles_labels()
     figure.legend(handles, labels, title="learning rate", loc="outside lower center", ncols=3, fontsize=8)
-    return save(figure, name, folder)
+    return save(figure, name, directory)
 
 
 def _accuracy(name: str, arguments: Options, epochs: int, learning_rate: float) -> float:
@@ -119,5 +116,5 @@ def _curves(arguments: Options, epochs: int, learning_rate: float) -> dict[str, 
     """Training loss and validation accuracy of each epoch, and the test accuracy."""
     options = ["--model.optimizer.lr", str(learning_rate), "--trainer.max_epochs", str(epochs)]
     results, rows = fit([*arguments, *options])
-    epoch = {name: [row[name] for row in rows if name in row] for name in ("train/loss", "val/accuracy")}
+    epoch = {name: [float(row[name]) for row in rows if row.get(name)] for name in ("train/loss", "val/accuracy")}
     return {**epoch, "test/accuracy": results["test/accuracy"]}

@@ -56,13 +56,14 @@ def best_learning_rate(make: MakeOptimizer) -> float:
     return min(LEARNING_RATES, key=lambda lr: height(path(make, lr)).mean().nan_to_num(torch.inf).item())
 
 
-def draw(folder: Path | None = None, **_: Any) -> Path:
+def draw(directory: Path | None = None, **_: Any) -> Path:
     """Draw SGD and momentum on the left, and the optimizers with a step size for each parameter on the right."""
     figure, axes = panels(2)
     for number, (name, make) in enumerate(OPTIMIZERS.items()):
-        places = path(make, best_learning_rate(make))
+        best = best_learning_rate(make)
+        places = path(make, best)
         heights = height(places)
-        learning_rate = make([nn.Parameter(torch.zeros(1))], best_learning_rate(make)).param_groups[0]["lr"]
+        learning_rate = make([nn.Parameter(torch.zeros(1))], best).param_groups[0]["lr"]
         label = f"{name}, learning rate {learning_rate:.3g}: mean height {heights.mean():.3g}"
         print(f"  {label}, at the end {heights[-1]:.2g}", flush=True)
         style: dict[str, Any] = {"color": COLOURS[number], "marker": MARKS[number], "markersize": 3.5}
@@ -72,7 +73,7 @@ def draw(folder: Path | None = None, **_: Any) -> Path:
         axis.legend(fontsize=8, loc="lower right")
     axes[0].set_title("momentum damps the zigzag")
     axes[1].set_title("a step size for each parameter")
-    return save(figure, "descent", folder)
+    return save(figure, "descent", directory)
 
 
 def _contours(axis: Axes) -> None:

@@ -21,9 +21,9 @@ def panels(count: int, height: float = 3.6) -> tuple[Figure, list[Axes]]:
     return figure, list(axes[0])
 
 
-def save(figure: Figure, name: str, folder: Path | None = None) -> Path:
+def save(figure: Figure, name: str, directory: Path | None = None) -> Path:
     """Write the picture to a file, add it to TensorBoard, and return the file."""
-    path = (folder or OUTPUT) / f"{name}.png"
+    path = (directory or OUTPUT) / f"{name}.png"
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=100)
     with SummaryWriter("lightning_logs/figures") as board:

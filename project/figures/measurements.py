@@ -1,20 +1,18 @@
 """The measurements of a picture, from runs of `main.py fit`, and the file that saves them."""
 
-import csv
 import json
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import redirect_stderr
 from io import StringIO
 from pathlib import Path
 from typing import Any
 
-from project.benchmarks.fitting import temporary_fit
+from project.benchmarks.fitting import fit_in_this_process
 from project.system.errors import NotFiniteError
 from project.system.files import atomic_write
 
 DIRECTORY = Path("lightning_logs/figures")
-Row = dict[str, float]
 
 
 class Measurements:
@@ -34,18 +32,15 @@ class Measurements:
         return self.values[name]
 
 
-def fit(arguments: Sequence[str]) -> tuple[dict[str, Any], list[Row]]:
+def fit(arguments: Sequence[str]) -> tuple[Mapping[str, Any], list[dict[str, str]]]:
     """Run main.py once on the CPU in this process. Return results.json and the rows of metrics.csv.
 
     Raises NotFiniteError if the loss is no longer finite. Any other error is printed and raises SystemExit.
     """
-    arguments = [*arguments, "--trainer.accelerator", "cpu"]
     errors = StringIO()
     try:
-        with redirect_stderr(errors), temporary_fit(arguments) as (directory, results):
-            with (directory / "metrics.csv").open() as file:
-                rows = [{name: float(value) for name, value in row.items() if value} for row in csv.DictReader(file)]
-            return results, rows
+        with redirect_stderr(errors):
+            return fit_in_this_process([*arguments, "--trainer.accelerator", "cpu"])
     except SystemExit as stop:
         if isinstance(stop.__context__, NotFiniteError):
             raise stop.__context__ from None

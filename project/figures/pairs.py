@@ -18,17 +18,17 @@ def accuracy(pair: tuple[str, str], options: tuple[str, ...]) -> float:
     return float(results["test/accuracy"])
 
 
-def draw(folder: Path | None = None, data_dir: str = "data", fit_options: tuple[str, ...] = ()) -> Path:
+def draw(directory: Path | None = None, data_dir: str = "data", fit_options: tuple[str, ...] = ()) -> Path:
     """Draw a square for each pair."""
     measurements = Measurements("pairs")
     options = ("--data.data_dir", data_dir, *fit_options)
     for number, pair in enumerate(combinations(CIFAR10.class_names, 2), start=1):
         value = measurements.get(" ".join(pair), accuracy, pair, options)
         print(f"  {number} of 45: {' and '.join(pair)} {value:.1%}", flush=True)
-    return _table(measurements.values, folder)
+    return _table(measurements.values, directory)
 
 
-def _table(accuracies: dict[str, float], folder: Path | None) -> Path:
+def _table(accuracies: dict[str, float], directory: Path | None) -> Path:
     names = list(CIFAR10.class_names)
     square = np.full((len(names), len(names)), np.nan)
     for pair, value in accuracies.items():
@@ -43,4 +43,4 @@ def _table(accuracies: dict[str, float], folder: Path | None) -> Path:
     axis.set_yticks(range(len(names) - 1), names[1:])
     axis.set_title("a perceptron's test accuracy in % on two classes (50 is chance)")
     figure.colorbar(picture, shrink=0.8)
-    return save(figure, "pairs", folder)
+    return save(figure, "pairs", directory)

@@ -19,6 +19,7 @@ from project.benchmarks import article, cost, gpu, loader, overhead, safety, sta
 from project.benchmarks.fitting import CONFIGS, fit_arguments
 from project.benchmarks.report import summary
 from project.benchmarks.seeds import CLOCKS
+from project.runs.results import Result
 from tests.conftest import REPOSITORY
 
 SMALL = ["--trainer.accelerator", "cpu", "--trainer.max_epochs", "1"]
@@ -65,7 +66,7 @@ def test_fits_in_this_process_have_the_settings_of_main(
     monkeypatch.setattr(benchmark_script, "settle", lambda: calls.append("settled"))
     names = ("overhead", "loader", "startup", "cost", "resume", "damage", "safety", "gpu", "seeds", "article")
     modules = {name: importlib.import_module(f"project.benchmarks.{name}") for name in names}
-    in_this_process = [name for name, module in modules.items() if hasattr(module, "temporary_fit")]
+    in_this_process = [name for name, module in modules.items() if hasattr(module, "fit_in_this_process")]
     assert sorted(in_this_process) == ["gpu", "overhead", "safety"]
     for name, module in modules.items():
         monkeypatch.setattr(module, "measure", lambda *, name=name, **_: calls.append(name))
@@ -163,16 +164,16 @@ def test_ctrl_c_ends_a_benchmark_and_its_run(
     benchmark_script: ModuleType, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job is started without it
-    # In place of main.py: the run with seed 0 ends, the next one is where Ctrl-C comes.
-    Path("0").mkdir()
-    Path("0/results.json").write_text(json.dumps({"test/accuracy": 0.5, "train_seconds": 1.0, "fit_seconds": 1.0}))
-    Path("main.py").write_text(
-        "import os, pathlib, signal, sys, time\n"
-        "if sys.argv[-1] == '0':\n    print('results: 0/results.json')\n    sys.exit()\n"
+    # In place of main.py: the run with seed 0 ends, and Ctrl-C comes during the next one.
+    program = (
+        "import json, os, pathlib, signal, sys, time\n"
+        "if sys.argv[-1] == '0':\n"
+        "    figures = {'test/accuracy': 0.5, 'train_seconds': 1.0, 'fit_seconds': 1.0}\n"
+        "    sys.exit(pathlib.Path(sys.argv[1]).write_text(json.dumps(figures)) and 0)\n"
         "pathlib.Path('pid').write_text(str(os.getpid()))\n"
         "os.kill(os.getppid(), signal.SIGINT)\ntime.sleep(600)\n"
     )
-    monkeypatch.setattr("project.benchmarks.fitting.MAIN", Path("main.py"))
+    monkeypatch.setattr("project.benchmarks.fitting.PROGRAM", program)
     with pytest.raises(SystemExit) as stopped:
         benchmark_script.main(["seeds", "--config", str(CONFIGS / "mlp.yaml")])
     assert stopped.value.code == 130
@@ -221,7 +222,7 @@ def test_loader(cifar10_dir: Path) -> None:
 
 
 def test_startup() -> None:
-    startup.measure_fit(1, fit_arguments([CONFIGS / "mlp.yaml", CONFIGS / "data/digits.yaml"]))
+    startup.measure_fit(fit_arguments([CONFIGS / "mlp.yaml", CONFIGS / "data/digits.yaml"]), 1)
     for kind in ("startup", "startup-resumed"):
         row = written(kind)["rows"][0]
         assert sum(row[part] for part in startup.PARTS) == pytest.approx(row["whole"])
@@ -273,11 +274,10 @@ def test_each_run_on_a_gpu_has_a_peak_of_its_own(monkeypatch: pytest.MonkeyPatch
     takes = iter([4, 3, 2])  # GiB of the run that warms up, and of the two that are counted
     peak = 0
 
-    def run(words: list[str]) -> None:
+    def run(arguments: list[str]) -> Result:
         nonlocal peak
         peak = max(peak, next(takes) * 2**30)
-        results = Path(words[words.index("--trainer.default_root_dir") + 1], "results.json")
-        results.write_text(json.dumps({"test/accuracy": 0.9, "train_seconds": 1.0, "fit_seconds": 2.0}))
+        return Result(figures={"test/accuracy": 0.9, "train_seconds": 1.0, "fit_seconds": 2.0})
 
     def reset() -> None:
         nonlocal peak
