@@ -31,10 +31,10 @@ class ImageDataModule(LightningDataModule, ABC):
     class_names: tuple[str, ...]
     image_shape: tuple[int, int, int]
     """(C, H, W)"""
-    mean: tuple[float, ...]
-    """Mean of each channel over the training images, in [0, 1]."""
-    std: tuple[float, ...]
-    """Standard deviation of each channel over the training images, in [0, 1]."""
+    mean: tuple[float, ...] = ()
+    """Mean of each channel over the training images, in [0, 1]; empty until `load` measures it."""
+    std: tuple[float, ...] = ()
+    """Standard deviation of each channel over the training images, in [0, 1]; empty until `load` measures it."""
     training_images: int
     """Number of images that `load` returns for training and validation together."""
     evaluation_batch_size = 500

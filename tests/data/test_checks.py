@@ -100,6 +100,10 @@ class Coloured(Own):
     mean = (0.5, 0.5, 0.5)
 
 
+class Unmeasured(Own):
+    mean = std = ImageDataModule.mean
+
+
 class Unnamed(ImageDataModule):
     image_shape = (1, 4, 6)
     training_images = 30
@@ -123,6 +127,7 @@ WRONG = {
     Arrays: "training images with pixels of ndarray; give a tensor of torch.uint8, from 0 to 255",
     Pixels: "no pair of image sets; give (ImagesInMemory(pixels, labels), ImagesInMemory(pixels, labels)), for "
     "training and test",
+    Unmeasured: "images of 1 channels, and mean and std are () and (); give 1 each",
     Coloured: "images of 1 channels, and mean and std are (0.5, 0.5, 0.5) and (0.25,); give 1 each",
 }
 

@@ -53,6 +53,11 @@ def test_reads_what_was_written(name: str, make_data: Callable[[], ImageDataModu
 
 
 @everywhere
+def test_a_checkpoint_is_compared_before_anything_is_measured(make_data: Callable[[], ImageDataModule]) -> None:
+    assert make_data().description()["image_shape"] == [3, 32, 32]
+
+
+@everywhere
 def test_constants_are_measured_once_and_kept(
     make_data: Callable[[], ImageDataModule], monkeypatch: pytest.MonkeyPatch
 ) -> None:
