@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
-from torchmetrics import MeanMetric, MetricCollection
+from torchmetrics import MetricCollection
 from torchmetrics.classification import MulticlassAccuracy
 
 from project.checkpoints.description import describe
@@ -19,6 +19,7 @@ from project.data.batches import Batch
 from project.data.run_length import Position, saved_position, total_steps
 from project.system.errors import UserError
 from project.training.agreement import gathered
+from project.training.mean_loss import MeanLoss, image_weights
 from project.training.test_time_augmentation import Views, views_logits
 
 INITIAL_IMAGES = 1000  # their 961,000 patches fix the 78 numbers of a covariance well; 5,000 take a second longer
@@ -64,7 +65,7 @@ class Classifier(LightningModule):
             self.network.compile()
         metrics = MetricCollection(
             {
-                "loss": MeanMetric(nan_strategy="disable"),
+                "loss": MeanLoss(),
                 "accuracy": MulticlassAccuracy(num_classes, average="micro", validate_args=False),
             },
             compute_groups=False,
@@ -178,8 +179,8 @@ class Classifier(LightningModule):
         """The loss that training minimises, and the main logits [N, num_classes], of which alone metrics are."""
         images, labels = batch
         logits, loss, total = self.losses(self(images), labels)
-        # The loss once for each image: MeanMetric ignores weights unless it looks for nan (torchmetrics 1.9).
-        metrics.update(preds=logits.detach(), target=labels, value=loss.detach().expand(len(labels)))
+        weight = image_weights(self.loss, labels)
+        metrics.update(preds=logits.detach(), target=labels, value=loss.detach(), weight=weight)
         return total, logits
 
 

@@ -9,6 +9,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pytest
@@ -30,25 +31,43 @@ Part = tuple[Tensor, Tensor]
 """Pixels [N, H, W, C] uint8 and labels [N]."""
 
 
+class Loss(NamedTuple):
+    """CrossEntropyLoss, as its documentation has it."""
+
+    weight: list[float]
+    """Of each class."""
+    smoothing: float
+
+    def __call__(self, logits: Tensor, label: int) -> float:
+        """Of one image, to be divided by the sum of all labels' weights."""
+        losses = -logits.log_softmax(0) * torch.tensor(self.weight[: len(logits)])
+        return float((1 - self.smoothing) * losses[label] + self.smoothing * losses.mean())
+
+
+PLAIN, WEIGHTED = Loss([1] * 10, 0.0), Loss([1, 2, 3, 4, 0.5, 6, 7, 8, 9, 10], 0.1)
+
+
 @torch.no_grad()
-def measured(checkpoint: str, data: type[ImageDataModule], part: Part) -> tuple[float, float, float]:
+def measured(checkpoint: str, data: type[ImageDataModule], part: Part, criterion: Loss) -> tuple[float, float, float]:
     """Loss, accuracy, and accuracy of several views, over all images, one by one."""
     pixels, labels = part
     network = MLP(int(labels.max()) + 1)
     state = torch.load(RUN / f"checkpoints/{checkpoint}.ckpt", weights_only=True)["state_dict"]
+    state.pop("loss.weight", None)
     network.load_state_dict({name.removeprefix("network."): value for name, value in state.items()})
     mean, std = (torch.tensor(values)[:, None, None] for values in (data.mean, data.std))
     loss, right, right_of_views = 0.0, 0, 0
     for image, label in zip((pixels.permute(0, 3, 1, 2) / 255 - mean) / std, labels.tolist(), strict=True):
         logits = network(image[None])[0].double()
-        loss -= logits.log_softmax(0)[label].item()
+        loss += criterion(logits, label)
         right += logits.argmax().item() == label
         padded = np.pad(image.numpy(), ((0, 0), (1, 1), (1, 1)), mode="reflect")
         moved = [torch.from_numpy(padded[:, place : place + 32, place : place + 32]) for place in (0, 2)]
         views = torch.stack([view for plain in (image, *moved) for view in (plain, plain.flip(2))])
         logits = torch.tensor([2.0, 2, 1, 1, 1, 1]) @ network(views)
         right_of_views += logits.argmax().item() == label
-    return loss / len(labels), right / len(labels), right_of_views / len(labels)
+    total = sum(criterion.weight[label] for label in labels.tolist())
+    return loss / total, right / len(labels), right_of_views / len(labels)
 
 
 def reported() -> dict[str, float]:
@@ -64,24 +83,28 @@ def reported() -> dict[str, float]:
     return figures
 
 
-def compare(data: type[ImageDataModule], train: Part, val: Part, test: Part) -> None:
+def compare(data: type[ImageDataModule], train: Part, val: Part, test: Part, criterion: Loss = PLAIN) -> None:
     """Each figure of the last epoch and of the test with those of the same images, of which some are right."""
     figures = reported()
     for name, checkpoint, part in (("train", "previous", train), ("val", "last", val), ("test", "best", test)):
-        loss, accuracy, of_views = measured(checkpoint, data, part)
+        loss, accuracy, of_views = measured(checkpoint, data, part, criterion)
         assert figures.pop(f"{name}/loss") == pytest.approx(loss, rel=1e-5)
         assert figures.pop(f"{name}/accuracy") == pytest.approx(accuracy)
         assert 0.5 < accuracy < 0.95
     assert figures == {"test/accuracy_mirror_shift": pytest.approx(of_views)}
     assert of_views != accuracy
     best = json.loads((RUN / "results.json").read_text())["val/accuracy"]
-    assert best == pytest.approx(measured("best", data, val)[1])
+    assert best == pytest.approx(measured("best", data, val, criterion)[1])
 
 
-def test_one_process(cifar10_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("criterion", [PLAIN, WEIGHTED], ids=["plain", "weighted"])
+def test_one_process(criterion: Loss, cifar10_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ImageDataModule, "evaluation_batch_size", 16)  # the last batch is smaller
     words = ["--config", str(CONFIGS / "mlp.yaml"), "--data.data_dir", str(cifar10_dir), *OPTIONS]
     words += ["--data.batch_size", "16", "--trainer.accumulate_grad_batches", "10", "--trainer.max_epochs", "3"]
+    if criterion is WEIGHTED:
+        words += ["--model.loss.init_args.weight", str(criterion.weight)]
+        words += ["--model.loss.init_args.label_smoothing", str(criterion.smoothing)]
     main(["fit", *words, "--data.val_size", "40"])
     (pixels, labels), test = (
         [torch.from_numpy(np.concatenate(arrays)) for arrays in zip(*cifar10_files(part), strict=True)]
@@ -89,7 +112,7 @@ def test_one_process(cifar10_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None
     )
     order = torch.randperm(200, generator=torch.Generator().manual_seed(0))
     train, val = ((pixels[places], labels[places]) for places in (order[40:], order[:40]))
-    compare(CIFAR10, train, val, (test[0], test[1]))
+    compare(CIFAR10, train, val, (test[0], test[1]), criterion)
 
 
 # The command, by a clock that each training step moves by a second: a process takes 20 for its 500 images of an epoch.
