@@ -16,7 +16,7 @@ MAY_IMPORT = {
     "data": {"system"},
     "networks": {"system", "checkpoints", "data"},
     "runs": {"system", "checkpoints", "data"},
-    "training": {"system", "optim", "checkpoints", "data"},
+    "training": {"system", "optim", "checkpoints", "data", "networks"},
     "callbacks": {"system", "optim", "checkpoints", "data", "networks", "runs", "training"},
     "cli": {"system", "optim", "checkpoints", "data", "networks", "runs", "training", "callbacks"},
 }

@@ -7,6 +7,7 @@ from lightning.pytorch.callbacks import BaseFinetuning
 from torch import nn
 from torch.optim import Optimizer
 
+from project.networks.protocol import has_backbone
 from project.system.errors import UserError
 
 
@@ -65,10 +66,10 @@ class Finetuning(BaseFinetuning):
 
 
 def _backbone(pl_module: LightningModule) -> nn.Module:
-    backbone = getattr(pl_module.network, "backbone", None)
-    if not isinstance(backbone, nn.Module):
+    network: Any = pl_module.network
+    if not has_backbone(network):
         raise UserError(
-            f"--trainer.callbacks Finetuning: {type(pl_module.network).__name__} has no backbone; "
+            f"--trainer.callbacks Finetuning: {type(network).__name__} has no backbone; "
             "give --model.network TorchvisionModel, or leave Finetuning out"
         )
-    return backbone
+    return network.backbone

@@ -22,6 +22,7 @@ from project.cli.arguments import argument_in
 from project.cli.classes import REPLACEMENTS, is_usable
 from project.cli.user_parts import message, place
 from project.data import ImageDataModule
+from project.networks import AuxiliaryHeads
 from project.optim import Plateau
 from project.system.errors import UserError
 from project.training.classifier import Classifier
@@ -195,7 +196,7 @@ class Trial:
         network, shape = self.model.network, (len(images), self.num_classes)
         with self._part("network", f"it gets images {list(images.shape)}"), self.precision.forward_context():
             made = network(self.precision.convert_input(images))
-            several = isinstance(made, tuple) and network.training and hasattr(network, "auxiliary_weight")
+            several = isinstance(made, tuple) and network.training and isinstance(network, AuxiliaryHeads)
             outputs = made if several else (made,)
             for logits in outputs:
                 _check_shape(logits, shape, len(images), f"give logits [N, {self.num_classes}]")

@@ -3,13 +3,18 @@
 from project.networks.convnet import ConvNet
 from project.networks.mlp import MLP
 from project.networks.perceptron import Perceptron, PerceptronCriterion
+from project.networks.protocol import AuxiliaryHeads, HasBackbone, InitializedFromImages, NormalisesImages
 from project.networks.resnet import ResNet18
 from project.networks.torchvision_model import TorchvisionModel
 from project.networks.whitened import WhitenedConvNet
 
 __all__ = [
     "MLP",
+    "AuxiliaryHeads",
     "ConvNet",
+    "HasBackbone",
+    "InitializedFromImages",
+    "NormalisesImages",
     "Perceptron",
     "PerceptronCriterion",
     "ResNet18",

@@ -17,6 +17,7 @@ from torchmetrics.classification import MulticlassAccuracy
 from project.checkpoints.description import describe
 from project.data.batches import Batch
 from project.data.run_length import Position, saved_position, total_steps
+from project.networks.protocol import AuxiliaryHeads, InitializedFromImages, NormalisesImages, has_backbone
 from project.system.errors import UserError
 from project.training.agreement import gathered
 from project.training.mean_loss import MeanLoss, image_weights
@@ -85,16 +86,14 @@ class Classifier(LightningModule):
 
     def setup(self, stage: str) -> None:
         """Tell a network that normalises images in its own way how the data does."""
-        renormalise_from = getattr(self.network, "renormalise_from", None)
-        if renormalise_from is not None:
+        if isinstance(self.network, NormalisesImages):
             data: Any = self.trainer.datamodule  # type: ignore[attr-defined]
-            renormalise_from(data.mean, data.std)
+            self.network.renormalise_from(data.mean, data.std)
 
     def on_train_start(self) -> None:
         """Let a network that is made from the data see it, once: a checkpoint brings what was made."""
-        initialize = getattr(self.network, "initialize", None)
-        if initialize is not None and self.trainer.ckpt_path is None:
-            initialize(self.trainer.datamodule.sample(INITIAL_IMAGES))  # type: ignore[attr-defined]
+        if isinstance(self.network, InitializedFromImages) and self.trainer.ckpt_path is None:
+            self.network.initialize(self.trainer.datamodule.sample(INITIAL_IMAGES))  # type: ignore[attr-defined]
 
     def on_train_epoch_start(self) -> None:
         self.train_metrics.reset()  # a checkpoint of an epoch's end brings what they had counted
@@ -161,7 +160,8 @@ class Classifier(LightningModule):
         """Raises ValueError for options out of range."""
         optimizer = self.optimizer(self.network.parameters())
         if self.backbone_rate is not None:
-            _slow_down(optimizer, set(self.network.backbone.parameters()), self.backbone_rate)  # type: ignore
+            assert has_backbone(self.network)  # as Finetuning has checked
+            _slow_down(optimizer, set(self.network.backbone.parameters()), self.backbone_rate)
         return optimizer
 
     def losses(self, outputs: Tensor | tuple[Tensor, ...], labels: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -171,8 +171,9 @@ class Classifier(LightningModule):
         """
         logits, *auxiliary = outputs if isinstance(outputs, tuple) else (outputs,)
         loss = total = self.loss(logits, labels)
-        for more in auxiliary:
-            total = total + self.network.auxiliary_weight * self.loss(more, labels)
+        for auxiliary_logits in auxiliary:
+            assert isinstance(self.network, AuxiliaryHeads)  # as was checked before the run
+            total = total + self.network.auxiliary_weight * self.loss(auxiliary_logits, labels)
         return logits, loss, total
 
     def _step(self, batch: Batch, metrics: MetricCollection) -> tuple[Tensor, Tensor]:
