@@ -60,6 +60,8 @@ PRIVATE = [
     Private(f"{LOOPS}.training_epoch_loop", "_TrainingEpochLoop", ["trainer", "min_steps", "max_steps"], "likewise"),
     Private(CONNECTOR, "_CheckpointConnector", ["trainer"], "likewise"),
     Private(EPOCH_LOOP, "_should_accumulate", ["self"], "whether the optimizer steps after this batch"),
+    Private(EPOCH_LOOP, "_num_ready_batches_reached", ["self"], "whether this batch is the last of its epoch"),
+    Private(EPOCH_LOOP, "_batches_that_stepped", None, "the step at which Lightning logs"),
     Private(f"{LOOPS}.fit_loop._FitLoop", "_restarting", None, "its public setter keeps True for a run by steps"),
     Private(LAUNCHER, "_SubprocessScriptLauncher", None, "has started the other processes of a run"),
     Private("argparse.ArgumentParser", "_actions", None, "argparse has no list of options"),
@@ -83,6 +85,8 @@ def test_each_private_name_is_there(private: Private) -> None:
     thing = getattr(found(private.owner), private.name, None)
     if private.name == "_actions":
         thing = found(private.owner)()._actions
+    if private.name == "_batches_that_stepped":
+        thing = ExperimentTrainer(accelerator="cpu", logger=False).fit_loop.epoch_loop._batches_that_stepped
     if private.name == "_restarting":
         loop = ExperimentTrainer(accelerator="cpu", logger=False).fit_loop
         loop._restarting = thing = True

@@ -102,8 +102,7 @@ class Classifier(LightningModule):
         loss, _ = self._step(batch, self.train_metrics)
         # Each value that Lightning logs costs 0.3 ms, so none is logged that goes nowhere.
         if not self._epoch_is_logged:
-            self.log_dict(self.train_metrics, on_step=False, on_epoch=True)  # computed when the epoch ends
-            self._epoch_is_logged = True
+            self._log_epoch()
         every = self.trainer.log_every_n_steps  # type: ignore[attr-defined]
         if (every and (self.global_step + 1) % every == 0) or self.trainer.should_stop:  # as Lightning writes them
             self.log("train/loss_step", loss)
@@ -111,6 +110,8 @@ class Classifier(LightningModule):
         return loss
 
     def on_train_epoch_end(self) -> None:
+        if not self._epoch_is_logged:  # the run was resumed at its end and took no step
+            self._log_epoch()
         self._epoch_is_logged = False
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
@@ -175,6 +176,11 @@ class Classifier(LightningModule):
             assert isinstance(self.network, AuxiliaryHeads)  # as was checked before the run
             total = total + self.network.auxiliary_weight * self.loss(auxiliary_logits, labels)
         return logits, loss, total
+
+    def _log_epoch(self) -> None:
+        """Have the training metrics computed and written when the epoch ends."""
+        self.log_dict(self.train_metrics, on_step=False, on_epoch=True)
+        self._epoch_is_logged = True
 
     def _step(self, batch: Batch, metrics: MetricCollection) -> tuple[Tensor, Tensor]:
         """The loss that training minimises, and the main logits [N, num_classes], of which alone metrics are."""

@@ -33,9 +33,38 @@ class FitLoop(_FitLoop):
         super().__init__(*args)
         self.agreements = Agreements()
 
+    @property
+    def is_within_epoch(self) -> bool:
+        """Whether an epoch has begun and is not finished."""
+        progress: Any = self.epoch_progress.current
+        return bool(progress.started > progress.processed)
+
+    @property
+    def skip(self) -> bool:
+        """Whether there is nothing to do. A run that is resumed at its end within an epoch reports that epoch."""
+        return super().skip and not self.is_within_epoch
+
     def on_advance_end(self) -> None:
+        if not self.epoch_loop.ended_early:
+            super().on_advance_end()
+            _call_boundary_hooks(self.trainer, epoch_ended=True)
+
+    def on_run_end(self) -> None:
+        if self.is_within_epoch:
+            self._report_unfinished_epoch()
+        super().on_run_end()
+
+    def _report_unfinished_epoch(self) -> None:
+        """Log the epoch's figures so far and call its last hooks, but leave the epoch to be finished.
+
+        The last checkpoint is older than that, and the figures are logged at the number of steps of that checkpoint. So
+        a resumed run replaces them.
+        """
+        unfinished = self.epoch_progress.state_dict()
+        self.epoch_loop._batches_that_stepped += 1  # Lightning logs at one less
         super().on_advance_end()
-        _call_boundary_hooks(self.trainer, epoch_ended=True)
+        self.epoch_loop._batches_that_stepped -= 1
+        self.epoch_progress.load_state_dict(unfinished)
 
 
 class EpochLoop(_TrainingEpochLoop):
@@ -53,8 +82,13 @@ class EpochLoop(_TrainingEpochLoop):
     def on_advance_end(self, data_fetcher: Any) -> None:
         with self.trainer.fit_loop.agreements.paused():
             super().on_advance_end(data_fetcher)  # validates
-        if not self._should_accumulate() and not self.done:
-            _call_boundary_hooks(self.trainer, epoch_ended=False)
+        if self.ended_early or not (self._should_accumulate() or self.done):
+            _call_boundary_hooks(self.trainer, epoch_ended=self.done)
+
+    @property
+    def ended_early(self) -> bool:
+        """Whether the run ends after an optimizer step in the middle of an epoch."""
+        return self.done and not (self._num_ready_batches_reached() or self._should_accumulate())
 
     def _broadcast_sigterm_tensor(self) -> None:
         """Nothing: processes agree on when to stop at a boundary."""

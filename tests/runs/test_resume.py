@@ -1,6 +1,7 @@
 """A run that was stopped and resumed is the run that was not."""
 
 import csv
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import pytest
 import torch
 import yaml
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tensorboard.summary.writer import event_file_writer
 
 from project.benchmarks.comparison import differences
 from project.cli.main import main
@@ -21,6 +23,12 @@ STEPS = 1257 // 32
 
 class Stopped(BaseException):
     """What ends a run before its time; an Exception would be an error of a part of the user's own."""
+
+
+@pytest.fixture(autouse=True)
+def event_files_in_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    """TensorBoard reads the event files of one second in the order of their names, in which 10 comes before 9."""
+    monkeypatch.setattr(event_file_writer, "_global_uid", event_file_writer.AtomicCounter(1000))
 
 
 @pytest.fixture
@@ -220,6 +228,55 @@ def test_a_run_that_stopped_early_stays_stopped(
             main(["fit", *words])
     main(["fit", *words, "--ckpt_path", "last"])
     assert differences(WHOLE, RESUMED) == []
+
+
+@pytest.mark.parametrize("lengths", [["60", "20", "50"], ["-1", "20"]], ids=["by steps", "to the epoch's end"])
+def test_a_run_that_ended_within_an_epoch_can_be_lengthened(
+    digits: Callable[..., list[str]], lengths: list[str]
+) -> None:
+    words = [*digits(epochs=2), "--model.lr_scheduler", "null", "--trainer.max_steps"]
+    whole, *shorter = lengths
+    main(["fit", *words, whole])
+    main(["fit", *words, shorter[0]])
+    results = json.loads((RESUMED / "results.json").read_text())
+    assert (results["epochs"], results["steps"]) == (0, 20)
+    figures = [(int(row["epoch"]), int(row["step"])) for row in rows(RESUMED) if row["train/loss"]]
+    assert figures == [(1, 20)]  # of the part of the epoch, after 20 steps
+    for steps in (*shorter[1:], whole):
+        main(["fit", *words, steps, "--ckpt_path", "last"])
+    assert differences(WHOLE, RESUMED) == []
+
+
+@pytest.mark.parametrize("hook", ["on_train_epoch_end", "test_step"])
+def test_a_run_killed_after_its_last_step_within_an_epoch_reports_that_epoch(
+    hook: str, digits: Callable[..., list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    original = getattr(Classifier, hook)
+
+    def killed_after_50_steps(self: Classifier, *batch: object) -> None:
+        if self.global_step == 50:
+            raise Stopped
+        original(self, *batch)
+
+    words = [*digits(epochs=2), "--trainer.max_steps", "50"]
+    main(["fit", *words])
+    with monkeypatch.context() as patched:
+        patched.setattr(Classifier, hook, killed_after_50_steps)
+        with pytest.raises(Stopped):
+            main(["fit", *words])
+    main(["fit", *words, "--ckpt_path", "last"])
+    assert differences(WHOLE, RESUMED) == []
+
+
+def test_an_epochs_figures_are_its_own_after_a_checkpoint_of_the_end_of_another(
+    digits: Callable[..., list[str]],
+) -> None:
+    words = [*digits(epochs=2), "--model.lr_scheduler", "null", "--trainer.callbacks", "ModelCheckpoint"]
+    words += ["--trainer.callbacks.save_top_k", "-1", "--trainer.callbacks.dirpath", "epochs"]
+    main(["fit", *words])
+    main(["fit", *words, "--ckpt_path", f"epochs/epoch=1-step={STEPS}.ckpt"])
+    (*_, whole), (resumed,) = ([row for row in rows(run) if row["train/loss"]] for run in (WHOLE, RESUMED))
+    assert whole == resumed
 
 
 def test_a_finished_run_can_be_lengthened(digits: Callable[..., list[str]]) -> None:
