@@ -61,7 +61,7 @@ def test_the_options_of_this_project_come_first(text: Callable[..., str]) -> Non
     assert "-->" not in printed
     for line in (
         "ConvNet: Four 3x3 convolutions without padding",
-        "CIFAR10: CIFAR-10: 50,000 images",
+        "CIFAR10: 60,000 colour photographs",
         "SGD: Implements stochastic gradient descent (optionally with momentum)",
         "OneCycle: ",
         "EarlyStopping: Monitor a metric and stop training when it stops improving",

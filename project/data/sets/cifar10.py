@@ -9,7 +9,7 @@ from project.data.images import ImagesInMemory
 
 
 class CIFAR10(DownloadedDataModule):
-    """CIFAR-10: 60,000 colour photographs of 32x32 pixels in 10 classes; a download of 170 MB.
+    """60,000 colour photographs of 32x32 pixels in 10 classes; a download of 170 MB.
 
     50,000 images are for training and validation, 10,000 for the test. Their folder is cifar-10-batches-py.
     Source: Krizhevsky, "Learning Multiple Layers of Features from Tiny Images" (2009),

@@ -18,7 +18,7 @@ wolf woman worm
 
 
 class CIFAR100(CIFAR10):
-    """CIFAR-100: 60,000 colour photographs of 32x32 pixels in 100 classes; a download of 169 MB.
+    """60,000 colour photographs of 32x32 pixels in 100 classes; a download of 169 MB.
 
     50,000 images are for training and validation, 10,000 for the test. The classes are those that CIFAR-100 calls fine.
     The folder of the images is cifar-100-python. The mean and standard deviation of the 50,000 are measured at first

@@ -8,7 +8,7 @@ from project.data.module import SPLIT_SEED, ImageDataModule
 
 
 class Digits(ImageDataModule):
-    """Digits: 1,797 handwritten digits of scikit-learn in 10 classes; no download.
+    """1,797 handwritten digits of scikit-learn in 10 classes; no download.
 
     1,437 images are for training and validation, 360 for the test; a permutation with a fixed seed selects these. The
     8x8 grey pixels are enlarged to 3x32x32, so that they fit any experiment's network.

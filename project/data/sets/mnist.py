@@ -14,7 +14,7 @@ from project.data.normalisation import cached_mean_and_std
 
 
 class MNIST(DownloadedDataModule):
-    """MNIST: 70,000 grey images of handwritten digits in 10 classes; a download of 11 MB.
+    """70,000 grey images of handwritten digits in 10 classes; a download of 11 MB.
 
     60,000 images are for training and validation, 10,000 for the test. The 28x28 grey pixels become 3x32x32 with a
     black border of 2 pixels, so that they fit any experiment's network. The mean and standard deviation of the 60,000
@@ -55,7 +55,7 @@ class MNIST(DownloadedDataModule):
 
 
 class FashionMNIST(MNIST):
-    """Fashion-MNIST: 70,000 grey images of clothing in 10 classes; a download of 30 MB.
+    """70,000 grey images of clothing in 10 classes; a download of 30 MB.
 
     60,000 images are for training and validation, 10,000 for the test. The 28x28 grey pixels become 3x32x32 with a
     black border of 2 pixels, so that they fit any experiment's network. The mean and standard deviation of the 60,000

@@ -12,7 +12,7 @@ FOLDER = "SVHN"
 
 
 class SVHN(DownloadedDataModule):
-    """SVHN (Street View House Numbers): 99,289 colour photographs of digits, 32x32 pixels; a download of 247 MB.
+    """99,289 colour photographs of digits from house numbers, 32x32 pixels, in 10 classes; a download of 247 MB.
 
     73,257 images are for training and validation, 26,032 for the test; the extra images are not used. The digits
     are the 10 classes. The folder SVHN has train_32x32.mat and test_32x32.mat. The mean and standard deviation of the
