@@ -12,7 +12,7 @@ import argparse
 from collections.abc import Callable
 from importlib import import_module
 
-from project.benchmarks.interruption import stopped_in_one_line
+from project.benchmarks.endings import ends_in_one_line
 from project.system.process import settle
 
 CONTINUED = ("seeds", "article")
@@ -24,7 +24,7 @@ def main(args: list[str] | None = None) -> None:
     arguments = parse(args)
     name = arguments.pop("benchmark")
     remains = "the same command continues after the runs that ended" if name in CONTINUED else "nothing is kept"
-    with stopped_in_one_line(name, remains):
+    with ends_in_one_line(name, remains):
         if name in FIT_IN_THIS_PROCESS:
             settle()
         import_module(f"project.benchmarks.{name}").measure(**arguments)

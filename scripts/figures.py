@@ -12,8 +12,7 @@ from functools import partial
 from importlib import import_module
 from pathlib import Path
 
-from project.benchmarks.interruption import stopped_in_one_line
-from project.system.errors import UserError
+from project.benchmarks.endings import ends_in_one_line
 from project.system.process import settle
 
 COMPARISONS = ("layers", "optimizers_mlp", "optimizers_convnet", "batches")
@@ -28,13 +27,11 @@ def main(args: list[str] | None = None) -> None:
     options = parser.parse_args(args)
     for name in PICTURES if options.name == "all" else [options.name]:
         print(name, flush=True)
-        with stopped_in_one_line(name, "the same command continues after the measurements that ended"):
+        with ends_in_one_line(name, "the same command continues after the measurements that ended"):
             try:
                 print(drawing(name)(data_dir=options.data_dir), flush=True)
             except ModuleNotFoundError as error:
                 parser.exit(2, f"error: there is no {error.name}: pip install -e '.[figures]'\n")
-            except UserError as error:
-                parser.exit(2, f"error: {error}\n")
 
 
 def drawing(name: str) -> Callable[..., Path]:

@@ -74,8 +74,11 @@ def _parts(arguments: Sequence[str], root: str) -> dict[str, float]:
     command += ["--trainer.limit_val_batches", "0", "--trainer.limit_test_batches", "1"]
     command += ["--trainer.default_root_dir", root]
     started = time.time()
-    output = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    lines = [line.split() for line in output.splitlines() if line.startswith("mark ")]
+    process = subprocess.run(command, capture_output=True, text=True)
+    if process.returncode:
+        print(process.stderr, end="", file=sys.stderr)
+        sys.exit(process.returncode)
+    lines = [line.split() for line in process.stdout.splitlines() if line.startswith("mark ")]
     marks = {name: float(seconds) for _, name, seconds in lines}
     ends = [started, *(marks[name] for name in ("imported", "built", "data", "fit", "step"))]
     parts = {part: after - before for part, (before, after) in zip(PARTS, pairwise(ends), strict=True)}

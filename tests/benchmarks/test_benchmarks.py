@@ -53,6 +53,18 @@ def test_unknown_option(benchmark_script: ModuleType, capsys: pytest.CaptureFixt
     assert "loader has no option --data_dir" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("name", ["article", "loader", "startup"])
+def test_data_that_cannot_be_written(
+    name: str, benchmark_script: ModuleType, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("taken").write_text("a file")
+    with pytest.raises(SystemExit, match="2"):
+        benchmark_script.main([name, "--data.data_dir", "taken/data"])
+    line = capsys.readouterr().err
+    assert line.startswith("error: --data.data_dir taken/data: cannot be written")
+    assert line.count("\n") == 1
+
+
 def test_no_seed(benchmark_script: ModuleType, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit, match="2"):
         benchmark_script.main(["seeds", "--config", str(CONFIGS / "mlp.yaml"), "--seeds", "0"])
