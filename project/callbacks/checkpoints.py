@@ -61,10 +61,10 @@ class Checkpoints(BoundaryCallback, Checkpoint):
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._validated = not trainer.sanity_checking
 
-    def on_boundary(self, trainer: Trainer, epoch_ended: bool, together: bool) -> None:
+    def on_boundary(self, trainer: Trainer, epoch_ended: bool, agreement_due: bool) -> None:
         """Save if it is time. Raises Interrupted in every process if one of them was asked to stop."""
         due = epoch_ended or self._validated or self._is_step(trainer.global_step)  # the same in every process
-        if not (due or together):
+        if not (due or agreement_due):
             return
         signals, times = zip(*gathered(trainer, (self._signals.received, self._is_time())), strict=True)
         received = max(signals)

@@ -40,10 +40,10 @@ class FiniteLoss(BoundaryCallback):
         if (loss := trainer.callback_metrics.get("val/loss")) is not None:
             self._pending.append((self._step, "val/loss", self._learning_rate, loss.to(pl_module.device)))
 
-    def on_boundary(self, trainer: Trainer, epoch_ended: bool, together: bool) -> None:
+    def on_boundary(self, trainer: Trainer, epoch_ended: bool, agreement_due: bool) -> None:
         on_gpu = trainer.strategy.root_device.type != "cpu"
         waits = trainer.world_size == 1 and on_gpu and len(self._pending) < LOSSES_AT_ONCE
-        if epoch_ended or (together and not waits):
+        if epoch_ended or (agreement_due and not waits):
             self.check(trainer)
 
     def check(self, trainer: Trainer) -> None:

@@ -1,4 +1,4 @@
-"""What the processes of a run agree on, and when they ask each other."""
+"""The steps at which the processes of a run exchange their values."""
 
 import time
 from collections.abc import Iterator
@@ -8,13 +8,13 @@ from typing import TypeVar
 import torch
 from lightning.pytorch import Trainer
 
-SECONDS = 0.5  # of training between two agreements, so that a signal is heard within a second
+SECONDS = 0.5  # of training between two agreements, so that a run reacts to a signal within a second
 
 Value = TypeVar("Value")
 
 
 def gathered(trainer: Trainer, value: Value) -> list[Value]:
-    """The `value` of each process, in every process; all of them have to call this."""
+    """Return the `value` of each process, in the order of their ranks. All processes must call this."""
     values = [value] * trainer.world_size
     if trainer.world_size > 1:
         torch.distributed.all_gather_object(values, value)
@@ -22,10 +22,11 @@ def gathered(trainer: Trainer, value: Value) -> list[Value]:
 
 
 class Agreements:
-    """The steps at which the processes of a run ask each other, which each of them knows; a process alone has all.
+    """Choose the steps at which the processes of a run exchange their values: the same steps in each process.
 
-    The first process measures how many steps take SECONDS and tells the others at each agreement. The number at most
-    doubles from one agreement to the next, since the first steps say little of those that follow.
+    The first process measures how many steps take SECONDS. At each agreement it sends this number to the others. The
+    number at most doubles from one agreement to the next, because the first steps say little about the later ones. With
+    a single process every step is an agreement.
     """
 
     def __init__(self) -> None:
@@ -36,7 +37,7 @@ class Agreements:
         return trainer.world_size == 1 or trainer.global_step >= self._last + self._steps
 
     def plan_next(self, trainer: Trainer) -> None:
-        """Choose the next, the same in every process."""
+        """Choose the step of the next agreement."""
         if trainer.world_size == 1:
             return
         if trainer.strategy.root_device.type == "cuda":
@@ -48,7 +49,7 @@ class Agreements:
 
     @contextmanager
     def paused(self) -> Iterator[None]:
-        """What is done meanwhile is no training."""
+        """Stop the clock for what is not training, such as a validation."""
         started = time.monotonic()
         yield
         self._clock += time.monotonic() - started

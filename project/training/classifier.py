@@ -40,19 +40,20 @@ class Classifier(LightningModule):
         compile: bool = False,
         test_views: Views = "plain",
     ) -> None:
-        """Put the parts together.
+        """Combine the parts.
 
         Args:
             network: From images [N, C, H, W] to logits [N, num_classes]; in training also to a tuple of these and the
-                logits of auxiliary heads, whose losses count network.auxiliary_weight each.
+                logits of auxiliary heads. network.auxiliary_weight is the factor of each of their losses.
             num_classes: Number of classes; linked from the data.
-            loss: From logits [N, num_classes] and labels [N] to one number; the same for train, val and test.
+            loss: From logits [N, num_classes] and labels [N] to one number; used in training, validation and test.
             optimizer: Makes the optimizer of the network's parameters.
-            lr_scheduler: Makes the schedule of the optimizer and the run's total steps; it steps every batch, Plateau
-                after each epoch. None keeps the optimizer's rate.
+            lr_scheduler: Makes the learning-rate schedule from the optimizer and the number of steps of the run. It is
+                updated after every step, Plateau after every epoch. None keeps the optimizer's learning rate.
             compile: Compile the network with torch.compile; checkpoints stay the same.
-            test_views: What the test averages logits over, reported as test/accuracy_<views> beside the plain accuracy.
-                mirror: the image and its mirror image; mirror_shift: these, and both moved by a pixel in two ways.
+            test_views: Test-time augmentation: the views of an image whose logits the test averages. The result is
+                test/accuracy_<views>, in addition to the plain accuracy. mirror: the image and its mirror image;
+                mirror_shift: these two, and both moved by a pixel in two directions.
         """
         super().__init__()
         self.network = network
@@ -85,18 +86,18 @@ class Classifier(LightningModule):
         return logits
 
     def setup(self, stage: str) -> None:
-        """Tell a network that normalises images in its own way how the data does."""
+        """Give the data's mean and std to a network that has a normalisation of its own."""
         if isinstance(self.network, NormalisesImages):
             data: Any = self.trainer.datamodule  # type: ignore[attr-defined]
             self.network.renormalise_from(data.mean, data.std)
 
     def on_train_start(self) -> None:
-        """Let a network that is made from the data see it, once: a checkpoint brings what was made."""
+        """Initialize a network that needs training images. After a checkpoint is loaded, its weights are there."""
         if isinstance(self.network, InitializedFromImages) and self.trainer.ckpt_path is None:
             self.network.initialize(self.trainer.datamodule.sample(INITIAL_IMAGES))  # type: ignore[attr-defined]
 
     def on_train_epoch_start(self) -> None:
-        self.train_metrics.reset()  # a checkpoint of an epoch's end brings what they had counted
+        self.train_metrics.reset()  # a checkpoint of ModelCheckpoint contains those of the epoch before
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         loss, _ = self._step(batch, self.train_metrics)
@@ -166,9 +167,9 @@ class Classifier(LightningModule):
         return optimizer
 
     def losses(self, outputs: Tensor | tuple[Tensor, ...], labels: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """The main logits of a network's outputs, their loss, and the loss that training minimises.
+        """Return the main logits of a network's outputs, their loss, and the loss that training minimises.
 
-        The last one has those of auxiliary heads in it.
+        The last one includes the losses of auxiliary heads.
         """
         logits, *auxiliary = outputs if isinstance(outputs, tuple) else (outputs,)
         loss = total = self.loss(logits, labels)
@@ -183,7 +184,7 @@ class Classifier(LightningModule):
         self._epoch_is_logged = True
 
     def _step(self, batch: Batch, metrics: MetricCollection) -> tuple[Tensor, Tensor]:
-        """The loss that training minimises, and the main logits [N, num_classes], of which alone metrics are."""
+        """Update the metrics with a batch. Return the loss to minimise and the main logits [N, num_classes]."""
         images, labels = batch
         logits, loss, total = self.losses(self(images), labels)
         weight = image_weights(self.loss, labels)
@@ -192,14 +193,14 @@ class Classifier(LightningModule):
 
 
 def _use_channels_last(network: nn.Module) -> None:
-    """Lay weights out as the batches are: a step of ConvNet in bfloat16 takes half the time on a CPU."""
+    """Give the weights the memory format of the batches. It halves a bfloat16 step of ConvNet on a CPU."""
     for weights in network.parameters():
-        if not is_lazy(weights) and weights.ndim == 4:  # what is lazy gets its shape from the first images
+        if not is_lazy(weights) and weights.ndim == 4:  # lazy weights get their shape from the first images
             weights.data = weights.data.to(memory_format=torch.channels_last)
 
 
 def _slow_down(optimizer: Optimizer, weights: set[nn.Parameter], rate: float) -> None:
-    """Put `weights` into a group of their own, at a fraction of the rate. Raises ValueError where there are groups."""
+    """Put `weights` into another group, with a fraction of the learning rate. Raises UserError if there are groups."""
     if len(optimizer.param_groups) > 1:
         name = type(optimizer).__name__
         raise UserError(f"--model.optimizer {name}: has groups of its own; Finetuning needs one without, such as AdamW")

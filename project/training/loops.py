@@ -1,7 +1,8 @@
-"""Lightning's training loops, with a hook where a run can stop and go on as if it had not stopped.
+"""Lightning's training loops, with a hook at each point where a run can stop and be resumed exactly.
 
-Lightning's own checkpoint hooks come before a step's metrics are written, before the validation that follows it and
-before a plateau schedule's step, so what is saved there lacks them (training_epoch_loop.py and fit_loop.py of 2.6.6).
+Lightning calls its own checkpoint hooks before it writes a step's metrics, before the validation that follows the step,
+and before a plateau schedule's step. A checkpoint saved there lacks these (training_epoch_loop.py and fit_loop.py of
+Lightning 2.6.6).
 """
 
 from typing import Any
@@ -16,13 +17,14 @@ from project.training.agreement import Agreements
 
 
 class BoundaryCallback(Callback):
-    """A callback that is called between two steps, when nothing of the last one is left to do."""
+    """A callback that is called between two steps, when the last one is completely done."""
 
-    def on_boundary(self, trainer: Trainer, epoch_ended: bool, together: bool) -> None:
-        """After an optimizer step, its metrics and the validation that follows it; at an epoch's end after that.
+    def on_boundary(self, trainer: Trainer, epoch_ended: bool, agreement_due: bool) -> None:
+        """Called after an optimizer step, its metrics and the validation that follows it, and after an epoch's end.
 
         Args:
-            together: Whether this is a step at which every process of the run asks the others.
+            epoch_ended: Whether no step of this epoch follows. All processes of the run know it.
+            agreement_due: Whether all processes exchange their values at this step. A single process always does.
         """
 
 
@@ -68,14 +70,14 @@ class FitLoop(_FitLoop):
 
 
 class EpochLoop(_TrainingEpochLoop):
-    """Lightning's loop over an epoch's batches, which goes on exactly where a boundary was."""
+    """Lightning's loop over an epoch's batches, which a resumed run enters exactly where it was left."""
 
     def reset(self) -> None:
         if not self.trainer.fit_loop.restarted_mid_epoch:  # with max_steps Lightning would repeat an epoch's end
             self.restarting = False
         super().reset()
-        # From here on nothing differs from a run that was not stopped. Where it does, Lightning skips a validation, and
-        # a plateau schedule's step at the end of the epoch.
+        # From here on the run is like one that was never stopped. Otherwise Lightning would skip a validation, and a
+        # plateau schedule's step at the end of the epoch.
         self.restarting = False
         self.trainer.fit_loop._restarting = False
 
@@ -91,14 +93,14 @@ class EpochLoop(_TrainingEpochLoop):
         return self.done and not (self._num_ready_batches_reached() or self._should_accumulate())
 
     def _broadcast_sigterm_tensor(self) -> None:
-        """Nothing: processes agree on when to stop at a boundary."""
+        """Do nothing: the processes agree in on_boundary on when to stop."""
 
 
 def _call_boundary_hooks(trainer: Trainer, epoch_ended: bool) -> None:
     agreements: Agreements = trainer.fit_loop.agreements  # type: ignore[attr-defined]
-    if together := epoch_ended or agreements.is_due(trainer):
+    if agreement_due := agreements.is_due(trainer):
         agreements.plan_next(trainer)
     with agreements.paused():
         for callback in trainer.callbacks:  # type: ignore[attr-defined]
             if isinstance(callback, BoundaryCallback):
-                callback.on_boundary(trainer, epoch_ended, together)
+                callback.on_boundary(trainer, epoch_ended, agreement_due)

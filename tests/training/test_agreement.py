@@ -125,3 +125,30 @@ def test_a_loss_that_another_process_saw(
     line = error("fit", *digits(), "--checkpoints.every_n_steps", "1")
     assert "train/loss is nan at step 5, at a learning rate of 0.02;" in line
     assert not list(Path().rglob("*.ckpt"))
+
+
+def _signalled_before_the_epochs_end(words: list[str], folder: Path) -> None:
+    """A fit whose second process alone gets a signal, in the last of the twelve steps of an epoch."""
+    imitate_shell(words, folder)
+    training_step = Classifier.training_step
+
+    def step(self: Classifier, batch: Any, batch_idx: int) -> torch.Tensor:
+        if self.global_step == 11:
+            launcher: Any = self.trainer.strategy.launcher
+            os.kill(launcher.procs[0].pid, signal.SIGTERM)
+        return training_step(self, batch, batch_idx)
+
+    Classifier.training_step = step  # type: ignore[method-assign]
+    agreement.SECONDS = 1e9
+    main(words)
+
+
+def test_processes_agree_at_an_epochs_end(tmp_path: Path) -> None:
+    """Nothing is validated there, and the agreements are after 1, 3, 7 and 15 steps."""
+    words = [*arguments_of({**PLAIN, "batch_size": 50, "processes": 2}), "--trainer.check_val_every_n_epoch", "2"]
+    process = FORKSERVER.Process(target=_signalled_before_the_epochs_end, args=(words, tmp_path))
+    process.start()
+    process.join()
+    said = tmp_path.with_suffix(".log").read_text()
+    assert process.exitcode == 128 + signal.SIGTERM, said
+    assert "stopped by SIGTERM after 12 steps; resume with:" in said
