@@ -8,7 +8,7 @@ from contextlib import ExitStack
 
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 
-from project.cli.arguments import check_yaml, own_modules
+from project.cli.arguments import check_yaml, user_modules
 from project.cli.experiment import ExperimentCLI
 from project.cli.messages import user_message
 from project.cli.parser import fail, is_first_process
@@ -31,7 +31,7 @@ def main(args: Sequence[str] | None = None) -> Result:
         The run's directory and figures, or what the command has measured or written.
     """
     words = sys.argv[1:] if args is None else args
-    with ExitStack() as cleanup, own_modules(words):
+    with ExitStack() as cleanup, user_modules(words):
         try:
             check_yaml(words)
             return ExperimentCLI(None if args is None else list(args), cleanup).result

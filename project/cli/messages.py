@@ -1,4 +1,4 @@
-"""One line for the user out of the parser's long ones, and out of errors."""
+"""Error lines: one line for each message of the parser and for each error that the user can mend."""
 
 import errno
 import importlib
@@ -23,7 +23,7 @@ from project.cli.classes import CLASSES, classes, nearest, nearest_option, optio
 from project.cli.user_parts import describe_failure
 from project.system.errors import UserError
 
-# What the parser says that it expected, without what it got.
+# The types that the parser expects, without the value that it got.
 EXPECTED = re.compile(r"Expected (?:an? )?(.+?)(?:\. Got value.*)?$", re.MULTILINE)
 PLAIN = {
     "int": "a whole number",
@@ -35,7 +35,7 @@ PLAIN = {
     "Tensor": "a list of finite numbers, as in '[1, 0.5]'",
     **dict.fromkeys(("list", "tuple", "Iterable", "Sequence"), "a list, as in '[a, b]'"),
 }
-# What a person can mend: no space, quota, file size, permission, a read-only or broken disk.
+# Errors of disks that a person can mend: no space, quota, file size, permission, a read-only or broken disk.
 FULL_OR_CLOSED = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EACCES, errno.EPERM, errno.EROFS, errno.EIO}
 COMMAND_FIRST = "the command comes first, then its options: main.py fit|validate|test|predict --config ..."
 
@@ -44,9 +44,9 @@ def explain(message: str, options: Iterable[str], words: Sequence[str]) -> str:
     """The parser's `message` as one line, with the nearest right name for a misspelt one.
 
     Args:
-        message: Of several lines, nested as the types are.
+        message: Several lines, nested like the types.
         options: Every option of the command, dotted and without dashes.
-        words: Of the command line, in which a value is shown as it was given.
+        words: Of the command line; the line shows values as they are there.
     """
     key = ""
     for name in re.findall(r'Parser key "(.+?)"', message):  # a class in a list may repeat the last name
@@ -58,29 +58,56 @@ def explain(message: str, options: Iterable[str], words: Sequence[str]) -> str:
         return f"{match[1]}: no such command; {near or COMMAND_FIRST}"
     match = re.search(r"[Oo]ption '(.+?)'|unrecognized arguments: --([\w.]+)", message)
     if match and f'Parser key "{match[1]}"' not in message:  # else the class has it, and only the value is wrong
-        return _unknown_option(message, key, match[1] or match[2], options)
+        return _unknown_option_message(message, key, match[1] or match[2], options)
     if match := re.search(r"failed: (--.+)", message):  # of a link between options
         return match[1]
     if match := re.search(r"(?:class_path '(.+)':\s+)?the following arguments are required: (.+)", message):
         callable_class = re.search(r"Given value: Namespace\(class_path='(.+?)'", message)
-        return _missing(key, match[1] or (callable_class and callable_class[1]), match[2])
+        return _missing_message(key, match[1] or (callable_class and callable_class[1]), match[2])
     got = re.search(r"(?:Got|Given) value: (.+?)(?:\. Got value: .+)?$", message, re.MULTILINE)
     value = as_given(words, key, got[1] if got else "")
-    return _no_class(message, key, value) or _mismatch(message, key, value)
+    return _class_message(message, key, value) or _type_message(message, key, value)
 
 
-def _missing(key: str, class_path: str | None, names: str) -> str:
+def user_message(error: Exception, options: Namespace | None = None) -> str:
+    """The line for an error that the user can mend; empty for any other.
+
+    Args:
+        options: Of the command, once they are known; they name the part of the user's that has failed.
+    """
+    if isinstance(error, UserError):
+        return str(error)
+    if isinstance(error, OSError) and error.errno in FULL_OR_CLOSED:
+        return f"{error.filename or 'a file of the run'}: {error.strerror}; mend that, then resume"
+    if isinstance(error, SyntaxError):  # in a module of the user's own
+        return f"{error.filename}, line {error.lineno}: {error.msg}"
+    if match := re.match(r"(\S+) does not have a deterministic implementation", str(error)):
+        return f"--trainer.deterministic true: torch has no deterministic {match[1]} here; give warn in place of true"
+    if line := describe_failure(error, options):
+        return line
+    # The message of an error of Lightning's says more than its place.
+    frames = traceback.extract_tb(error.__traceback__)
+    raised_in = frames[-1].filename if frames else ""
+    meant = isinstance(error, ValueError | RuntimeError | OSError | MisconfigurationException)
+    if not meant or Path(lightning.__file__).parent not in Path(raised_in).parents:
+        return ""
+    known = inspect.signature(Trainer).parameters
+    named = [f"--trainer.{word}: " for word in re.findall(r"\w+", str(error)) if word in known]
+    return "".join(named[:1]) + _one_line(str(error))
+
+
+def _missing_message(key: str, class_path: str | None, names: str) -> str:
     if class_path is None:
         names = re.sub(r"\b(fit|validate|test|predict)\.", "", names)
         return f"--{names} is missing; give it, or a file such as --config configs/convnet.yaml"
     kind = class_path.rpartition(".")[2]
     needed = " and ".join(f"--{key}.{name.strip()}" for name in names.split(","))
-    further = f"; a further one comes after these, by --{key}+=" if key in LISTS else ""
-    return f"--{key} {kind}: needs {needed}, given after it{further}"
+    hint = f"; a further one comes after these, by --{key}+=" if key in LISTS else ""
+    return f"--{key} {kind}: needs {needed}, given after it{hint}"
 
 
-def _mismatch(message: str, key: str, value: str) -> str:
-    """What an option expects, in place of the value that it was given."""
+def _type_message(message: str, key: str, value: str) -> str:
+    """The line for a value that is not of the option's types."""
     kinds = [kind for kind in EXPECTED.findall(message) if "NoneType" not in kind and not kind.startswith("path but")]
     kinds += ["class"] * ("Not a valid subclass of" in message)
     kinds += [f"a whole number in place of {one}" for one in re.findall(r"invalid literal for int.*: (.+)", message)]
@@ -96,13 +123,13 @@ def _mismatch(message: str, key: str, value: str) -> str:
     return (f"--{key} {value}: " if key else "") + _one_line(message.splitlines()[-1] if key else message)
 
 
-def _no_class(message: str, key: str, value: str) -> str:
-    """Empty where the message is not of a class."""
+def _class_message(message: str, key: str, value: str) -> str:
+    """The line for a class that the parser did not find; empty for any other message."""
     if match := re.search(r"module '(.+)' has no attribute '(.+?)'", message):
         module = importlib.import_module(match[1])
-        return _unknown_class(key, match[2], dir(module), f"{_named(module)} has ")
+        return _unknown_class_message(key, match[2], dir(module), f"{_named(module)} has ")
     if match := re.search(r"class_path '(.+?)':\s+No module named '(.+?)'", message):
-        return _unknown_module(key, *match.groups())
+        return _unknown_module_message(key, *match.groups())
     if match := re.search(r"Import path (\S+) does not correspond to a subclass of (\w+)", message):
         return f"--{key} {match[1]}: no class of the kind {match[2]}; {_choice(key)}"
     if match := re.search(r"Multiple subclasses with name (\w+)\. (.+)", message):
@@ -119,10 +146,10 @@ def _no_class(message: str, key: str, value: str) -> str:
         return f"--{key} {value}: give module and class with a dot between them, as in {name}"
     if value in list_models(torchvision.models):
         return f"--{key} {value}: no such class; torchvision's is TorchvisionModel with --{key}.name {value}"
-    return _unknown_class(key, value, (kind.__name__ for kind in classes(key)))
+    return _unknown_class_message(key, value, (kind.__name__ for kind in classes(key)))
 
 
-def _unknown_option(message: str, key: str, name: str, options: Iterable[str]) -> str:
+def _unknown_option_message(message: str, key: str, name: str, options: Iterable[str]) -> str:
     owner = re.search(r"class_path[ =]'(.+?)'", message)
     if owner is None:
         name = re.sub(r"\.(class_path|init_args).*", "", name)
@@ -136,16 +163,16 @@ def _unknown_option(message: str, key: str, name: str, options: Iterable[str]) -
         return f"--{key}.{name}: the run gives it to {kind.__name__}; leave it out"
     having = [other.__name__ for other in classes(key) if name in option_names(other)]
     of_others = f" ({', '.join(having)} {'have' if len(having) > 1 else 'has'} it)" if having else ""
-    said = f"--{key}.{name}: {kind.__name__} has no such option{of_others}; "
-    return said + (_did_you_mean(nearest(name, known)) or f"--{key}.help {kind.__name__} shows what it has")
+    line = f"--{key}.{name}: {kind.__name__} has no such option{of_others}; "
+    return line + (_did_you_mean(nearest(name, known)) or f"--{key}.help {kind.__name__} shows what it has")
 
 
-def _unknown_class(key: str, name: str, names: Iterable[str], where: str = "") -> str:
+def _unknown_class_message(key: str, name: str, names: Iterable[str], where: str = "") -> str:
     near = nearest(name, [name for name in names if name[0].isupper()])
     return f"--{key} {name}: {where}no such class; {_did_you_mean(near) or _choice(key)}"
 
 
-def _unknown_module(key: str, class_path: str, missing: str) -> str:
+def _unknown_module_message(key: str, class_path: str, missing: str) -> str:
     if class_path.startswith(f"{missing}."):
         return (
             f"--{key} {class_path}: Python finds no module {missing}; put it into the current folder, beside a file "
@@ -160,13 +187,13 @@ def _choice(key: str) -> str:
 
 
 def _named(module: ModuleType) -> str:
-    """The module's name, and its file where another of that name may be meant."""
-    ours = module.__name__.partition(".")[0] in ("project", "torch", "lightning")
-    return module.__name__ if ours else f"{module.__name__} ({module.__file__})"
+    """The module's name, with its file if the user may mean another module of that name."""
+    is_known = module.__name__.partition(".")[0] in ("project", "torch", "lightning")
+    return module.__name__ if is_known else f"{module.__name__} ({module.__file__})"
 
 
-def _did_you_mean(found: str, dashes: str = "") -> str:
-    return f"did you mean {dashes}{found}?" if found else ""
+def _did_you_mean(name: str, dashes: str = "") -> str:
+    return f"did you mean {dashes}{name}?" if name else ""
 
 
 def _plain_type(name: str) -> str:
@@ -180,30 +207,3 @@ def _plain_type(name: str) -> str:
 
 def _one_line(message: str) -> str:
     return " ".join(message.split())
-
-
-def user_message(error: Exception, options: Namespace | None = None) -> str:
-    """The line for an error that the user can mend; empty for any other.
-
-    Args:
-        options: Of the command, once they are known: a part of the user's that has failed is named.
-    """
-    if isinstance(error, UserError):
-        return str(error)
-    if isinstance(error, OSError) and error.errno in FULL_OR_CLOSED:
-        return f"{error.filename or 'a file of the run'}: {error.strerror}; mend that, then resume"
-    if isinstance(error, SyntaxError):  # in a module of the user's own
-        return f"{error.filename}, line {error.lineno}: {error.msg}"
-    if match := re.match(r"(\S+) does not have a deterministic implementation", str(error)):
-        return f"--trainer.deterministic true: torch has no deterministic {match[1]} here; give warn in place of true"
-    if line := describe_failure(error, options):
-        return line
-    # Of what Lightning raises itself, its message tells more than where that was.
-    frames = traceback.extract_tb(error.__traceback__)
-    raised_in = frames[-1].filename if frames else ""
-    meant = isinstance(error, ValueError | RuntimeError | OSError | MisconfigurationException)
-    if not meant or Path(lightning.__file__).parent not in Path(raised_in).parents:
-        return ""
-    known = inspect.signature(Trainer).parameters
-    named = [f"--trainer.{word}: " for word in re.findall(r"\w+", str(error)) if word in known]
-    return "".join(named[:1]) + _one_line(str(error))

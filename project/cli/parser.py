@@ -17,6 +17,7 @@ from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from torch import Tensor
 
 from project.callbacks import Checkpoints
+from project.cli.classes import parameters
 from project.cli.messages import explain
 from project.cli.user_parts import class_settings
 from project.cli.values import check_values
@@ -138,9 +139,9 @@ class CommandLine(LightningCLI):
 
 def _objects(settings: Namespace) -> list[str]:
     """The arguments of a class that are defaults and that no YAML file can contain."""
-    parameters = inspect.signature(locate(settings.class_path)).parameters  # type: ignore[arg-type]
     arguments = vars(settings.init_args) if "init_args" in settings else {}
-    return [name for name, value in arguments.items() if name in parameters and _is_object(value, parameters[name])]
+    defaults = parameters(locate(settings.class_path))  # type: ignore[arg-type]
+    return [name for name, value in arguments.items() if name in defaults and _is_object(value, defaults[name])]
 
 
 def _is_object(value: Any, parameter: inspect.Parameter) -> bool:

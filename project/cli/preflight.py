@@ -27,13 +27,14 @@ from project.optim import Plateau
 from project.system.errors import UserError
 from project.training.classifier import Classifier
 
+NUM_IMAGES = 3  # a wrong shape of one or two images may look right
 ALSO_LOGGED = ("lr", "images_per_second", "epoch", "step")  # few would watch these
 
 
 def check_fit(
     trainer: Trainer, model: Classifier, schedule: LRScheduler | None, val_size: int | None, sync_batchnorm: bool
 ) -> None:
-    """Raises UserError for a run that cannot begin, or where something watches what is not measured."""
+    """Raises UserError if a run cannot begin, or if a schedule or a callback watches a value that nothing measures."""
     _check_length(trainer)
     if sync_batchnorm and isinstance(trainer.accelerator, CPUAccelerator):
         raise UserError(
@@ -70,29 +71,26 @@ def _check_callbacks(callbacks: Sequence[Callback], measured: Sequence[str]) -> 
 
 
 def _any_own(callbacks: Sequence[Callback]) -> bool:
-    """Whether one is the user's own, which may measure something more."""
+    """Whether a callback is the user's own, which may measure values of its own."""
     return any(type(callback).__module__.partition(".")[0] not in ("lightning", "project") for callback in callbacks)
-
-
-IMAGES = 3  # what is wrong with one or two may look right
 
 
 def try_parts(
     trainer: Trainer, model: Classifier, data: ImageDataModule, given: Any, training: bool
 ) -> tuple[Optimizer, LRScheduler | None]:
-    """Take one step with a copy of the model; the optimizer and the schedule, which are like the run's.
+    """Train a copy of the model for one step on random images; return an optimizer and a schedule like the run's.
 
-    Images, precision and modes are the run's. The step is taken where the run computes on a CPU: a network made for a
-    GPU may need it. Weights and random state stay as they are, but for weights that get their shapes from images.
+    The images' shape, the precision and the modes are the run's. The step is left out when the run computes on a GPU,
+    which the network may need. Weights and random state do not change, but lazy weights get their shapes.
 
     Args:
-        given: The options of the model, whose class paths are named in a message.
-        training: Else no step is taken: network and loss are used as in evaluation.
+        given: The options of the model; a message names their class paths.
+        training: Whether to take the step; if not, network and loss are used as in evaluation.
 
     Raises:
-        UserError: one of the parts does not fit the data or the others, or has an option out of range.
+        UserError: a part does not fit the data or another part, or has an option out of range.
     """
-    count = min(IMAGES, data.batch_size)
+    count = min(NUM_IMAGES, data.batch_size)
     channels, height, width = data.image_shape
     random = torch.Generator().manual_seed(0)
     images = torch.randn(count, height, width, channels, generator=random).permute(0, 3, 1, 2)  # channels last
@@ -115,13 +113,13 @@ def try_parts(
 
 
 class Trial:
-    """The parts of a model, used once; where one of them fails UserError names it."""
+    """Uses each part of a model once, and raises UserError with the name of a part that fails."""
 
     def __init__(self, model: Classifier, precision: Precision, given: Any, num_classes: int) -> None:
         self.model, self.precision, self.given, self.num_classes = model, precision, given, num_classes
 
     def copied(self, precision: Precision) -> "Trial | None":
-        """A trial of a copy in that precision, which is not compiled; None where the model cannot be copied."""
+        """A trial of a copy in that precision, not compiled; None if the model cannot be copied."""
         try:
             copy = deepcopy(self.model)
         except Exception:  # of whatever kind, since the network may be the user's own
@@ -160,7 +158,7 @@ class Trial:
         return loss
 
     def check_logits(self, logits: Tensor) -> None:
-        """Raises UserError for probabilities [N, num_classes], where the loss computes them itself."""
+        """Raises UserError for probabilities [N, num_classes] if the loss computes them itself."""
         if not isinstance(self.model.loss, nn.CrossEntropyLoss):
             return
         sums, error = logits.float().sum(1), max(1e-4, 3 * torch.finfo(logits.dtype).eps)
@@ -195,16 +193,16 @@ class Trial:
         """The logits [N, num_classes], and in training those of auxiliary heads."""
         network, shape = self.model.network, (len(images), self.num_classes)
         with self._part("network", f"it gets images {list(images.shape)}"), self.precision.forward_context():
-            made = network(self.precision.convert_input(images))
-            several = isinstance(made, tuple) and network.training and isinstance(network, AuxiliaryHeads)
-            outputs = made if several else (made,)
+            output = network(self.precision.convert_input(images))
+            has_heads = isinstance(output, tuple) and network.training and isinstance(network, AuxiliaryHeads)
+            outputs = output if has_heads else (output,)
             for logits in outputs:
                 _check_shape(logits, shape, len(images), f"give logits [N, {self.num_classes}]")
         return outputs
 
     @contextmanager
     def _part(self, name: str, remedy: str) -> Iterator[None]:
-        """Raises UserError, which names the part, for whatever is raised."""
+        """Raises UserError with the name of the part for any error."""
         try:
             yield
         except Exception as error:  # of whatever kind, since the part may be the user's own
@@ -223,14 +221,14 @@ class Trial:
             raise UserError(f"--model.{option}: {said}") from error
 
 
-def _check_shape(made: Any, shape: tuple[int, ...], count: int, remedy: str) -> None:
-    if not isinstance(made, Tensor) or made.shape != shape:
-        what = list(made.shape) if isinstance(made, Tensor) else f"a {type(made).__name__}"
-        raise UserError(f"gives {what} for {count} images; {remedy}")
+def _check_shape(output: Any, shape: tuple[int, ...], count: int, remedy: str) -> None:
+    if not isinstance(output, Tensor) or output.shape != shape:
+        description = list(output.shape) if isinstance(output, Tensor) else f"a {type(output).__name__}"
+        raise UserError(f"gives {description} for {count} images; {remedy}")
 
 
 def _check_loss(loss: nn.Module) -> None:
-    """Of torch's losses, those that take logits [N, num_classes] and labels [N]."""
+    """Raises UserError for a loss of torch's that does not take logits [N, num_classes] and labels [N]."""
     if is_usable("model.loss", type(loss)):
         return
     if isinstance(loss, nn.NLLLoss):
@@ -239,7 +237,7 @@ def _check_loss(loss: nn.Module) -> None:
 
 
 def _check_schedule(class_path: str) -> None:
-    """A schedule is made as schedule(optimizer, total_steps)."""
+    """Raises UserError for a schedule that is not made as schedule(optimizer, total_steps)."""
     kind: Any = locate(class_path)
     if not is_usable("model.lr_scheduler", kind):
         arguments = ", ".join(inspect.signature(kind).parameters)

@@ -1,4 +1,4 @@
-"""Values of options that the parser lets pass, and that would fail or be taken in silence later."""
+"""Checks of values that the parser accepts, and that would fail later or would be ignored without a word."""
 
 import inspect
 import math
@@ -13,13 +13,14 @@ from project.cli.arguments import as_given, given_options
 from project.cli.user_parts import LINKED, class_settings
 from project.system.errors import UserError
 
-LARGEST = 2**63 - 1  # that torch and the operating system take
+LARGEST = 2**63 - 1  # the largest whole number of torch and of the operating system
 LOCAL = ("ckpt_path", "trainer.default_root_dir", "data.data_dir", "model.network.weights")
+LIBRARIES = ("torch.", "lightning.")
 CHOICES: dict[str, tuple[Any, ...]] = {
     "model.loss.reduction": ("mean", "sum", "none"),
     "model.optimizer.differentiable": (False,),  # it would have training go through the optimizer itself
 }
-OLD = ("size_average", "reduce")  # of torch's losses, which warn of them
+DEPRECATED = ("size_average", "reduce")  # arguments of torch's losses
 
 
 class Range(NamedTuple):
@@ -41,7 +42,7 @@ class Range(NamedTuple):
         return f"of at most {self.high}" if math.isinf(self.low) else f"from {self.low} to {self.high}"
 
 
-# What Lightning and torch do not check themselves; other classes check their own options.
+# Options that Lightning and torch do not check; other classes check their options themselves.
 RANGES = {
     "seed_everything": Range(0, 2**32 - 1),
     "trainer.devices": Range(high=max(2, os.cpu_count() or 1)),  # a process each; Lightning knows the rest
@@ -66,11 +67,14 @@ RANGES = {
 
 
 def check_values(options: Namespace, words: Sequence[str]) -> None:
-    """Raises UserError for the first value that is none for its option.
+    """Check the value of each option.
 
     Args:
         options: Of the command, as parsed.
-        words: Of the command line, in which a value is shown as it was given.
+        words: Of the command line; error lines show values as they are there.
+
+    Raises:
+        UserError: an option has no value, or one that it cannot have.
     """
     for name, value in given_options(words):
         if not value.strip():  # of a variable of the shell that is not set, perhaps
@@ -80,15 +84,15 @@ def check_values(options: Namespace, words: Sequence[str]) -> None:
 
 
 def _findings(options: Namespace) -> Iterator[tuple[str, Any, str]]:
-    """Option, value, and what to do about it."""
+    """Each option with a wrong value, the value, and what to do."""
     parts = list(class_settings(options))
-    own = tuple(f"{name}." for name, spec in parts if not spec.class_path.startswith(("torch.", "lightning.")))
+    user_parts = tuple(f"{name}." for name, settings in parts if not settings.class_path.startswith(LIBRARIES))
     for name, value in leaves(options):
-        if problem := _problem(name, value, checked=not name.startswith(own)):
+        if problem := _problem(name, value, is_checked=not name.startswith(user_parts)):
             yield name, value, problem
-    for name, spec in parts:
-        for argument, problem in _problems(spec):
-            yield f"{name}.{argument}", spec.init_args[argument], problem
+    for name, settings in parts:
+        for argument, problem in _argument_problems(settings):
+            yield f"{name}.{argument}", settings.init_args[argument], problem
     limits, optimizer = options.trainer, dict(parts).get("model.optimizer")
     if limits.max_epochs is None and limits.max_steps == -1 and limits.max_time is None:
         yield "trainer.max_epochs", None, "a run needs a length; give it, or --trainer.max_steps"
@@ -99,9 +103,15 @@ def _findings(options: Namespace) -> Iterator[tuple[str, Any, str]]:
         yield "model.optimizer.weight_decay", decay, f"{share}; give values whose product is below 1"
 
 
-def _problem(name: str, value: Any, checked: bool) -> str:
-    """What is wrong with a number, a choice or a path, of `checked` options by the tables; empty if nothing is."""
-    if checked and name in CHOICES and value not in CHOICES[name]:
+def _problem(name: str, value: Any, is_checked: bool) -> str:
+    """What to do about a wrong number, choice or path; empty if nothing is wrong.
+
+    Args:
+        name: The option, with dots.
+        value: Its value.
+        is_checked: Whether CHOICES and RANGES apply, which are those of classes of torch and Lightning.
+    """
+    if is_checked and name in CHOICES and value not in CHOICES[name]:
         return f"give {' or '.join(str(choice).lower() for choice in CHOICES[name])}"
     if name == "trainer.plugins" and value is not None:
         return "give a class, as in '{class_path: lightning.pytorch.plugins.environments.LightningEnvironment}'"
@@ -113,47 +123,48 @@ def _problem(name: str, value: Any, checked: bool) -> str:
         return ""
     if not math.isfinite(value):
         return "give a finite number"
-    if checked and name in RANGES and value not in RANGES[name]:
+    if is_checked and name in RANGES and value not in RANGES[name]:
         return f"give a number {RANGES[name]}"
     return f"give at most {LARGEST}" if isinstance(value, int) and abs(value) > LARGEST else ""
 
 
-def _problems(spec: Namespace) -> Iterator[tuple[str, str]]:
-    """null for an argument that takes none, which the parser lets pass, and what is not the user's to give."""
-    maker: Any = locate(spec.class_path)
-    name = maker.__name__
-    arguments = vars(spec.init_args) if "init_args" in spec else {}
+def _argument_problems(settings: Namespace) -> Iterator[tuple[str, str]]:
+    """Arguments of a class that come from the run, that are deprecated, or that are null and may not be."""
+    maker: Any = locate(settings.class_path)
+    kind = maker.__name__
+    arguments = vars(settings.init_args) if "init_args" in settings else {}
     parameters = inspect.signature(maker).parameters
     for linked in LINKED:
         if linked in parameters and arguments.get(linked) not in (None, parameters[linked].default):
-            yield linked, f"the run gives it to {name}; leave it out"
-    for old in OLD:
-        if maker.__module__.startswith("torch.nn") and arguments.get(old) is not None:
-            yield old, "torch has reduction in its place; give that"
-    defaults: dict[str, Any] = {argument: one.default for argument, one in parameters.items()}
-    empty = [
-        argument for argument, value in arguments.items() if value is None and defaults.get(argument, 0) is not None
-    ]
-    if not empty:
+            yield linked, f"the run gives it to {kind}; leave it out"
+    for name in DEPRECATED:
+        if maker.__module__.startswith("torch.nn") and arguments.get(name) is not None:
+            yield name, "torch has reduction in its place; give that"
+    defaults: dict[str, Any] = {argument: parameter.default for argument, parameter in parameters.items()}
+    nulls = [name for name, value in arguments.items() if value is None and defaults.get(name, 0) is not None]
+    if not nulls:
         return
     parser = ArgumentParser(exit_on_error=False)
     parser.add_class_arguments(maker, fail_untyped=False)
-    for argument in empty:
+    for argument in nulls:
         if parser.get_default(argument) is not None:
             try:
                 alone = Namespace({argument: None})  # type: ignore[no-untyped-call]
                 parser.validate(alone, skip_unset=False, skip_required=True)
             except TypeError:
-                yield argument, f"{name} needs a value; give one, or leave it out for {parser.get_default(argument)}"
+                yield (
+                    argument,
+                    f"{kind} needs a value; give one, or leave it out for {parser.get_default(argument)}",
+                )
 
 
 def leaves(value: Any, name: str = "") -> Iterator[tuple[str, Any]]:
-    """Every plain value in the options with the name of its option on the command line."""
+    """Every plain value in the options, with the name of its option on the command line."""
     if isinstance(value, Namespace):
         for key, inner in vars(value).items():
-            if key == "dict_kwargs":  # what a class takes by ** and the parser does not know
-                for further, one in inner.items():
-                    yield from leaves(one, f"{name}.{further}")
+            if key == "dict_kwargs":  # arguments that a class takes by ** and the parser does not know
+                for keyword, keyword_value in inner.items():
+                    yield from leaves(keyword_value, f"{name}.{keyword}")
             else:
                 yield from leaves(inner, name if key == "init_args" else f"{name}.{key}".lstrip("."))
     elif isinstance(value, dict | list | tuple | set):
