@@ -40,7 +40,7 @@ SYNONYMS = {"learning_rate": "lr", "epochs": "max_epochs", "gpus": "devices"}  #
 def classes(option: str) -> Iterator[type]:
     """The classes of this project, torch and Lightning that `option` takes; none for an option without classes."""
     base, modules = CLASSES.get(option, (object, ()))
-    for name, value in ((name, value) for module in modules for name, value in vars(module).items()):
+    for name, value in ((name, value) for module in modules for name, value in inspect.getmembers(module)):
         is_derived = inspect.isclass(value) and issubclass(value, base) and value is not base and name[0] != "_"
         is_loss = name.endswith(("Loss", "Criterion"))
         if is_derived and (base is not nn.Module or is_loss == (option == "model.loss")):

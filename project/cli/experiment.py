@@ -32,7 +32,6 @@ from project.callbacks import (
 )
 from project.callbacks.given_options import check_kinds
 from project.checkpoints.description import check_fits
-from project.checkpoints.files import CheckpointFiles
 from project.cli.arguments import carried_over, replaced
 from project.cli.messages import user_message
 from project.cli.parser import CommandLine, Parser, is_first_process
@@ -47,6 +46,7 @@ from project.runs.loggers import record
 from project.runs.plan import RunOptions, RunPlan, plan_evaluation, plan_fit
 from project.runs.results import Result
 from project.system.errors import UserError
+from project.training.checkpoint_io import CheckpointFiles
 from project.training.classifier import Classifier
 from project.training.trainer import ExperimentTrainer
 

@@ -16,6 +16,7 @@ from lightning.fabric.utilities.rank_zero import rank_zero_only
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from torch import Tensor
 
+from project import data, networks
 from project.callbacks import Checkpoints
 from project.cli.classes import parameters
 from project.cli.messages import explain
@@ -107,6 +108,8 @@ class CommandLine(LightningCLI):
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         self.command_parser = parser  # where no command is named, that of the last, which nobody will see
         parser.add_class_arguments(Checkpoints, "checkpoints")
+        for package in (networks, data):  # the parser finds a short class name only among imported classes
+            inspect.getmembers(package)
         parser.set_defaults(
             {
                 "data": {"class_path": "project.data.CIFAR10"},

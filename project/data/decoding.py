@@ -32,12 +32,17 @@ def decode(content: bytes, side: int) -> Tensor:
         # Pillow warns of unusual metadata, in each worker and epoch again; only the pixels matter here.
         with warnings.catch_warnings(action="ignore"), Image.open(BytesIO(content)) as image:
             image.draft(None, (2 * side, 2 * side))  # decodes a large JPEG at a smaller size, which is far faster
-            rgb = _to_rgb(ImageOps.exif_transpose(image))
-            return torch.from_numpy(np.array(ImageOps.fit(rgb, (side, side), Image.Resampling.BILINEAR)))
+            return prepare(image, side)
     except UnidentifiedImageError:
         raise ValueError("no image") from None
     except Exception as error:  # each format has exceptions of its own for damaged files
         raise ValueError(" ".join(str(error).split()) or type(error).__name__) from None
+
+
+def prepare(image: Image.Image, side: int) -> Tensor:
+    """Bring an image of any mode and size to pixels [side, side, 3] uint8, as `decode` says. Raises ValueError."""
+    rgb = _to_rgb(ImageOps.exif_transpose(image))
+    return torch.from_numpy(np.array(ImageOps.fit(rgb, (side, side), Image.Resampling.BILINEAR)))
 
 
 def _to_rgb(image: Image.Image) -> Image.Image:

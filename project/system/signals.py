@@ -6,8 +6,6 @@ import subprocess
 import threading
 from types import FrameType
 
-from lightning.fabric.plugins.environments.slurm import SLURMEnvironment
-
 REQUEUE = signal.SIGUSR1  # `sbatch --signal=SIGUSR1@90` sends it 90 seconds before the time limit of a job
 
 
@@ -34,6 +32,8 @@ class Signals:
         """
         self._at_once = at_once
         if threading.current_thread() is threading.main_thread():
+            from lightning.fabric.plugins.environments.slurm import SLURMEnvironment  # takes seconds to import
+
             for signum in (signal.SIGTERM, signal.SIGINT, *((REQUEUE,) if SLURMEnvironment.detect() else ())):
                 signal.signal(signum, self._receive)
 

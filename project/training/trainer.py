@@ -10,8 +10,8 @@ from lightning.pytorch import Trainer
 # Lightning has no public name for the part that chooses a checkpoint.
 from lightning.pytorch.trainer.connectors.checkpoint_connector import _CheckpointConnector
 
-from project.checkpoints.files import CheckpointFiles
 from project.system.hardware import computes_bfloat16
+from project.training.checkpoint_io import CheckpointFiles
 from project.training.loops import EpochLoop, FitLoop
 
 Full = Literal["32-true", "bf16-mixed", "16-mixed", "bf16-true", "16-true", "64-true"]

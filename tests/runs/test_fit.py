@@ -94,7 +94,7 @@ def test_callbacks_of_lightning(capsys: pytest.CaptureFixture[str], digits: Call
     main(["fit", *digits(), "--config", "callbacks.yaml"])
     assert (RUN / "checkpoints/lowest.ckpt").exists()
     assert not Path("kept").exists()  # nothing was raised
-    assert "Epoch 0: 100%" in capsys.readouterr().out
+    assert "Epoch 1/1: 100%" in capsys.readouterr().out
 
 
 def test_metrics(learned: list[str]) -> None:

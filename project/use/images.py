@@ -1,0 +1,88 @@
+"""Images of a user's own, in any form, as a network takes them."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from project.data.decoding import decode, prepare
+from project.system.errors import UserError
+
+ImageLike = str | Path | Image.Image | np.ndarray | Tensor
+"""A file's path, a Pillow image, an array [H, W], [H, W, C] or [N, H, W, C], a tensor [C, H, W] or [N, C, H, W].
+
+Numbers are uint8 from 0 to 255, or floating-point numbers from 0 to 1.
+"""
+
+
+def pixels_of(images: ImageLike | Iterable[ImageLike], shape: Sequence[int]) -> Iterator[Tensor]:
+    """Each image as pixels [H, W, C] of the network's `shape` (C, H, W), float32 from 0 to 1.
+
+    An image of another size is resized and cropped as the training images were; see project.data.decoding.decode. One
+    of another number of channels is converted: to grey by its luminance, to color with three equal channels.
+
+    Raises:
+        UserError: an image cannot be read, or is of another form.
+    """
+    if isinstance(images, str | Path | Image.Image | np.ndarray | Tensor):
+        return _pixels(images, shape)
+    return chain.from_iterable(_pixels(image, shape) for image in images)
+
+
+def _pixels(image: Any, shape: Sequence[int]) -> Iterator[Tensor]:
+    if isinstance(image, str | Path):
+        yield _channels(_decode(Path(image), shape[1]), shape[0])
+    elif isinstance(image, Image.Image):
+        yield _channels(prepare(image, shape[1]) / 255, shape[0])
+    elif isinstance(image, np.ndarray):
+        yield from _array(image, shape)
+    elif isinstance(image, Tensor) and image.ndim in (3, 4):
+        yield from _array(image.detach().cpu().movedim(-3, -1).numpy(), shape)
+    else:
+        kind = f"a tensor of {image.ndim} dimensions" if isinstance(image, Tensor) else f"a {type(image).__name__}"
+        raise UserError(f"images: {kind}; give paths, Pillow images, arrays or tensors [C, H, W]")
+
+
+def _decode(path: Path, side: int) -> Tensor:
+    try:
+        return decode(path.read_bytes(), side) / 255
+    except OSError as error:
+        raise UserError(f"{path}: {error.strerror}") from None
+    except ValueError as error:
+        raise UserError(f"{path}: {error}") from None
+
+
+def _array(array: np.ndarray, shape: Sequence[int]) -> Iterator[Tensor]:
+    """The images of an array [H, W], [H, W, C] or [N, H, W, C]."""
+    if array.ndim == 4:
+        for image in array:
+            yield from _array(image, shape)
+        return
+    if array.ndim not in (2, 3) or (array.ndim == 3 and array.shape[2] not in (1, 3, 4)) or 0 in array.shape:
+        raise UserError(f"images: an array of the shape {list(array.shape)}; give [H, W, C] or [N, H, W, C], C 1 or 3")
+    array = array[..., None] if array.ndim == 2 else array
+    if array.dtype != np.uint8 and not np.issubdtype(array.dtype, np.floating):
+        raise UserError(f"images: an array of {array.dtype}; give uint8 from 0 to 255, or floats from 0 to 1")
+    if np.issubdtype(array.dtype, np.floating) and not (array.min() >= 0 and array.max() <= 1):
+        raise UserError(f"images: floats from {array.min():g} to {array.max():g}; give floats from 0 to 1, or uint8")
+    if array.shape[:2] == tuple(shape[1:]) and array.shape[2] != 4:
+        numbers = torch.from_numpy(np.ascontiguousarray(array)).float()
+        yield _channels(numbers / 255 if array.dtype == np.uint8 else numbers, shape[0])
+        return
+    bytes_ = array if array.dtype == np.uint8 else (array * 255).round().astype(np.uint8)
+    image = Image.fromarray(bytes_[..., 0] if bytes_.shape[2] == 1 else bytes_)
+    yield _channels(prepare(image, shape[1]) / 255, shape[0])
+
+
+def _channels(pixels: Tensor, channels: int) -> Tensor:
+    """Pixels [H, W, C] with another number of channels; grey by the luminance of ITU-R 601, as Pillow has it."""
+    if pixels.shape[2] == channels:
+        return pixels
+    if channels == 1:
+        return pixels @ torch.tensor([[0.299], [0.587], [0.114]])
+    return pixels.expand(-1, -1, channels) if pixels.shape[2] == 1 else pixels

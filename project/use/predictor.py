@@ -1,0 +1,107 @@
+"""A trained network, ready to use."""
+
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from project.checkpoints.files import read
+from project.networks import NormalisesImages
+from project.runs.checkpoint_path import find_path
+from project.use.classes import instantiate, load_weights
+from project.use.images import ImageLike, pixels_of
+
+BATCH = 256  # images; the memory does not grow with their number
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What a network says of an image."""
+
+    name: str
+    """Of the most probable class."""
+    probability: float
+    top: tuple[tuple[str, float], ...]
+    """Names and probabilities of the most probable classes, the first of them first."""
+
+
+class Predictor:
+    """A trained network in evaluation mode, with all that its checkpoint says of its images and classes."""
+
+    def __init__(self, network: nn.Module, data: Mapping[str, Any], device: str = "cpu") -> None:
+        """Put the network on the device.
+
+        Args:
+            network: From normalised images [N, C, H, W] to logits [N, num_classes].
+            data: Of the checkpoint: class_names, image_shape, mean, std, preparation.
+            device: Such as cpu or cuda.
+        """
+        self.device = torch.device(device)
+        self.network = network.to(self.device).eval()
+        if isinstance(network, NormalisesImages):
+            network.renormalise_from(data["mean"], data["std"])
+        self.class_names = tuple(data["class_names"])
+        self.image_shape = tuple(data["image_shape"])
+        self.mean, self.std = (torch.tensor(data[name], device=self.device) for name in ("mean", "std"))
+
+    def predict(self, images: ImageLike | Iterable[ImageLike], top: int = 1) -> list[Prediction]:
+        """The classes of one or many images.
+
+        Args:
+            images: Paths, Pillow images, arrays [H, W, C] or tensors [C, H, W], one or many; see ImageLike.
+            top: Number of classes in Prediction.top.
+
+        Raises:
+            UserError: an image cannot be read, or is of another form.
+        """
+        return list(self.iterate(pixels_of(images, self.image_shape), top))
+
+    def iterate(self, pixels: Iterable[Tensor], top: int = 1) -> Iterator[Prediction]:
+        """Predict in batches from pixels [H, W, C] from 0 to 1, with memory for a batch alone."""
+        pixels = iter(pixels)
+        while batch := list(islice(pixels, BATCH)):
+            probabilities, classes = self._logits(torch.stack(batch)).softmax(1).topk(min(top, len(self.class_names)))
+            for values, places in zip(probabilities.tolist(), classes.tolist(), strict=True):
+                ranking = tuple((self.class_names[place], value) for place, value in zip(places, values, strict=True))
+                yield Prediction(*ranking[0], ranking)
+
+    def logits(self, images: ImageLike | Iterable[ImageLike]) -> Tensor:
+        """The logits [N, num_classes] of one or many images, as `predict` takes them."""
+        pixels = pixels_of(images, self.image_shape)
+        parts = [torch.empty(0, len(self.class_names), device=self.device)]
+        while batch := list(islice(pixels, BATCH)):
+            parts.append(self._logits(torch.stack(batch)))
+        return torch.cat(parts)
+
+    @torch.inference_mode()
+    def _logits(self, pixels: Tensor) -> Tensor:
+        """Of pixels [N, H, W, C] from 0 to 1."""
+        images = (pixels.to(self.device) - self.mean) / self.std
+        logits: Tensor = self.network(images.permute(0, 3, 1, 2)).float()
+        return logits
+
+
+def load(checkpoint: str | Path, device: str = "cpu", allow: Collection[str] = ()) -> Predictor:
+    """Load a trained network, ready to use.
+
+    Args:
+        checkpoint: A checkpoint file, a run directory, an experiment's directory or name, or best or last.
+        device: Such as cpu or cuda.
+        allow: Modules with networks of your own that the checkpoint may import.
+
+    Raises:
+        UserError: there is no such checkpoint, it is damaged, or its network may not or cannot be imported.
+    """
+    content = read(find_path(str(checkpoint)))
+    return Predictor(make_network(content, allow), content["data"], device)
+
+
+def make_network(checkpoint: Mapping[str, Any], allow: Collection[str] = ()) -> nn.Module:
+    """The network of a checkpoint, with its weights. Raises UserError as `load` does."""
+    network = instantiate(checkpoint["network"], allow)
+    load_weights(network, checkpoint["state_dict"], "network.")
+    return network
