@@ -34,8 +34,8 @@ class MLP(nn.Sequential):
             num_classes: Number of logits; linked from the data.
             image_shape: (C, H, W) of an image, flattened to C*H*W inputs; linked from the data.
             hidden: Units of each hidden layer, each at least 1; empty for one linear layer.
-            activation: After each hidden layer; none leaves a stack of linear layers, which is linear.
-            relu_on_logits: Also a ReLU on the output layer, which cuts negative logits, as the article has it.
+            activation: Function after each hidden layer; with none, the network is a linear function.
+            relu_on_logits: Apply a ReLU to the logits too, as in the article. It sets negative logits to 0.
         """
         if any(units < 1 for units in hidden):
             raise ValueError(f"MLP's hidden layers {list(hidden)} must have at least 1 unit each")

@@ -7,13 +7,13 @@ from torch import Tensor, nn
 
 
 class Perceptron(nn.Module):
-    """One linear unit for two classes: the second where its score w.x + b is positive, else the first.
+    """One linear unit for two classes: the second class if its score w.x + b is positive, else the first.
 
     Rosenblatt, "The perceptron", Psychological Review 65 (1958). Learns by PerceptronCriterion and SGD.
     """
 
     def __init__(self, num_classes: int, image_shape: tuple[int, int, int] = (3, 32, 32)) -> None:
-        """Begin with weights of 0, as Novikoff's bound on the mistakes has it (1962).
+        """Begin with weights of 0, as in Novikoff's bound on the number of mistakes (1962).
 
         Args:
             num_classes: Must be 2: choose two by --data.classes; linked from the data.
@@ -37,8 +37,8 @@ class Perceptron(nn.Module):
 class PerceptronCriterion(nn.Module):
     """max(0, -y s), averaged over the batch: y is -1 for class 0 and +1 for class 1, s half the logits' difference.
 
-    With SGD at a rate of 1 and batches of 1 its descent is Rosenblatt's rule: w + y x after a mistake, else w. A score
-    of 0 is a mistake.
+    With SGD, a learning rate of 1 and a batch size of 1 its descent is Rosenblatt's rule: w + y x after a mistake, else
+    w. A score of 0 is a mistake.
     """
 
     def forward(self, logits: Tensor, labels: Tensor) -> Tensor:

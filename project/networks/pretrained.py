@@ -23,9 +23,9 @@ def load_weights(network: TorchvisionModel) -> None:
     """
     if network.weights is None:
         return
-    path = _found(network.name, network.weights)
+    path = _weights_file(network.name, network.weights)
     try:
-        network.load_weights(_state(path))
+        network.load_weights(_read_state_dict(path))
         if not all(weights.isfinite().all() for weights in network.state_dict().values()):
             raise ValueError("not every number in it is finite")
     except (ValueError, RuntimeError) as error:
@@ -41,7 +41,7 @@ def load_weights(network: TorchvisionModel) -> None:
         ) from None
 
 
-def _state(path: Path) -> dict[str, Tensor]:
+def _read_state_dict(path: Path) -> dict[str, Tensor]:
     """The file's names and tensors, of a run's checkpoint the backbone's. Raises ValueError where it has others."""
     try:
         state = torch.load(path, "cpu", weights_only=True)
@@ -52,7 +52,7 @@ def _state(path: Path) -> dict[str, Tensor]:
         raise ValueError(problem if unsafe else "it is no file of torch's, or damaged") from None
     named = _checked_names(state)
     if "state_dict" in named:
-        return _backbone(_checked_names(named["state_dict"]), path)
+        return _backbone_weights(_checked_names(named["state_dict"]), path)
     if all(name.startswith("module.") for name in named):
         raise ValueError(
             "its names begin with module., as DataParallel's do: save that network's own module.state_dict()"
@@ -66,7 +66,7 @@ def _checked_names(state: Any) -> dict[str, Any]:
     return state
 
 
-def _backbone(state: dict[str, Tensor], path: Path) -> dict[str, Tensor]:
+def _backbone_weights(state: dict[str, Tensor], path: Path) -> dict[str, Tensor]:
     """What a checkpoint of TorchvisionModel has of its backbone, under torchvision's names; `state` is changed."""
     for name in [name for name in state if not name.startswith("network.backbone.")]:
         del state[name]
@@ -78,7 +78,7 @@ def _backbone(state: dict[str, Tensor], path: Path) -> dict[str, Tensor]:
     return state
 
 
-def _found(name: str, weights: str) -> Path:
+def _weights_file(name: str, weights: str) -> Path:
     """The file of the weights, which torchvision's own name stands for, fetched where it is missing."""
     entries: Any = get_model_weights(name)
     entry = entries.DEFAULT if weights == "default" else entries.__members__.get(weights)

@@ -11,19 +11,19 @@ import torchvision
 from torch import Tensor, nn
 from torchvision.models import get_model, get_model_weights, list_models
 
-SMALLEST = 32  # pixels a side, of which most networks make 1; with fewer they would shrink what is one pixel already
+SMALLEST = 32  # pixels a side; most networks reduce them to 1, and cannot reduce fewer
 
 
 @dataclass(frozen=True)
 class Auxiliary:
-    """Heads in the middle of a network, which only learn along with it.
-
-    Their last layers, in the order of the network's outputs; the weight of each one's loss; the smallest image's side.
-    """
+    """Heads in the middle of a network, used in training only."""
 
     layers: tuple[str, ...]
+    """Their last layers, in the order of the network's outputs."""
     weight: float
+    """Factor of the loss of each head."""
     side: int
+    """Side in pixels of the smallest image for which they are built."""
 
 
 AUXILIARY = {
@@ -37,10 +37,10 @@ OLD_NAME = re.compile(r"^(.*denselayer\d+\.(?:norm|conv))\.([12]\.\w+)$")
 class TorchvisionModel(nn.Module):
     """A network of torchvision whose last layer is a new one.
 
-    Images come as the data normalises them and get the size and the normalisation that the network's weights were
-    trained with; grey ones become three equal channels. `backbone` is the network up to its last layer, `heads` that
-    layer and those of auxiliary heads, all of them linear. The weights are put in by project.networks.pretrained, which
-    the command line calls where no checkpoint brings them.
+    The network resizes and normalises images as its weights were trained. Grey images become three equal channels.
+    `backbone` is the network without its last layer. `heads` are the new last layer and those of auxiliary heads, all
+    of them linear. project.networks.pretrained loads the weights; the command line calls it for runs that do not start
+    from a checkpoint.
     """
 
     scale: Tensor
@@ -60,13 +60,13 @@ class TorchvisionModel(nn.Module):
             num_classes: Number of logits; linked from the data.
             image_shape: (C, H, W) of an image, C 1 or 3; linked from the data.
             name: One of torchvision's classification networks, such as resnet18, inception_v3 or vit_b_16.
-            weights: What training begins from: default, torchvision's best; a name of its others, such as
-                IMAGENET1K_V1; or a file, a state dict of that network or the checkpoint of a run that trained it. Its
-                last layer is left out. None begins from random weights. A run that goes on from a checkpoint needs no
-                other weights and reads none.
-            image_size: Side in pixels that images are resized to; None takes the side that the weights were trained
-                with, mostly 224. Fewer train faster; 32 at least, and more for some networks, as the error says. Below
-                299 inception_v3 has no auxiliary head.
+            weights: The weights from which training begins. default: the best that torchvision has. A name of other
+                weights of torchvision, such as IMAGENET1K_V1. A file: a state dict of that network, or a checkpoint of
+                a run that trained it. Its last layer is left out. None: random weights. A run that starts from a
+                checkpoint reads no other weights.
+            image_size: Side in pixels to which images are resized; at least 32, more for some networks. None takes the
+                side with which the weights were trained, mostly 224. Smaller images train faster. Below 299
+                inception_v3 has no auxiliary head.
         """
         super().__init__()
         known = _checked_weights(name, weights)
@@ -74,9 +74,9 @@ class TorchvisionModel(nn.Module):
         side = preset.crop_size[0] if image_size is None else image_size
         _check_images(name, image_shape[0], side, max(SMALLEST, *known.meta["min_size"]))
         self.name, self.weights, self.side, self.interpolation = name, weights, side, preset.interpolation.value
-        self.backbone = _built(name, side)
+        self.backbone = _build(name, side)
         layers = [_last_layer(self.backbone), *_auxiliary_layers(name, side)]
-        sizes = [_inputs(self.backbone.get_submodule(layer)) for layer in layers]
+        sizes = [_input_size(self.backbone.get_submodule(layer)) for layer in layers]
         for layer in layers:
             self.backbone.set_submodule(layer, nn.Identity())
         self.heads = nn.ModuleList(nn.Linear(size, num_classes) for size in sizes)
@@ -87,16 +87,16 @@ class TorchvisionModel(nn.Module):
         self.register_buffer("offset", torch.zeros(3, 1, 1))
 
     def renormalise_from(self, mean: Sequence[float], std: Sequence[float]) -> None:
-        """Take images that are normalised by `mean` and `std`, channel by channel, of pixels from 0 to 1."""
+        """Expect images whose pixels in [0, 1] were normalised by `mean` and `std` [C] of each channel."""
         own_mean, own_std = torch.tensor(self.mean), torch.tensor(self.std)
         self.scale.copy_((torch.tensor(std) / own_std)[:, None, None])
         self.offset.copy_(((torch.tensor(mean) - own_mean) / own_std)[:, None, None])
 
     def load_weights(self, state: dict[str, Tensor]) -> None:
-        """Put in the weights of the whole network but for its last layers. Raises RuntimeError where they do not fit.
+        """Load the weights of the network without its last layers. Raises RuntimeError if they do not fit.
 
         Args:
-            state: torchvision's, which is changed: a copy would lose the versions that come with it.
+            state: torchvision's state dict. It is changed, because a copy would lose the versions stored in it.
         """
         for name in list(state):
             if name.startswith(self._left_out):
@@ -113,7 +113,7 @@ class TorchvisionModel(nn.Module):
         return nn.functional.interpolate(images, (self.side, self.side), mode=self.interpolation, antialias=True)
 
     def forward(self, images: Tensor) -> Tensor | tuple[Tensor, ...]:
-        """Images [N, C, H, W] to logits [N, num_classes]; in training, to a tuple with those of auxiliary heads too."""
+        """Images [N, C, H, W] to logits [N, num_classes]. With auxiliary heads, in training, a tuple of such logits."""
         features = self.backbone(self.input(images))
         if isinstance(features, Tensor):
             logits: Tensor = self.heads[0](features)
@@ -141,7 +141,7 @@ def _check_images(name: str, channels: int, side: int, smallest: int) -> None:
         raise ValueError(f"--model.network.image_size {side}: {name} needs at least {smallest}")
 
 
-def _built(name: str, side: int) -> nn.Module:
+def _build(name: str, side: int) -> nn.Module:
     options: dict[str, Any] = {}
     if name in AUXILIARY:  # their weights expect another normalisation, which they make themselves
         with_heads = bool(_auxiliary_layers(name, side))
@@ -167,7 +167,7 @@ def _last_layer(network: nn.Module) -> str:
     return last
 
 
-def _inputs(layer: nn.Module) -> int:
+def _input_size(layer: nn.Module) -> int:
     size = layer.in_features if isinstance(layer, nn.Linear) else layer.in_channels
     assert isinstance(size, int)
     return size

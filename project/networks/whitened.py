@@ -1,4 +1,4 @@
-"""A small convolutional network behind a fixed whitening of its input, made to learn fast."""
+"""A small convolutional network that learns fast, with a fixed whitening of its input."""
 
 import torch
 from torch import Tensor, nn
@@ -9,7 +9,7 @@ class WhitenedConvNet(nn.Module):
 
     The family of airbench (Jordan, arXiv 2404.00498): the first layer decorrelates patches of the image and is computed
     from the training images, not learned; convolutions begin as the identity on their first channels; batch
-    normalisation has no scale. Images may have any size from 16 pixels a side: what is left is pooled to 1x1.
+    normalisation has no scale. Images may have any size from 16 pixels a side: the last features are pooled to 1x1.
     """
 
     def __init__(
@@ -83,7 +83,7 @@ def _convolution(before: int, after: int) -> nn.Conv2d:
 
 
 def _normalisation(channels: int) -> nn.BatchNorm2d:
-    """Without a scale, which the next layer makes up for; the running averages follow fast, since runs are short."""
+    """Without a scale, because the next layer can replace it. The running averages follow fast, for short runs."""
     normalisation = nn.BatchNorm2d(channels, eps=1e-12, momentum=0.4)
     normalisation.weight.requires_grad_(False)
     return normalisation

@@ -22,7 +22,7 @@ class MuonSGD(Optimizer):
     Hidden matrices and convolutions, all parameters of two or more dimensions but the last of them: Muon (Jordan,
     2024), a step of Nesterov momentum whose singular values are brought near 1. Each is first rescaled to the norm
     sqrt(rows), which suits weights that a normalisation follows; zeros stay zeros until their step. The last matrix is
-    the head; it and all vectors, biases and normalisation, take SGD with Nesterov momentum at rates of their own.
+    the head. It and all vectors (biases, normalisation) take SGD with Nesterov momentum and other learning rates.
     Groups: hidden, vectors, head.
     """
 
@@ -37,18 +37,19 @@ class MuonSGD(Optimizer):
         sgd_momentum: float = 0.85,
         weight_decay: float = 0.0,
     ) -> None:
-        """Sort the parameters; those that need no gradient are left alone.
+        """Sort the parameters. Those without requires_grad do not change.
 
         Args:
-            params: Of the network, the head last.
-            lr: Of hidden matrices and convolutions: how far each singular direction moves in a step; above 0.
-            momentum: Of the same; at least 0, below 1.
-            iterations: Of Newton and Schulz for each step; at least 1.
-            vector_lr: Of biases and normalisation; above 0.
-            head_lr: Of the last matrix; above 0.
-            sgd_momentum: Of vectors and head; at least 0, below 1.
-            weight_decay: Share that vectors and head lose in a step at their full rate, before momentum, which makes it
-                about 1 / (1 - sgd_momentum) times that; at least 0, below 1.
+            params: Parameters of the network, those of the head last.
+            lr: Learning rate of hidden matrices and convolutions: the length of a step in each singular direction;
+                above 0.
+            momentum: Momentum of hidden matrices and convolutions; at least 0, below 1.
+            iterations: Number of Newton-Schulz iterations in each step; at least 1.
+            vector_lr: Learning rate of biases and normalisation; above 0.
+            head_lr: Learning rate of the last matrix; above 0.
+            sgd_momentum: Momentum of vectors and head; at least 0, below 1.
+            weight_decay: Share that vectors and head lose in a step at their full learning rate; at least 0, below 1.
+                Momentum makes it about 1 / (1 - sgd_momentum) times that.
         """
         _check({"lr": lr, "vector_lr": vector_lr, "head_lr": head_lr, "iterations": iterations}, above=0)
         _check({"momentum": momentum, "sgd_momentum": sgd_momentum, "weight_decay": weight_decay}, below=1)
@@ -88,7 +89,7 @@ class MuonSGD(Optimizer):
         for parameter in parameters:
             alike[parameter.flatten(1).shape].append(parameter)
         for equals in alike.values():
-            momenta = torch.stack([self._nesterov(one, group).flatten(1) for one in equals])
+            momenta = torch.stack([self._nesterov(parameter, group).flatten(1) for parameter in equals])
             moves = orthogonalize(momenta, group["iterations"])
             for parameter, move in zip(equals, moves, strict=True):
                 norm = parameter.norm()

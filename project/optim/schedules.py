@@ -1,6 +1,7 @@
-"""Learning-rate schedules that step every batch, with lengths given as fractions of the run, and one that watches.
+"""Learning-rate schedules that are updated after every step, and one that watches the validation loss.
 
-Each is made as schedule(optimizer, total_steps) and scales the optimizer's own rate, which is the highest it reaches.
+Each is made as schedule(optimizer, total_steps). The optimizer's learning rate is the highest that a schedule reaches.
+Lengths are fractions of the run.
 """
 
 from typing import Any
@@ -10,9 +11,10 @@ from torch.optim.lr_scheduler import LambdaLR, OneCycleLR, ReduceLROnPlateau
 
 
 class OneCycle(OneCycleLR):
-    """Up from a fraction of the rate and down to nearly nothing, in two half cosines (Smith, arXiv 1708.07120).
+    """Raises the learning rate and lowers it to nearly zero, in two half cosines (Smith, arXiv 1708.07120).
 
-    While the rate rises, momentum, or Adam's first beta, falls from above the optimizer's own to below it; then back.
+    While the learning rate rises, momentum (Adam's first beta) falls from above the optimizer's value to below it. Then
+    it rises again.
     """
 
     def __init__(
@@ -24,16 +26,16 @@ class OneCycle(OneCycleLR):
         end: float = 4e-6,
         momentum_swing: float = 0.05,
     ) -> None:
-        """Set the rates of the first step.
+        """Set the learning rates of the first step.
 
         Args:
-            optimizer: Its rates are the peak.
-            total_steps: Steps of the run, from the trainer.
-            warmup: Fraction of the run in which the rate rises; at least 0, below 1.
-            start: First rate as a fraction of the peak; above 0, at most 1.
-            end: Last rate as a fraction of the peak; above 0, at most `start`.
-            momentum_swing: How far momentum goes above and below the optimizer's own: 0.05 moves 0.9 from 0.95 to 0.85
-                and back; at least 0. 0 keeps it. Less where it would come more than halfway to 1, or below 0.
+            optimizer: Its learning rates are the peak.
+            total_steps: Number of steps of the run, from the trainer.
+            warmup: Fraction of the run in which the learning rate rises; at least 0, below 1.
+            start: First learning rate as a fraction of the peak; above 0, at most 1.
+            end: Last learning rate as a fraction of the peak; above 0, at most `start`.
+            momentum_swing: Largest distance of the momentum from the optimizer's value; at least 0. 0.05 moves 0.9 from
+                0.95 to 0.85 and back, 0 keeps it. It is reduced if the momentum would pass half the way to 1, or 0.
         """
         _check_warmup(warmup)
         if not 0 < end <= start <= 1:
@@ -58,24 +60,24 @@ class OneCycle(OneCycleLR):
         )
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Go on at the saved step, on the curve of this run's length: a resumed run may be given more epochs."""
+        """Continue at the saved step, on the curve of this run's length, since a resumed run may have more epochs."""
         own = {name: self.__dict__[name] for name in ("total_steps", "_schedule_phases")}
         super().load_state_dict({**state_dict, **own})
 
 
 class WarmupLinear(LambdaLR):
-    """A straight line up to the rate, then a straight line down towards 0.
+    """Raises the learning rate in a straight line, then lowers it in a straight line towards 0.
 
-    Step t of T, with W = warmup * T, uses min((t + 1) / (W + 1), (T - t) / (T - W)) of the rate.
+    Step t of T, with W = warmup * T, uses min((t + 1) / (W + 1), (T - t) / (T - W)) of the optimizer's learning rate.
     """
 
     def __init__(self, optimizer: Optimizer, total_steps: int, warmup: float = 0.1) -> None:
-        """Set the rates of the first step.
+        """Set the learning rates of the first step.
 
         Args:
-            optimizer: Its rates are the peak.
-            total_steps: Steps of the run, from the trainer.
-            warmup: Fraction of the run in which the rate rises; at least 0, below 1.
+            optimizer: Its learning rates are the peak.
+            total_steps: Number of steps of the run, from the trainer.
+            warmup: Fraction of the run in which the learning rate rises; at least 0, below 1.
         """
         _check_warmup(warmup)
         rising = warmup * total_steps
@@ -84,16 +86,16 @@ class WarmupLinear(LambdaLR):
 
 
 class Plateau(ReduceLROnPlateau):
-    """Lowers the rate where the validation loss has not fallen for some epochs."""
+    """Lowers the learning rate when the validation loss has not fallen for some epochs."""
 
     def __init__(self, optimizer: Optimizer, total_steps: int, factor: float = 0.1, patience: int = 2) -> None:
-        """Begin at the optimizer's own rate.
+        """Begin at the optimizer's learning rate.
 
         Args:
-            optimizer: Its rates are those of the first epoch.
-            total_steps: Of the run, from the trainer; not used.
-            factor: Of the rate that a lowering leaves; above 0, below 1.
-            patience: Epochs in a row, of those with a validation, whose loss may be no lower; at least 0.
+            optimizer: Its learning rates are those of the first epoch.
+            total_steps: Number of steps of the run, from the trainer; not used.
+            factor: Factor by which the learning rate is multiplied; above 0, below 1.
+            patience: Number of validated epochs in a row without a lower loss that are allowed; at least 0.
         """
         if not 0 < factor < 1 or patience < 0:
             raise ValueError(
@@ -103,7 +105,7 @@ class Plateau(ReduceLROnPlateau):
 
 
 def _momentum(group: dict[str, Any]) -> float:
-    """Of an optimizer's group, 0 where it has none."""
+    """Return the momentum of an optimizer's parameter group; 0 if it has none."""
     return float(group["betas"][0] if "betas" in group else group.get("momentum", 0))
 
 

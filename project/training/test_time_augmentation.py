@@ -10,10 +10,14 @@ Network = Callable[[Tensor], Tensor]
 
 
 def views_logits(network: Network, images: Tensor, views: Views, plain: Tensor) -> Tensor:
-    """Mean logits [N, num_classes] of the `views` of images [N, C, H, W], whose own logits are `plain`.
+    """Return the mean logits [N, num_classes] of several `views` of images [N, C, H, W].
 
-    mirror: the image and its mirror image. mirror_shift: half of that, and half of the same for the image moved by a
-    pixel up and left, and down and right, borders reflected (Jordan, arXiv 2404.00498, section 3.5).
+    mirror: the mean of the image and its mirror image. mirror_shift: half of that mean, and half of the same mean for
+    the image moved by a pixel up and left, and down and right, with reflected borders (Jordan, arXiv 2404.00498,
+    section 3.5).
+
+    Args:
+        plain: The logits [N, num_classes] of the images themselves.
     """
     if views == "plain":
         return plain

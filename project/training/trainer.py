@@ -1,4 +1,4 @@
-"""Lightning's Trainer with one precision more, `auto`, whole checkpoint files, and loops that resume exactly."""
+"""Lightning's Trainer with the precision `auto`, complete checkpoint files, and loops that resume exactly."""
 
 from typing import Any, Literal
 
@@ -21,7 +21,7 @@ SHORT = {"32": "32-true", "bf16": "bf16-mixed", "16": "16-mixed", "64": "64-true
 
 
 class ExperimentTrainer(Trainer):
-    """Lightning's Trainer with one precision more, `auto`, whole checkpoint files, and loops that resume exactly."""
+    """Lightning's Trainer with the precision `auto`, complete checkpoint files, and loops that resume exactly."""
 
     def __init__(
         self,
@@ -30,15 +30,15 @@ class ExperimentTrainer(Trainer):
         log_every_n_steps: int | None = None,
         **options: Any,
     ) -> None:
-        """Choose the precision; put in place what makes a run resume exactly.
+        """Choose the precision, and the loops and plugins with which a run resumes exactly.
 
         Args:
-            precision: Of the computation. auto: bf16-mixed where the hardware computes bfloat16 natively (a CPU with
-                AVX512-BF16 or AMX, CUDA 8.0 and newer), else 32-true. 32, bf16, 16 and 64 stand for 32-true,
+            precision: Precision of the computation. auto: bf16-mixed if the hardware computes bfloat16 natively (a CPU
+                with AVX512-BF16 or AMX, CUDA 8.0 and newer), else 32-true. 32, bf16, 16 and 64 stand for 32-true,
                 bf16-mixed, 16-mixed and 64-true.
-            plugins: As Lightning's; one that writes checkpoints takes the place of this project's.
-            log_every_n_steps: Steps between two points of the curves of loss and learning rate. None: as many as give
-                ten points an epoch, at most 50.
+            plugins: Lightning's plugins. A CheckpointIO replaces the one of this project.
+            log_every_n_steps: Number of steps between two points of the curves of loss and learning rate. None: a tenth
+                of an epoch, at most 50.
         """
         self._every_n_steps = log_every_n_steps
         if precision == "auto":
@@ -59,7 +59,7 @@ class ExperimentTrainer(Trainer):
 
     @property
     def log_every_n_steps(self) -> int:
-        """As it was given, else a tenth of an epoch, rounded down, within 1 and 50."""
+        """The option if it was given, else a tenth of an epoch, rounded down, from 1 to 50."""
         if self._every_n_steps is not None or self._without_logs:
             return self._every_n_steps or 0
         steps = self.num_training_batches / self.accumulate_grad_batches  # infinite until there is a loader
@@ -67,7 +67,7 @@ class ExperimentTrainer(Trainer):
 
     @log_every_n_steps.setter
     def log_every_n_steps(self, value: int) -> None:
-        """Lightning sets its own default here, and 0 where it is to log nothing."""
+        """Lightning sets its own default here, and 0 if nothing is to be logged."""
         self._without_logs = value == 0
 
 
@@ -83,7 +83,7 @@ class CheckpointConnector(_CheckpointConnector):
 
 
 def device_type(accelerator: Any) -> str:
-    """The type of the devices that Lightning's `accelerator` takes, as torch calls it."""
+    """Return torch's name for the devices of Lightning's `accelerator`."""
     if accelerator in ("auto", "gpu", "cuda") and torch.cuda.is_available():
         return "cuda"
     if accelerator == "auto":
