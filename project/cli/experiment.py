@@ -32,9 +32,10 @@ from project.callbacks import (
 )
 from project.callbacks.given_options import check_kinds
 from project.checkpoints.description import check_fits
-from project.cli.arguments import carried_over, replaced
+from project.cli.arguments import carried_over, check_yaml, replaced, user_modules
+from project.cli.endings import endings, is_first_process
 from project.cli.messages import user_message
-from project.cli.parser import CommandLine, Parser, is_first_process
+from project.cli.parser import CommandLine, Parser
 from project.cli.preflight import check_fit, try_parts
 from project.cli.user_parts import LINKED, Instantiator
 from project.data import ImageDataModule
@@ -49,6 +50,18 @@ from project.system.errors import UserError
 from project.training.checkpoint_io import CheckpointFiles
 from project.training.classifier import Classifier
 from project.training.trainer import ExperimentTrainer
+
+
+def run_experiment(args: list[str] | None) -> Result:
+    """Run fit, validate, test or predict.
+
+    Args:
+        args: The words after the program's name; None takes them from the shell.
+    """
+    words = sys.argv[1:] if args is None else args
+    with ExitStack() as cleanup, user_modules(words), endings():  # cleanup sees how the command ends
+        check_yaml(words)
+        return ExperimentCLI(args, cleanup).result
 
 
 class ExperimentCLI(CommandLine):

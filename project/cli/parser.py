@@ -19,6 +19,7 @@ from torch import Tensor
 from project import data, networks
 from project.callbacks import Checkpoints
 from project.cli.classes import parameters
+from project.cli.endings import fail
 from project.cli.messages import explain
 from project.cli.user_parts import class_settings
 from project.cli.values import check_values
@@ -162,15 +163,3 @@ def _checked_seed(seed: int, data: dict[str, Any] | None) -> int:
     if own not in (0, seed):
         raise ValueError(f"--data.seed {own}: data and weights have one seed; give --seed_everything instead")
     return seed
-
-
-def is_first_process() -> bool:
-    """Whether this process is the only one of the run, or the first of several, which prints."""
-    return bool(rank_zero_only.rank == 0)  # type: ignore[attr-defined]
-
-
-def fail(line: str) -> NoReturn:
-    """End the command by its one `error:` line, which the first process prints."""
-    if is_first_process():
-        print("error:", " ".join(line.splitlines()), file=sys.stderr)
-    sys.exit(2)

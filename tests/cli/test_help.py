@@ -157,6 +157,6 @@ def test_no_such_help(error: Callable[..., str], words: list[str], expected: str
 
 
 def test_help_is_not_imported_by_other_commands() -> None:
-    script = "import sys, project.cli.main; print('project.cli.help' in sys.modules)"
+    script = "import sys, project.cli.main; import project.cli.experiment; print('project.cli.help' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert done.stdout == "False\n"

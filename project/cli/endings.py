@@ -1,0 +1,66 @@
+"""How a command ends: exit codes, and the one `error:` line of a user's mistake. Nothing here is slow to import."""
+
+import os
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import NoReturn
+
+from project.system.errors import UserError
+from project.system.signals import REQUEUE, Interrupted, requeue
+
+
+@contextmanager
+def endings() -> Iterator[None]:
+    """End the process as the shell expects.
+
+    A user's mistake ends in one `error:` line and exit code 2. A command that a signal stops ends with 128 and the
+    signal's number: 130 for Ctrl-C, 143 for SIGTERM, and 141 if nobody reads its output any more.
+    """
+    try:
+        yield
+    except BrokenPipeError:  # the reader of the output is gone; Python would write to it once more at its end
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(128 + signal.SIGPIPE)
+    except Exception as error:
+        if not (line := _line(error)):
+            raise
+        fail(line)
+    except Interrupted as stop:
+        if not is_first_process():
+            sys.exit(0)  # with another code the launcher would kill the first process
+        if stop.signum == REQUEUE:
+            requeue()
+        sys.exit(128 + stop.signum)
+    except (KeyboardInterrupt, SystemExit) as stop:
+        if type(stop).__name__ == "SIGTERMException":  # Lightning's, outside of training
+            sys.exit(128 + signal.SIGTERM)
+        # Outside of training, Lightning makes exit code 1 of Ctrl-C.
+        is_keyboard = isinstance(stop, KeyboardInterrupt) or isinstance(stop.__context__, KeyboardInterrupt)
+        raise SystemExit(128 + signal.SIGINT) if is_keyboard else stop from None
+
+
+def fail(line: str) -> NoReturn:
+    """End the command with its one `error:` line, which the first process prints."""
+    if is_first_process():
+        print("error:", " ".join(line.splitlines()), file=sys.stderr)
+    sys.exit(2)
+
+
+def is_first_process() -> bool:
+    """Whether this process is the only one of the run, or the first of several, which prints."""
+    if "lightning" not in sys.modules:
+        return True
+    from lightning.fabric.utilities.rank_zero import rank_zero_only
+
+    return bool(rank_zero_only.rank == 0)  # type: ignore[attr-defined]
+
+
+def _line(error: Exception) -> str:
+    """The line for an error that the user can correct; empty for any other."""
+    if isinstance(error, UserError):
+        return str(error)
+    from project.cli.messages import user_message  # imports Lightning, which takes seconds
+
+    return user_message(error)
