@@ -37,7 +37,7 @@ from project.cli.endings import endings, is_first_process
 from project.cli.messages import user_message
 from project.cli.parser import CommandLine, Parser
 from project.cli.preflight import check_fit, try_parts
-from project.cli.user_parts import LINKED, Instantiator
+from project.cli.user_parts import Instantiator
 from project.data import ImageDataModule
 from project.data.run_length import saved_position
 from project.networks import TorchvisionModel
@@ -151,10 +151,10 @@ class ExperimentCLI(CommandLine):
     def _class_settings(self) -> dict[str, Any]:
         """Class path and arguments of network and loss, with those arguments that come from the data."""
         network, loss = (self.settings["model"][name] for name in ("network", "loss"))
-        arguments = self.instantiator.arguments[type(self.model.network)]
-        linked = {name: arguments[name] for name in LINKED if name in arguments}
-        if "image_shape" in linked:
-            linked["image_shape"] = list(linked["image_shape"])
+        linked = {
+            name: list(value) if isinstance(value, tuple) else value
+            for name, value in self.instantiator.linked[type(self.model.network)].items()
+        }
         return {"network": {**network, "init_args": network.get("init_args", {}) | linked}, "loss": loss}
 
     def _hand_over(self, path: Path, checkpoint: dict[str, Any]) -> None:

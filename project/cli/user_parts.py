@@ -38,15 +38,14 @@ class Instantiator:
         """
         self.options, self.words = options, words
         self.refusal: UserError | None = None
-        self.arguments: dict[Any, dict[str, Any]] = {}  # of each class that was made
+        self.linked: dict[Any, dict[str, Any]] = {}  # the arguments from the data, for each class that takes them
 
     def __call__(self, kind: type, *args: Any, **arguments: Any) -> Any:
         """Raises UserError for any error of `kind`, but for OSError and for classes that no option names."""
         args = tuple(list(value) if isinstance(value, Iterator) else value for value in args)  # to be used again
         try:
-            instance = kind(*args, **arguments)
-            self.arguments[kind] = arguments
-            return instance
+            self.linked[kind] = {name: arguments[name] for name in LINKED if name in arguments}
+            return kind(*args, **arguments)
         except Exception as error:  # of any class, since `kind` may be the user's own
             option, class_path = option_of(kind, self.options) or ("", "")
             if isinstance(error, OSError) or not (option or str(error).startswith("--")):
