@@ -4,7 +4,7 @@ import ctypes
 import signal
 import sys
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from io import BytesIO
 from typing import Any
 
@@ -60,13 +60,13 @@ def _to_rgb(image: Image.Image) -> Image.Image:
 
 
 def read_in_workers(
-    dataset: Dataset[Any], batches: Sequence[list[int]], num_workers: int, collate: Callable[[list[Any]], Any]
+    dataset: Dataset[Any], batches: Iterable[list[Any]], num_workers: int, collate: Callable[[list[Any]], Any]
 ) -> Iterator[Any]:
     """Read batches of `dataset` in worker processes, ahead of their use; in their order.
 
     Args:
-        dataset: Gives an item for an index; each worker has a copy.
-        batches: The indices of each batch.
+        dataset: Gives an item for an index or another key; each worker has a copy.
+        batches: The keys of each batch; read once, as they are needed.
         num_workers: Number of worker processes; 0 reads in this process.
         collate: Makes a batch of its items, in the worker.
     """

@@ -1,7 +1,6 @@
 """A folder of the user's own images."""
 
-import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -10,13 +9,13 @@ import numpy as np
 import torch
 from lightning.fabric.utilities.rank_zero import rank_zero_only
 
+from project.data.folders import walk
 from project.data.image_files import CheckedFile, ImageFiles, check_files
 from project.data.images import ImageSet
 from project.data.module import SPLIT_SEED, ImageDataModule
 from project.data.normalisation import mean_and_std
 from project.system.errors import UserError
 
-SYSTEM_FILES = {"Thumbs.db", "desktop.ini"}
 FILES_IN_ERROR = 5  # files that an error line names
 
 
@@ -64,7 +63,7 @@ class ImageFolder(ImageDataModule):
 
     def _list_files(self) -> None:
         """Set file names, class names and the number of training images."""
-        self.names = sorted(_walk(self.data_dir))
+        self.names = sorted(walk(self.data_dir))
         nested = {_first_folder(name) for name in self.names if name.count("/") > 1}
         self._splits = nested & {"train", "val", "test"} if {"train", "test"} <= nested else set()
         split_classes = {
@@ -180,13 +179,3 @@ class ImageFolder(ImageDataModule):
 
 def _first_folder(name: str) -> str:
     return name.partition("/")[0]
-
-
-def _walk(root: Path) -> Iterator[str]:
-    """Give the path in `root` of each file below it, without hidden files and those of the operating system."""
-    for folder, subfolders, files in os.walk(root, followlinks=True):
-        subfolders[:] = [name for name in subfolders if not name.startswith(".")]
-        inside = os.path.relpath(folder, root)
-        for name in files:
-            if not (name.startswith(".") or name in SYSTEM_FILES):
-                yield name if inside == "." else Path(inside, name).as_posix()

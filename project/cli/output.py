@@ -1,0 +1,33 @@
+"""The options --output and --force, which every command that writes a file or a directory has."""
+
+import os
+from pathlib import Path
+
+from jsonargparse import ArgumentParser
+
+from project.system.errors import UserError
+
+
+def add_output_options(parser: ArgumentParser, text: str) -> None:
+    """Add both.
+
+    Args:
+        parser: Of the command.
+        text: What --output names.
+    """
+    parser.add_argument("--output", type=str, metavar="PATH", help=text)
+    parser.add_argument("--force", action="store_true", help="Replace an output that exists.")
+
+
+def check_output(path: Path, force: bool) -> None:
+    """Check before anything slow that `path` can be written.
+
+    Raises:
+        UserError: it exists and may not be replaced, or it cannot be written.
+    """
+    if os.path.lexists(path) and not force:
+        raise UserError(f"--output {path}: it exists; name another, or replace it by --force")
+    if not path.parent.is_dir():
+        raise UserError(f"--output {path}: there is no directory {path.parent}; make it, or name another")
+    if not os.access(path.parent, os.W_OK):
+        raise UserError(f"--output {path}: the directory {path.parent} cannot be written; name another")

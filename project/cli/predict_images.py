@@ -1,0 +1,145 @@
+"""Predict the classes of image files with a trained network, and print them.
+
+A folder stands for all files below it. The images may have any format, mode and size that Pillow reads. Each one is
+prepared as the training images were. Files that cannot be read are named and counted, and the others are predicted; the
+exit code is then 1.
+"""
+
+import os
+import sys
+from contextlib import nullcontext
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from jsonargparse import ArgumentParser, Namespace
+
+from project.cli.output import add_output_options, check_output
+from project.cli.progress import report_progress
+from project.runs.results import Result
+from project.system.errors import UserError
+from project.use.image_paths import image_paths
+from project.use.prediction_files import FORMATS, prediction_file
+
+if TYPE_CHECKING:
+    from project.use.predictor import Prediction, Predictor
+
+MOST_WORKERS = 8  # unless the user asks for more
+NAMED = 10  # files that the last line names
+
+
+def add_options(parser: ArgumentParser) -> None:
+    def add(option: str, text: str, **arguments: Any) -> None:
+        parser.add_argument(option, help=text, **arguments)
+
+    add("--ckpt_path", "A checkpoint file, a run directory, an experiment, best or last.", type=str, required=True)
+    several = {"nargs": "*", "action": "extend", "type": str, "default": []}
+    add("--images", "Image files, and folders of them. A file that is named twice has two rows.", **several)
+    add("--top", "Number of classes to print for each image, from the most probable one on.", type=int, default=3)
+    add_output_options(parser, "Write the predictions to this file too. Its name ends in .csv or .jsonl (JSON Lines).")
+    add("--all_classes", "Write the probability of every class into the file.", action="store_true")
+    add("--workers", "Number of processes that read files; 0 reads in this one.", type=int, default=_default_workers())
+    add("--device", "Such as cpu or cuda; null takes cuda if there is one.", type=str)
+    add("--allow", "Modules of your own that the checkpoint may import.", **several)
+
+
+def run(options: Namespace) -> Result:
+    """Print the classes of each image, and write them to --output.
+
+    Raises:
+        UserError: an option is wrong, or none of the files is an image.
+        SystemExit: some of the files are not images; with code 1, after the others are predicted.
+    """
+    output = Path(options.output) if options.output is not None else None
+    _check(options, output)
+    given = " ".join(["--images", *options.images])
+    num_files = sum(1 for _ in image_paths(options.images, output))
+    if not num_files:
+        raise UserError(f"{given}: no images are there; give image files, or folders of them")
+    predictor = _load(options)
+    from project.use.image_files import predict_files  # imports torch, which takes a second
+
+    top = len(predictor.class_names) if options.all_classes else options.top
+    results = predict_files(predictor, image_paths(options.images, output), options.workers, top)
+    problems = _Problems()
+    target = prediction_file(output, predictor.class_names, options.all_classes) if output else nullcontext()
+    with target as write:
+        for path, result in report_progress(results, num_files):
+            print(_line(path, result, options.top), flush=True)
+            if isinstance(result, str):
+                problems.add(path, result)
+            elif write:
+                write(path, result)
+        if problems.count == num_files:
+            raise UserError(f"{given}: {problems.summary(num_files)}")
+    if output:
+        print(f"predictions of {num_files - problems.count:,} images: {output}")
+    if problems.count:
+        print(problems.summary(num_files), file=sys.stderr)
+        raise SystemExit(1)
+    return Result(predictions=output)
+
+
+class _Problems:
+    """Counts the files that cannot be read, and remembers the first of them."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self._lines: list[str] = []
+
+    def add(self, path: str, problem: str) -> None:
+        self.count += 1
+        if self.count <= NAMED:
+            self._lines.append(f"{_printable(path)} ({problem})")
+
+    def summary(self, num_files: int) -> str:
+        rest = [f"and {self.count - NAMED:,} more"] * (self.count > NAMED)
+        return f"{self.count:,} of {num_files:,} files cannot be read: {', '.join([*self._lines, *rest])}"
+
+
+def _check(options: Namespace, output: Path | None) -> None:
+    for name, low in (("top", 1), ("workers", 0)):
+        if options[name] < low:
+            raise UserError(f"--{name} {options[name]}: give a whole number of at least {low}")
+    if output is None and options.all_classes:
+        raise UserError("--all_classes: the probabilities go into a file; name it by --output")
+    if output and output.suffix not in FORMATS:
+        raise UserError(f"--output {output}: give a name that ends in {' or '.join(FORMATS)}")
+    if output and output.is_dir():
+        raise UserError(f"--output {output}: it is a directory; name a file")
+    if output:
+        check_output(output, options.force)
+
+
+def _load(options: Namespace) -> "Predictor":
+    import torch
+
+    from project.use.predictor import load
+
+    device = options.device or ("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        torch.empty(1, device=device).cpu()
+    except Exception as error:  # each kind of device has exceptions of its own
+        reason = str(error).split("\n")[0]
+        raise UserError(f"--device {device}: this device cannot be used ({reason}); give cpu, or another") from None
+    return load(options.ckpt_path, device, options.allow)
+
+
+def _line(path: str, result: "Prediction | str", top: int) -> str:
+    """What is printed of an image."""
+    if isinstance(result, str):
+        return f"{_printable(path)}  cannot be read: {result}"
+    return "  ".join(
+        [_printable(path), *(f"{_printable(name)} {100 * value:.2f} %" for name, value in result.top[:top])]
+    )
+
+
+def _printable(text: str) -> str:
+    """Text with escapes in place of line breaks, control codes and what the terminal cannot show."""
+    encoding = sys.stdout.encoding or "utf-8"
+    escaped = "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)
+    return escaped.encode(encoding, errors="backslashreplace").decode(encoding)
+
+
+def _default_workers() -> int:
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return min(cores, MOST_WORKERS)
