@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from pathlib import Path
 
+from project.checkpoints.weights_directory import WEIGHTS
 from project.runs import directories
 from project.system.errors import UserError
 
@@ -14,8 +15,8 @@ def find_path(value: str, root: Path = Path(directories.ROOT), experiment: str |
 
     Args:
         value: A checkpoint file; a run directory, also one that was moved or renamed; an experiment's directory or
-            name; or best or last, of the newest run. A run or an experiment stands for its best checkpoint. In a run
-            without validation, best stands for the last one.
+            name; a directory with model.safetensors, which export writes; or best or last, of the newest run. A run or
+            an experiment stands for its best checkpoint. In a run without validation, best stands for the last one.
         root: The directory of all experiments.
         experiment: Whose newest run `best` and `last` mean; None takes the newest run of all experiments.
 
@@ -27,6 +28,8 @@ def find_path(value: str, root: Path = Path(directories.ROOT), experiment: str |
         experiments = [root / experiment] if experiment else _directories(root)
         runs = [run for directory in experiments for run in _runs(directory)]
         return _newest(value, runs, root / (experiment or ""))
+    if (path / WEIGHTS).exists():
+        return path / WEIGHTS
     if path.is_dir():
         return _newest("best", [path] if _checkpoints(path) else _runs(path), path)
     if path.is_file() or "/" in value or path.suffix:

@@ -4,7 +4,7 @@ import importlib
 import inspect
 import sys
 from collections.abc import Collection, Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from project.system.errors import UserError
 
 TRUSTED = ("project", "torch", "torchvision", "timm")
+Base = TypeVar("Base")
 
 
 def instantiate(settings: Mapping[str, Any], allow: Collection[str] = ()) -> nn.Module:
@@ -25,7 +26,7 @@ def instantiate(settings: Mapping[str, Any], allow: Collection[str] = ()) -> nn.
         UserError: the class may not be imported, is not there, or cannot be made with these arguments.
     """
     class_path = str(settings.get("class_path", ""))
-    kind = import_class(class_path, allow)
+    kind = import_class(class_path, allow, nn.Module)
     try:
         arguments = {name: _argument(kind, name, value, allow) for name, value in settings.get("init_args", {}).items()}
         return kind(**arguments)
@@ -36,13 +37,13 @@ def instantiate(settings: Mapping[str, Any], allow: Collection[str] = ()) -> nn.
         raise UserError(f"{class_path} cannot be made with the arguments in the checkpoint ({problem})") from None
 
 
-def import_class(class_path: str, allow: Collection[str] = ()) -> type[nn.Module]:
-    """Import a module class. Raises UserError if it is not trusted, not there, or no torch.nn.Module."""
+def import_class(class_path: str, allow: Collection[str], base: type[Base]) -> type[Base]:
+    """Import a class. Raises UserError if it is not trusted, not there, or not a subclass of `base`."""
     module, _, name = class_path.rpartition(".")
     root = module.partition(".")[0]
     if root not in (*TRUSTED, *allow) and module not in sys.modules:
         raise UserError(
-            f"{class_path}: the checkpoint's network is not of this project, torch, torchvision or timm; if you trust "
+            f"{class_path}: the checkpoint's class is not of this project, torch, torchvision or timm; if you trust "
             f"its code, allow it: --allow {root}, or allow=['{root}'] in Python"
         )
     try:
@@ -50,8 +51,8 @@ def import_class(class_path: str, allow: Collection[str] = ()) -> type[nn.Module
     except (ImportError, AttributeError, ValueError) as error:
         remedy = "put its module where Python finds it, or export the weights alone with --to safetensors"
         raise UserError(f"{class_path}: this class cannot be imported ({error}); {remedy}") from None
-    if not (isinstance(kind, type) and issubclass(kind, nn.Module)):
-        raise UserError(f"{class_path}: it is not a torch.nn.Module, so no checkpoint of this project names it")
+    if not (isinstance(kind, type) and issubclass(kind, base)):
+        raise UserError(f"{class_path}: it is not a {base.__name__}, so no checkpoint of this project names it")
     return kind
 
 

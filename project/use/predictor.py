@@ -9,7 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from project.checkpoints.files import read
+from project.checkpoints import weights_directory
+from project.checkpoints.files import Checkpoint, read
 from project.networks import NormalisesImages
 from project.runs.checkpoint_path import find_path
 from project.use.classes import instantiate, load_weights
@@ -89,15 +90,21 @@ def load(checkpoint: str | Path, device: str = "cpu", allow: Collection[str] = (
     """Load a trained network, ready to use.
 
     Args:
-        checkpoint: A checkpoint file, a run directory, an experiment's directory or name, or best or last.
+        checkpoint: A checkpoint file, a run directory, an experiment's directory or name, best or last, or a
+            directory that `main.py export --to safetensors` has written.
         device: Such as cpu or cuda.
         allow: Modules with networks of your own that the checkpoint may import.
 
     Raises:
         UserError: there is no such checkpoint, it is damaged, or its network may not or cannot be imported.
     """
-    content = read(find_path(str(checkpoint)))
+    content = read_trained(find_path(str(checkpoint)))
     return Predictor(make_network(content, allow), content["data"], device)
+
+
+def read_trained(path: Path) -> Checkpoint:
+    """Read a checkpoint, or the directory of an exported model.safetensors. Raises UserError as `load` does."""
+    return weights_directory.read(path.parent) if path.name == weights_directory.WEIGHTS else read(path)
 
 
 def make_network(checkpoint: Mapping[str, Any], allow: Collection[str] = ()) -> nn.Module:

@@ -114,7 +114,7 @@ def test_a_checkpoint_runs_no_code_that_is_not_trusted(
     write(own, Path("own.ckpt"))
     Path("mynet.py").write_text("import torch\nprint('code runs')\nclass Net(torch.nn.Linear): pass\n")
     monkeypatch.syspath_prepend(Path.cwd())
-    with pytest.raises(UserError, match=r"mynet.Net: the checkpoint's network is not of this project.* --allow mynet"):
+    with pytest.raises(UserError, match=r"mynet.Net: the checkpoint's class is not of this project.* --allow mynet"):
         project.load("own.ckpt")
     assert "mynet" not in sys.modules
     with pytest.raises(UserError, match=r"mynet.Net cannot be made with the arguments in the checkpoint"):

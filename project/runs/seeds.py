@@ -1,0 +1,30 @@
+"""Runs of the same settings with other seeds."""
+
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from project.runs.directories import CONFIG
+from project.runs.results import read_results
+
+FREE = {"seed_everything", "ckpt_path", "config", "name"}  # options in which such runs may differ
+
+
+def runs_of_other_seeds(run: Path) -> list[Path]:
+    """The finished runs beside `run` that have its settings, one for each seed; `run` is one of them."""
+    settings = _settings(run)
+    runs: dict[Any, Path] = {}
+    for other in [run, *sorted(run.parent.iterdir())]:
+        if (other / CONFIG).exists() and read_results(other):
+            others = _settings(other)
+            if all(others.get(name) == settings.get(name) for name in (others.keys() | settings.keys()) - FREE):
+                runs.setdefault(others.get("seed_everything"), other)
+    return list(runs.values())
+
+
+def _settings(run: Path) -> dict[str, Any]:
+    """The options of a run's last start, which may have other options than its first."""
+    starts = sorted(run.glob("config*.yaml"), key=lambda path: (len(path.name), path.name))
+    settings: dict[str, Any] = yaml.safe_load(starts[-1].read_text())
+    return settings

@@ -1,0 +1,139 @@
+"""The model card of a trained network: a Markdown file that is filled from the checkpoint and its run."""
+
+import re
+from collections.abc import Mapping
+from importlib.metadata import PackageNotFoundError, metadata
+from pathlib import Path
+from statistics import mean, stdev
+from typing import Any
+
+import yaml
+
+from project.checkpoints.weights_directory import TRAINING
+from project.runs.results import format_figures, read_results
+from project.runs.seeds import runs_of_other_seeds
+from project.use.classes import TRUSTED
+
+MARKUP = re.compile(r"([\\`*_{}\[\]<>#|!&~$])")
+LISTED_CLASSES = 100  # more would hide the rest of the card
+
+
+def model_card(checkpoint: Mapping[str, Any], run: Path | None, name: str) -> str:
+    """The text of the model card.
+
+    Args:
+        checkpoint: Of this project.
+        run: Its run directory, beside which runs of other seeds are looked for; None if it is not known.
+        name: Of the directory that the card is in.
+    """
+    title = escaped(checkpoint.get("experiment", name))
+    sections = (
+        _front_matter(),
+        f"# {title}",
+        _summary(checkpoint),
+        _table("What it is", _contents(checkpoint)),
+        _table("Results", _results(checkpoint, run)),
+        _usage(checkpoint, name),
+        _training(checkpoint),
+        _licence(),
+    )
+    return "\n\n".join(section for section in sections if section) + "\n"
+
+
+def escaped(text: Any) -> str:
+    """Text of any kind as Markdown shows it literally, on one line."""
+    line = str(text).encode(errors="backslashreplace").decode()
+    line = "".join(sign if sign.isprintable() else repr(sign)[1:-1] for sign in line)
+    return MARKUP.sub(r"\\\1", line)
+
+
+def project_version() -> str:
+    """The version of this project; unknown if it is not installed."""
+    return _project_metadata("Version") or "unknown"
+
+
+def _project_metadata(field: str) -> str:
+    try:
+        return metadata("project")[field] or ""
+    except (PackageNotFoundError, KeyError):
+        return ""
+
+
+def _front_matter() -> str:
+    """What the Hugging Face Hub reads."""
+    license_name = _project_metadata("License-Expression").lower()
+    fields = {"license": license_name, "pipeline_tag": "image-classification", "tags": ["pytorch", "safetensors"]}
+    return "---\n" + yaml.safe_dump({name: value for name, value in fields.items() if value}) + "---"
+
+
+def _table(title: str, rows: Mapping[str, str]) -> str:
+    lines = [f"| {name} | {value} |" for name, value in rows.items() if value]
+    return "\n".join((f"## {title}\n", "| | |", "|---|---|", *lines)) if lines else ""
+
+
+def _summary(checkpoint: Mapping[str, Any]) -> str:
+    network = escaped(_class_name(checkpoint["network"]))
+    return f"Image classification: {network} gives an image one of {len(checkpoint['data']['class_names'])} classes."
+
+
+def _contents(checkpoint: Mapping[str, Any]) -> dict[str, str]:
+    names = [escaped(name) for name in checkpoint["data"]["class_names"]]
+    listed = ", ".join(names[:LISTED_CLASSES])
+    channels, height, width = checkpoint["data"]["image_shape"]
+    environment = checkpoint.get("environment", {})
+    data = environment.get("data", {})
+    parameters = sum(weights.numel() for weights in checkpoint["state_dict"].values())
+    packages = ", ".join(f"{name} {version}" for name, version in environment.get("packages", {}).items())
+    device = environment.get("device", "")
+    hardware = f"{environment.get('cpu')}, {environment.get('threads')} threads" if device == "cpu" else device
+    return {
+        "classes": listed + (f" and {len(names) - LISTED_CLASSES} more" if len(names) > LISTED_CLASSES else ""),
+        "images": f"{height}x{width} pixels, {channels} channels; others are resized to that and cropped at the center",
+        "network": f"{escaped(_class_name(checkpoint['network']))}, {parameters:,} numbers in its state",
+        "data": escaped(data.get("class", "")),
+        "SHA-256 of the data": escaped(data.get("sha256", "")),
+        "hardware of the training": escaped(hardware),
+        "precision of the training": escaped(environment.get("precision", "")),
+        "versions": escaped(f"Python {environment['python']}, {packages}") if "python" in environment else "",
+        "commit of the project": escaped(environment.get("git", {}).get("commit") or ""),
+    }
+
+
+def _results(checkpoint: Mapping[str, Any], run: Path | None) -> dict[str, str]:
+    figures = checkpoint.get("figures", {})
+    measured = {name: value for name, value in figures.items() if name.startswith(("test/", "val/"))}
+    rows = dict(line.split(" ", 1) for line in format_figures(measured))
+    results = [read_results(other) or {} for other in (runs_of_other_seeds(run) if run else ())]
+    accuracies = [result["test/accuracy"] for result in results if "test/accuracy" in result]
+    if len(accuracies) > 1:
+        deviation = f"{100 * mean(accuracies):.2f} ± {100 * stdev(accuracies):.2f} %"
+        rows[f"test/accuracy, mean and standard deviation over {len(accuracies)} seeds"] = deviation
+    return rows
+
+
+def _usage(checkpoint: Mapping[str, Any], name: str) -> str:
+    root = checkpoint["network"]["class_path"].partition(".")[0]
+    allow = "" if root in TRUSTED else f", allow=[{root!r}]"
+    code = (
+        "import project",
+        f"network = project.load({name!r}{allow})  # this directory",
+        "print(network.predict('photo.jpg', top=3))",
+    )
+    return "\n".join(("## How to use it\n", "```python", *code, "```"))
+
+
+def _training(checkpoint: Mapping[str, Any]) -> str:
+    if "settings" not in checkpoint:
+        return ""
+    command = f"python scripts/main.py fit --config {TRAINING}"
+    return "\n".join((f"## How to train it\n\n`{TRAINING}` has all options.\n", "```", command, "```"))
+
+
+def _licence() -> str:
+    name = _project_metadata("License-Expression")
+    code = f"The code of the project has the licence {name}. " if name else ""
+    return f"## Licence\n\n{code}The data has a licence of its own, which may limit the use of the weights."
+
+
+def _class_name(settings: Mapping[str, Any]) -> str:
+    return str(settings["class_path"]).rpartition(".")[2]

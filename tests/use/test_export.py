@@ -1,0 +1,358 @@
+"""An exported network answers as the network does, with normalisation and softmax inside."""
+
+import errno
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+import project
+from project.checkpoints.files import read, write
+from project.cli.main import main
+from project.system.errors import UserError
+from project.use import export
+from project.use.export import Export, compare
+from project.use.formats import METADATA
+from tests.data_sets import write_cifar10
+
+onnxruntime = pytest.importorskip("onnxruntime", reason="pip install -e .[export]")
+for package in ("onnx", "onnxscript", "onnxruntime", "safetensors"):
+    pytest.importorskip(package, reason="pip install -e '.[export]'")
+safetensors_torch = pytest.importorskip("safetensors.torch")
+
+
+SHAPE = (3, 32, 32)
+NETWORKS: dict[str, dict[str, Any]] = {
+    "ConvNet": {"widths": [4, 4, 4, 4], "batch_norm": True},
+    "MLP": {"hidden": [8]},
+    "Perceptron": {},
+    "ResNet18": {},
+    "TorchvisionModel": {"name": "squeezenet1_0", "image_size": 40},  # resizes and normalises images by itself
+    "WhitenedConvNet": {"widths": [4, 4, 4]},
+}
+OUTPUTS = {"onnx": "output.onnx", "pt2": "output.pt2", "safetensors": "output"}
+FORMS = ("onnx", "pt2", "safetensors")
+STRANGE_NAMES = [
+    "a, b",
+    'say "hi"',
+    "two\nlines",
+    "<b>*bold*</b> | [x](y) # $z$",
+    "=1+1",
+    "\udc80é",
+    "`",
+    "~",
+    "&amp;",
+    "",
+]
+
+
+@pytest.fixture(autouse=True)
+def few_images(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(export, "IMAGES", 6)
+    monkeypatch.setattr(export, "BATCH", 4)
+
+
+def checkpoint_of(network: str, arguments: dict[str, Any], classes: list[str]) -> dict[str, Any]:
+    """A checkpoint with all that every use needs, of a network with random weights and statistics."""
+    init_args = {**arguments, "num_classes": len(classes), "image_shape": list(SHAPE)}
+    torch.manual_seed(1)
+    module: nn.Module = getattr(project.networks, network)(**init_args)
+    for value in module.state_dict().values():
+        if value.is_floating_point() and value.ndim == 1:
+            value.uniform_(0.5, 1.5)
+        elif network == "Perceptron":
+            value.normal_(std=0.01)
+    state = {f"network.{name}": value for name, value in module.state_dict().items()}
+    return {
+        "format": 1,
+        "epoch": 1,
+        "global_step": 1,
+        "loops": {},
+        "loss": {"class_path": "torch.nn.CrossEntropyLoss"},
+        "network": {"class_path": f"project.networks.{network}", "init_args": init_args},
+        "experiment": "small",
+        "state_dict": state,
+        "data": {
+            "class_names": classes,
+            "image_shape": list(SHAPE),
+            "mean": [0.2, 0.4, 0.6],
+            "std": [0.1, 0.2, 0.3],
+            "preparation": {"mode": "RGB", "size": [32, 32], "resample": "bilinear", "crop": "center"},
+        },
+    }
+
+
+def eager(checkpoint: dict[str, Any], pixels: np.ndarray) -> np.ndarray:
+    """The probabilities of uint8 images [N, H, W, C], computed without project.use."""
+    settings = checkpoint["network"]
+    network = getattr(project.networks, settings["class_path"].rpartition(".")[2])(**settings["init_args"])
+    network.load_state_dict({name.removeprefix("network."): value for name, value in checkpoint["state_dict"].items()})
+    mean, std = (checkpoint["data"][name] for name in ("mean", "std"))
+    if hasattr(network, "renormalise_from"):
+        network.renormalise_from(mean, std)
+    images = torch.from_numpy((pixels / 255 - np.array(mean)) / np.array(std)).float().permute(0, 3, 1, 2)
+    return network.eval()(images).softmax(1).detach().numpy()
+
+
+@pytest.mark.parametrize("network", NETWORKS)
+def test_each_form_of_each_network_answers_as_the_network(network: str) -> None:
+    checkpoint = checkpoint_of(network, NETWORKS[network], ["cat", "dog"])
+    write(checkpoint, Path("small.ckpt"))
+    random = np.random.default_rng(0).integers(0, 256, (5, 32, 32, 3), np.uint8)
+    pixels = random // np.array([1, 2, 4, 8, 16], np.uint8)[:, None, None, None]
+    expected = eager(checkpoint, pixels)
+    assert expected.std(0).max() > 3e-4  # the images differ for the network, so a wrong answer would show
+    for form in FORMS:
+        result = main(["export", "--ckpt_path", "small.ckpt", "--to", form])
+        assert result.figures["equal_answers"] == 6
+    session = onnxruntime.InferenceSession("small.onnx")
+    program = torch.export.load("small.pt2").module()
+    loaded = project.load("small")
+    for number in (1, 2, 5):
+        some = pixels[:number]
+        answers = {
+            "onnx": session.run(["probabilities"], {"images": some})[0],
+            "pt2": program(torch.from_numpy(some)).detach().numpy(),
+            "safetensors": loaded.logits(some).softmax(1).numpy(),
+        }
+        for form, answer in answers.items():
+            np.testing.assert_allclose(answer, expected[:number], atol=1e-5, err_msg=form)
+
+
+@pytest.fixture
+def small() -> dict[str, Any]:
+    """A checkpoint in small.ckpt, of a network for classes with strange names and of data that is at hand."""
+    checkpoint = checkpoint_of("MLP", {"hidden": [4]}, STRANGE_NAMES)
+    checkpoint["settings"] = {"data": {"class_path": "project.data.Digits", "init_args": {"val_size": 100}}}
+    write(checkpoint, Path("small.ckpt"))
+    return checkpoint
+
+
+def metadata_of(path: Path) -> dict[str, Any]:
+    if path.suffix == ".onnx":
+        values = onnxruntime.InferenceSession(path).get_modelmeta().custom_metadata_map
+        return {name: json.loads(value) for name, value in values.items()}
+    files = {METADATA: ""}
+    torch.export.load(path, extra_files=files)
+    return json.loads(files[METADATA])
+
+
+def test_metadata_has_all_that_is_needed_to_use_the_file(
+    small: dict[str, Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    for form in ("onnx", "pt2"):
+        main(["export", "--ckpt_path", "small.ckpt", "--to", form])
+        metadata = metadata_of(Path(f"small.{form}"))
+        assert metadata["class_names"] == STRANGE_NAMES
+        assert metadata["preparation"] == small["data"]["preparation"]
+        assert metadata["normalisation"] == {"mean": [0.2, 0.4, 0.6], "std": [0.1, 0.2, 0.3], "inside": True}
+        assert metadata["input"] == {"shape": ["N", 32, 32, 3], "type": "uint8 from 0 to 255"}
+        assert metadata["comparison"].pop("largest_difference") < 1e-5
+        assert metadata["comparison"] == {"images": 6, "equal_answers": 6, "source": "validation images"}
+        assert f"{form}: 6 of 6 answers equal on validation images, largest" in capsys.readouterr().out
+    assert Path("small.pt2").stat().st_size < 3 * Path("small.onnx").stat().st_size  # no images are in it
+
+
+def test_validation_images_are_those_of_the_run(small: dict[str, Any]) -> None:
+    data = project.data.Digits(val_size=100)
+    data.setup("validate")
+    pixels, source = Export(Path("small.ckpt"), small, "onnx", Path("small.onnx"))._images()
+    assert source == "validation images"
+    assert torch.equal(pixels, data.val.pixels[:6])
+
+
+def test_random_images_take_the_place_of_missing_data(
+    small: dict[str, Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    small["settings"]["data"] = {"class_path": "project.data.CIFAR10", "init_args": {"data_dir": "elsewhere"}}
+    write(small, Path("small.ckpt"))
+    result = main(["export", "--ckpt_path", "small.ckpt", "--to", "pt2"])
+    assert result.figures["source"] == "random images"
+    assert "random images are used: CIFAR10 cannot be read:" in capsys.readouterr().out
+    assert not Path("elsewhere").exists()
+
+
+def test_data_that_has_moved_is_found(small: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_cifar10(tmp_path / "moved", monkeypatch)
+    small["settings"]["data"] = {"class_path": "project.data.CIFAR10", "init_args": {"batch_size": 32}}
+    write(small, Path("small.ckpt"))
+    result = main(["export", "--ckpt_path", "small.ckpt", "--to", "pt2", "--data_dir", "moved"])
+    assert result.figures["source"] == "validation images"
+
+
+def test_floats_are_an_option(small: dict[str, Any]) -> None:
+    main(["export", "--ckpt_path", "small.ckpt", "--to", "onnx", "--input", "float"])
+    pixels = np.random.default_rng(0).integers(0, 256, (3, 32, 32, 3), np.uint8)
+    session = onnxruntime.InferenceSession("small.onnx")
+    (answer,) = session.run(None, {"images": pixels.astype(np.float32) / 255})
+    np.testing.assert_allclose(answer, eager(small, pixels), atol=1e-5)
+
+
+def test_averaged_weights_are_exported(digits: Callable[..., list[str]]) -> None:
+    main(["fit", *digits(), "--trainer.callbacks+=AveragedWeights"])
+    main(["export", "--ckpt_path", "best", "--to", "pt2", "--output", "mlp.pt2"])
+    data = project.data.Digits(val_size=180)
+    data.setup("test")
+    classes = torch.export.load("mlp.pt2").module()(data.test.pixels).argmax(1)
+    results = json.loads(Path("lightning_logs/mlp/version_0/results.json").read_text())
+    assert (classes == data.test.labels).float().mean().item() == pytest.approx(results["test/accuracy"])
+    last = read(Path("lightning_logs/mlp/version_0/checkpoints/last.ckpt"))
+    assert not torch.equal(last["state_dict"]["network.1.weight"], last["current_model_state"]["network.1.weight"])
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_an_output_is_replaced_only_with_force(form: str, small: dict[str, Any], error: Callable[..., str]) -> None:
+    output = OUTPUTS[form]
+    words = ["export", "--ckpt_path", "small.ckpt", "--to", form, "--output", output]
+    main(words)
+    first = contents(Path(output))
+    assert error(*words) == f"--output {output}: it exists; name another, or replace it by --force"
+    assert contents(Path(output)) == first
+    small["state_dict"]["network.1.weight"] += 1
+    write(small, Path("small.ckpt"))
+    main([*words, "--force"])
+    assert contents(Path(output)) != first
+    assert sorted(path.name for path in Path().iterdir()) == [output, "small.ckpt"]
+
+
+def contents(path: Path) -> dict[str, bytes]:
+    files = [path] if path.is_file() else sorted(path.iterdir())
+    return {file.name: file.read_bytes() for file in files}
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_outputs_that_cannot_be(form: str, small: dict[str, Any], error: Callable[..., str]) -> None:
+    words = ["export", "--ckpt_path", "small.ckpt", "--to", form, "--output"]
+    for folder in ("no", "small.ckpt"):
+        output = f"{folder}/{OUTPUTS[form]}"
+        assert error(*words, output) == f"--output {output}: there is no directory {folder}; make it, or name another"
+    if form != "safetensors":
+        assert error(*words, "output.txt") == f"--output output.txt: give a name that ends in .{form}"
+    Path("other").mkdir()
+    Path("other/file").touch()
+    wrong = "small.ckpt" if form == "safetensors" else "other"
+    assert f"--output {wrong}: it is a " in error(*words, wrong, "--force")
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("force", [False, True])
+def test_a_full_disk_leaves_no_half_file(
+    form: str, force: bool, small: dict[str, Any], error: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    output = OUTPUTS[form]
+    words = ["export", "--ckpt_path", "small.ckpt", "--to", form, "--output", output]
+    before = {}
+    if force:
+        main(words)
+        before = contents(Path(output))
+
+    def write_half(path: Path, content: bytes) -> None:
+        with path.open("wb") as file:
+            file.write(content[: len(content) // 2])
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_bytes", write_half)
+    assert error(*words, "--force") == f"--output {output}: it cannot be written (No space left on device)"
+    assert sorted(path.name for path in Path().iterdir()) == [*([output] if force else []), "small.ckpt"]
+    assert not force or contents(Path(output)) == before
+
+
+def test_an_answer_that_differs_removes_the_file(
+    small: dict[str, Any], error: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        export.ImagesToProbabilities,
+        "forward",
+        lambda self, images: self.network(  # not normalised
+            (images / 255).permute(0, 3, 1, 2)
+        ).softmax(1),
+    )
+    line = error("export", "--ckpt_path", "small.ckpt", "--to", "pt2")
+    assert line.startswith("--to pt2: the exported network does not answer as the network does (")
+    assert line.endswith("); nothing is written")
+    assert [path.name for path in Path().iterdir()] == ["small.ckpt"]
+
+
+def test_answers_that_are_not_numbers_differ(small: dict[str, Any]) -> None:
+    predictor = project.load("small.ckpt")
+    images = torch.zeros(3, 32, 32, 3, dtype=torch.uint8)
+    comparison = compare(predictor, lambda batch: torch.full((len(batch), 10), torch.nan), images, "")
+    with pytest.raises(UserError, match="does not answer"):
+        export._check_equal("onnx", comparison)
+
+
+def test_weights_are_exported_without_their_class(
+    small: dict[str, Any], error: Callable[..., str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    small["network"] = {"class_path": "gone.Network", "init_args": {}}
+    write(small, Path("small.ckpt"))
+    for form in ("onnx", "pt2"):
+        assert error("export", "--ckpt_path", "small.ckpt", "--to", form, "--allow", "gone").startswith(
+            "gone.Network: this class cannot be imported (No module named 'gone'); put its module where Python finds "
+            "it, or export the weights alone with --to safetensors"
+        )
+    result = main(["export", "--ckpt_path", "small.ckpt", "--to", "safetensors", "--allow", "gone"])
+    assert result.figures == {}
+    assert "the weights are exported without a comparison: gone.Network" in capsys.readouterr().out
+    weights = safetensors_torch.load_file("small/model.safetensors")
+    assert torch.equal(weights["1.weight"], small["state_dict"]["network.1.weight"])
+
+
+def test_a_network_that_torch_cannot_export_ends_in_a_line(
+    small: dict[str, Any], error: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Path("branching.py").write_text(
+        "import torch\n"
+        "class Network(torch.nn.Module):\n"
+        "    def forward(self, images):\n"
+        "        return images.mean((2, 3)) if images.sum().item() > 0 else images.amax((2, 3))\n"
+    )
+    monkeypatch.syspath_prepend(Path.cwd())
+    small |= {"network": {"class_path": "branching.Network", "init_args": {}}, "state_dict": {}}
+    small["data"]["class_names"] = ["a", "b", "c"]
+    write(small, Path("small.ckpt"))
+    line = error("export", "--ckpt_path", "small.ckpt", "--to", "pt2", "--allow", "branching")
+    assert line.startswith("--to pt2: Network cannot be exported (")
+    assert line.endswith("); --to safetensors exports its weights")
+
+
+def test_the_extra_is_named_where_it_is_missing(
+    small: dict[str, Any], error: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("project.cli.export.find_spec", lambda name: None)
+    line = error("export", "--ckpt_path", "small.ckpt", "--to", "onnx")
+    assert line == "--to onnx: onnx is not installed: pip install -e '.[export]'"
+
+
+def test_an_exported_directory_is_loaded_and_exported_again(small: dict[str, Any]) -> None:
+    main(["export", "--ckpt_path", "small.ckpt", "--to", "safetensors"])
+    Path("small.ckpt").unlink()
+    Path("small").rename("moved")
+    assert project.load("moved").class_names == tuple(STRANGE_NAMES)
+    assert main(["export", "--ckpt_path", "moved", "--to", "onnx"]).figures["source"] == "validation images"
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "problem"),
+    [
+        ("model.safetensors", b"half", "moved: not a directory that export has written, or damaged ("),
+        ("config.json", b"{", "moved: not a directory that export has written, or damaged ("),
+        ("config.json", b"[]", "moved: its config.json is not one that export has written; export"),
+        (
+            "config.json",
+            b'{"format": 99, "network": {}, "data": {}}',
+            "moved: a newer version of this project wrote it",
+        ),
+    ],
+)
+def test_a_damaged_directory_ends_in_a_line(small: dict[str, Any], name: str, content: bytes, problem: str) -> None:
+    main(["export", "--ckpt_path", "small.ckpt", "--to", "safetensors", "--output", "moved"])
+    Path("moved", name).write_bytes(content)
+    with pytest.raises(UserError, match=f"^{re.escape(problem)}"):
+        project.load("moved")
