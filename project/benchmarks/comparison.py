@@ -14,6 +14,7 @@ from project.runs.results import read_metrics, read_results
 
 logging.getLogger("tensorboard").setLevel(logging.ERROR)  # it warns about the restart in each resumed run
 TIMES = {"images_per_second", "train_seconds", "fit_seconds", "Stopwatch"}
+NAMES = {"experiment", "settings", "environment"}  # of a checkpoint, which runs of the same figures may differ in
 
 
 def differences(whole: Path, resumed: Path) -> list[str]:
@@ -51,7 +52,7 @@ def _points(run: Path) -> list[Any]:
 def _differing(first: Any, second: Any, name: str = "") -> Iterator[str]:
     """The dotted names of the values that differ between two nested structures, in any bit."""
     if isinstance(first, dict) and isinstance(second, dict):
-        for key in sorted((first.keys() | second.keys()) - TIMES, key=str):
+        for key in sorted((first.keys() | second.keys()) - TIMES - NAMES, key=str):
             yield from _differing(first.get(key), second.get(key), f"{name}.{key}" if name else str(key))
     elif isinstance(first, (list, tuple)) and isinstance(second, (list, tuple)) and len(first) == len(second):
         for index, pair in enumerate(zip(first, second, strict=True)):

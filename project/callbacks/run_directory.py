@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import yaml
 from lightning.pytorch import Callback, LightningModule, Trainer
@@ -73,9 +74,12 @@ class RunDirectory(Callback):
         return f"python {sys.argv[0]} fit --config {self.opened / self.config_name} --ckpt_path last" if begun else ""
 
     def _open(self, trainer: Trainer) -> None:
-        described = yaml.safe_dump({"experiment": self.experiment, **environment(trainer)}, sort_keys=False)
+        described = {"experiment": self.experiment, **environment(trainer)}
+        model: Any = trainer.lightning_module
+        model.run_description["environment"] = described
+        environment_text = yaml.safe_dump(described, sort_keys=False)
         if self.path is None:
-            files = {directories.CONFIG: self.config, directories.ENVIRONMENT: described}
+            files = {directories.CONFIG: self.config, directories.ENVIRONMENT: environment_text}
             self.path = directories.create_run(self.root, self.experiment, files)
             self.config_name = directories.CONFIG
             self.cleanup.callback(directories.lock_run(self.path).release)
@@ -87,7 +91,7 @@ class RunDirectory(Callback):
         for difference in _differences(starts[-1].read_text(), self.config):
             print(f"changed: {difference}", flush=True)
         ending = f"-{len(starts) + 1}.yaml"
-        for name, text in ((f"environment{ending}", described), (f"config{ending}", self.config)):
+        for name, text in ((f"environment{ending}", environment_text), (f"config{ending}", self.config)):
             with atomic_write(self.path / name) as unfinished:
                 unfinished.write_text(text)
         self.config_name = f"config{ending}"

@@ -1,7 +1,9 @@
 """How a checkpoint describes itself: plain values under fixed keys, which are all that is needed to use it.
 
 format: the number FORMAT. network, loss: class_path and init_args of each. data: class_names, image_shape (C, H, W),
-mean and std of each channel in [0, 1], and how an image of any size is prepared.
+mean and std of each channel in [0, 1], and how an image of any size is prepared. experiment: its name. settings: all
+options of the run. environment: versions, hardware and the data's fingerprint. figures: what the run measured, in the
+checkpoint that was tested.
 """
 
 from collections.abc import Mapping
@@ -11,18 +13,23 @@ from typing import Any
 
 from torch import Tensor
 
-from project.checkpoints.files import FORMAT
+from project.checkpoints.files import FORMAT, read, write
 from project.system.errors import UserError
 
 
-def describe(classes: Mapping[str, Any], data: Mapping[str, Any]) -> dict[str, Any]:
+def describe(run: Mapping[str, Any], data: Mapping[str, Any]) -> dict[str, Any]:
     """What a checkpoint says of itself.
 
     Args:
-        classes: network and loss, each with class_path and init_args.
+        run: network and loss, each with class_path and init_args; experiment, settings and environment.
         data: As ImageDataModule.description gives it.
     """
-    return {"format": FORMAT, "network": classes.get("network", {}), "loss": classes.get("loss", {}), "data": data}
+    return {"format": FORMAT, "network": {}, "loss": {}, **run, "data": data}
+
+
+def add_figures(path: Path, figures: Mapping[str, Any]) -> None:
+    """Write the checkpoint of `path` again, whole, with what its run has measured."""
+    write({**read(path), "figures": dict(figures)}, path)
 
 
 def check_fits(

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import yaml
@@ -31,8 +32,9 @@ from project.callbacks import (
     Stopwatch,
 )
 from project.callbacks.given_options import check_kinds
-from project.checkpoints.description import check_fits
+from project.checkpoints.description import add_figures, check_fits
 from project.cli.arguments import carried_over, check_yaml, replaced, user_modules
+from project.cli.checkpoint_settings import with_checkpoint_settings
 from project.cli.endings import endings, is_first_process
 from project.cli.messages import user_message
 from project.cli.parser import CommandLine, Parser
@@ -44,7 +46,7 @@ from project.networks import TorchvisionModel
 from project.networks.pretrained import load_weights
 from project.runs import directories
 from project.runs.loggers import record
-from project.runs.plan import RunOptions, RunPlan, plan_evaluation, plan_fit
+from project.runs.plan import Found, RunOptions, RunPlan, plan_evaluation, plan_fit
 from project.runs.results import Result
 from project.system.errors import UserError
 from project.training.checkpoint_io import CheckpointFiles
@@ -61,7 +63,9 @@ def run_experiment(args: list[str] | None) -> Result:
     words = sys.argv[1:] if args is None else args
     with ExitStack() as cleanup, user_modules(words), endings():  # cleanup sees how the command ends
         check_yaml(words)
-        return ExperimentCLI(args, cleanup).result
+        directory = Path(cleanup.enter_context(TemporaryDirectory()))
+        words, found = with_checkpoint_settings(words, directory)
+        return ExperimentCLI(words if found else args, cleanup, found).result
 
 
 class ExperimentCLI(CommandLine):
@@ -69,14 +73,15 @@ class ExperimentCLI(CommandLine):
 
     plan: RunPlan
 
-    def __init__(self, args: list[str] | None, cleanup: ExitStack) -> None:
+    def __init__(self, args: list[str] | None, cleanup: ExitStack, found: Found | None = None) -> None:
         """Run the command.
 
         Args:
             args: The words after the program's name; None takes them from the shell.
             cleanup: Gives back at the command's end what it holds, such as the lock of a run.
+            found: The checkpoint's path and content, if it was read for its settings.
         """
-        self.cleanup = cleanup
+        self.cleanup, self.found = cleanup, found
         self.words = sys.argv[1:] if args is None else args
         self.result = Result()
         try:
@@ -104,7 +109,10 @@ class ExperimentCLI(CommandLine):
         self.options = self.config[self.subcommand]
         for line in (*replaced(self.words), *carried_over(self.words, self.options)):
             rank_zero_only(print)(line, flush=True)
-        if self.subcommand != "fit":
+        if self.found is not None:
+            path, checkpoint = self.found
+            self.plan = RunPlan(checkpoint["experiment"], self._run_options().root, None, path, checkpoint)
+        elif self.subcommand != "fit":
             self.plan = plan_evaluation(str(self.subcommand), self._run_options())
         else:
             self.plan = plan_fit(self._run_options(), self.cleanup, lock=is_first_process())
@@ -135,7 +143,7 @@ class ExperimentCLI(CommandLine):
         self.datamodule, self.model = (self.parts[name] for name in ("data", "model"))
         self.config_text = self.command_parser.dump(self.options, skip_unset=False)
         self.settings: dict[str, Any] = yaml.safe_load(self.config_text)
-        self.model.class_settings = self._class_settings()
+        self.model.run_description = self._description()
         self.trainer = self.instantiate_trainer()
         is_fit = self.subcommand == "fit"
         optimizer, schedule = try_parts(self.trainer, self.model, self.datamodule, self.options.model, is_fit)
@@ -148,21 +156,26 @@ class ExperimentCLI(CommandLine):
         elif isinstance(self.model.network, TorchvisionModel):
             load_weights(self.model.network)  # a checkpoint brings its own
 
-    def _class_settings(self) -> dict[str, Any]:
-        """Class path and arguments of network and loss, with those arguments that come from the data."""
+    def _description(self) -> dict[str, Any]:
+        """The part of a checkpoint's description that comes from the options."""
         network, loss = (self.settings["model"][name] for name in ("network", "loss"))
         linked = {
             name: list(value) if isinstance(value, tuple) else value
             for name, value in self.instantiator.linked[type(self.model.network)].items()
         }
-        return {"network": {**network, "init_args": network.get("init_args", {}) | linked}, "loss": loss}
+        return {
+            "network": {**network, "init_args": network.get("init_args", {}) | linked},
+            "loss": loss,
+            "experiment": self.plan.experiment,
+            "settings": {name: value for name, value in self.settings.items() if name not in ("ckpt_path", "config")},
+        }
 
     def _hand_over(self, path: Path, checkpoint: dict[str, Any]) -> None:
         """Let Lightning load what was read already, and keep it no longer than that."""
         check_fits(path, checkpoint, self.model.state_dict(), self.datamodule.description())
         if isinstance(files := self.trainer.strategy.checkpoint_io, CheckpointFiles):
             files.hand_over(path, checkpoint)
-        self.plan = replace(self.plan, checkpoint=None)
+        self.found, self.plan = None, replace(self.plan, checkpoint=None)
 
     def instantiate_trainer(self, **options: Any) -> Trainer:
         """Add what every run does; a run's directory brings the loggers, unless the user has named some."""
@@ -250,6 +263,7 @@ class ExperimentCLI(CommandLine):
         }
         self.result = Result(run, {**self._test(path), **figures})
         if self.trainer.is_global_zero:
+            add_figures(path, self.result.figures)
             record(self.result, self.settings, self.trainer.loggers)
 
     def _test(self, path: Path) -> dict[str, Any]:

@@ -10,7 +10,9 @@ from project.system.errors import UserError
 NAMES = ("best", "last")
 
 
-def find_path(value: str, root: Path = Path(directories.ROOT), experiment: str | None = None) -> Path:
+def find_path(
+    value: str, root: Path = Path(directories.ROOT), experiment: str | None = None, run: Path | None = None
+) -> Path:
     """The file of the checkpoint that `value` means. A line is printed that names it, unless `value` is the file.
 
     Args:
@@ -19,12 +21,15 @@ def find_path(value: str, root: Path = Path(directories.ROOT), experiment: str |
             an experiment stands for its best checkpoint. In a run without validation, best stands for the last one.
         root: The directory of all experiments.
         experiment: Whose newest run `best` and `last` mean; None takes the newest run of all experiments.
+        run: The run whose checkpoint `best` and `last` mean.
 
     Raises:
         UserError: there is no such checkpoint.
     """
     path = Path(value)
     if value in NAMES and not path.is_file():
+        if run is not None:
+            return _newest(value, [run], run)
         experiments = [root / experiment] if experiment else _directories(root)
         runs = [run for directory in experiments for run in _runs(directory)]
         return _newest(value, runs, root / (experiment or ""))
@@ -58,7 +63,7 @@ def _checkpoints(run: Path) -> list[Path]:
 
 def _runs(experiment: Path) -> list[Path]:
     """All run directories of an experiment, renamed ones too."""
-    return [path for path in _directories(experiment) if (path / directories.ENVIRONMENT).exists()]
+    return [path for path in _directories(experiment) if directories.is_run(path)]
 
 
 def _directories(path: Path) -> list[Path]:

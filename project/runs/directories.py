@@ -129,7 +129,12 @@ def named_run(configs: Sequence[Path]) -> Path | None:
     run = configs[0].parent
     if run.name in ("", ".."):
         run = run.resolve()
-    return run if version_of(run) >= 0 or (run / ENVIRONMENT).exists() else None
+    return run if is_run(run) else None
+
+
+def is_run(path: Path) -> bool:
+    """Whether the path is a run directory, which may have been renamed."""
+    return version_of(path) >= 0 or (path / ENVIRONMENT).exists()
 
 
 def version_of(run: Path) -> int:

@@ -8,11 +8,11 @@ from typing import Any
 
 from project.checkpoints.files import TRAINING_KEYS, Checkpoint, check_keys, read
 from project.runs import directories
+from project.runs.checkpoint_path import find_path
 from project.runs.results import read_results
 from project.system.errors import UserError
 from project.system.signals import job, requeued
 
-NAMED_CHECKPOINTS = ("best", "last")
 Found = tuple[Path, Checkpoint]
 """A checkpoint's path and content."""
 
@@ -101,9 +101,13 @@ def _run_to_resume(options: RunOptions, experiment: str) -> Path | None:
 
 
 def _named_checkpoint(options: RunOptions, experiment: str) -> Found | None:
-    if options.ckpt_path in NAMED_CHECKPOINTS:
-        return find_checkpoint(options.root, experiment, options.ckpt_path, options.configs)
-    return (Path(options.ckpt_path), read(Path(options.ckpt_path))) if options.ckpt_path else None
+    if options.ckpt_path is None:
+        return None
+    run = directories.named_run(options.configs)
+    path = find_path(options.ckpt_path, options.root, experiment, run)
+    if options.ckpt_path == "last":
+        return newest_whole(path.parents[1])
+    return path, read(path)
 
 
 def _check_unfinished(run: Path, options: RunOptions) -> None:
@@ -124,24 +128,6 @@ def _check_limits(path: Path, checkpoint: Checkpoint, options: RunOptions) -> No
     for option, (limit, key) in limits.items():
         if 0 < (limit or 0) < checkpoint[key]:
             raise UserError(f"--trainer.{option} {limit}: {path} is at {checkpoint[key]}; give at least that number")
-
-
-def find_checkpoint(root: Path, experiment: str, name: str, configs: Sequence[Path] = ()) -> Found:
-    """The checkpoint `best` or `last` of the run that is meant: the newest run that has one.
-
-    Raises:
-        UserError: no run has one, or the file is damaged.
-    """
-    run = directories.named_run(configs)
-    runs = [run] if run else directories.all_runs(root, experiment)
-    paths = [path for run in runs if (path := run / directories.CHECKPOINTS / f"{name}.ckpt").exists()]
-    if not paths:
-        raise UserError(
-            f"--ckpt_path {name}: no run in {run or root / experiment} has a checkpoint; train one first with "
-            f"main.py fit and no --ckpt_path, or {directories.NAME_A_RUN}"
-        )
-    newest = paths[-1]
-    return (newest_whole(newest.parents[1]) if name == "last" else None) or (newest, read(newest))
 
 
 def newest_whole(run: Path) -> Found | None:

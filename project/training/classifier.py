@@ -1,7 +1,8 @@
 """The system around a network: loss, optimizer, learning-rate schedule and metrics."""
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Collection
+from pathlib import Path
+from typing import Any, Self
 
 import torch
 from lightning.pytorch import LightningModule
@@ -14,7 +15,9 @@ from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 from torchmetrics import MetricCollection
 from torchmetrics.classification import MulticlassAccuracy
 
+from project.checkpoints.classes import instantiate
 from project.checkpoints.description import describe
+from project.checkpoints.files import read
 from project.data.batches import Batch
 from project.data.run_length import Position, saved_position, total_steps
 from project.networks.protocol import AuxiliaryHeads, InitializedFromImages, NormalisesImages, has_backbone
@@ -61,7 +64,7 @@ class Classifier(LightningModule):
         self.loss = loss
         self.optimizer = optimizer
         self.lr_scheduler = lr_scheduler
-        self.class_settings: dict[str, Any] = {}  # class path and arguments of network and loss, for checkpoints
+        self.run_description: dict[str, Any] = {}  # see project.checkpoints.description; the command line sets it
         self.backbone_rate: float | None = None  # as a fraction of the optimizer's rate, set by Finetuning
         if compile:
             self.network.compile()
@@ -79,6 +82,38 @@ class Classifier(LightningModule):
         self.test_metrics = metrics.clone("test/")
         self.test_views = test_views
         self.views_accuracy = MulticlassAccuracy(num_classes, average="micro", validate_args=False)
+
+    @classmethod
+    def load_from_checkpoint(  # type: ignore[override]
+        cls,
+        checkpoint_path: str | Path,
+        map_location: Any = "cpu",
+        hparams_file: Any = None,
+        strict: bool | None = None,
+        weights_only: bool | None = None,
+        *,
+        allow: Collection[str] = (),
+        **options: Any,
+    ) -> Self:
+        """A Classifier with the network, the loss and the weights of a checkpoint, which alone is needed.
+
+        Args:
+            checkpoint_path: A checkpoint file of this project.
+            map_location: The device of the weights.
+            hparams_file: Not used; the checkpoint contains all.
+            strict: Whether the names of all weights have to be the same; None means yes.
+            weights_only: Not used; no code from the file is ever run.
+            allow: Modules with networks and losses of your own that the checkpoint may import.
+            options: Of Classifier, such as optimizer and test_views.
+
+        Raises:
+            UserError: there is no such checkpoint, it is damaged, or its network may not or cannot be imported.
+        """
+        checkpoint = read(Path(checkpoint_path), map_location)
+        network, loss = (instantiate(checkpoint[name], allow) for name in ("network", "loss"))
+        model = cls(network, len(checkpoint["data"]["class_names"]), loss, **options)
+        model.load_state_dict(checkpoint["state_dict"], strict=strict is not False)
+        return model.to(map_location)
 
     def forward(self, images: Tensor) -> Tensor:
         """Images [N, C, H, W] to logits [N, num_classes]."""
@@ -118,7 +153,7 @@ class Classifier(LightningModule):
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Describe network, loss and data, and keep what each process has counted in an epoch that has not ended."""
         data: Any = self.trainer.datamodule  # type: ignore[attr-defined]
-        checkpoint |= describe(self.class_settings, data.description())
+        checkpoint |= describe(self.run_description, data.description())
         counted = {name: metric.metric_state for name, metric in self.train_metrics.items()}
         checkpoint["train_metrics"] = gathered(self.trainer, counted)
 

@@ -10,10 +10,10 @@ import torch
 from torch import Tensor, nn
 
 from project.checkpoints import weights_directory
+from project.checkpoints.classes import instantiate, load_weights
 from project.checkpoints.files import Checkpoint, read
 from project.networks import NormalisesImages
 from project.runs.checkpoint_path import find_path
-from project.use.classes import instantiate, load_weights
 from project.use.images import ImageLike, pixels_of
 
 BATCH = 256  # images; the memory does not grow with their number

@@ -9,7 +9,7 @@ import pytest
 
 from project.checkpoints.files import read, write
 from project.runs import directories
-from project.runs.plan import RunOptions, RunPlan, find_checkpoint, newest_whole, plan_evaluation, plan_fit
+from project.runs.plan import RunOptions, RunPlan, newest_whole, plan_evaluation, plan_fit
 from project.system.errors import UserError
 
 
@@ -17,17 +17,6 @@ def checkpoint(path: Path, step: int) -> None:
     described = {"format": 1, "network": {}, "loss": {}, "data": {}}
     training = {"optimizer_states": [], "lr_schedulers": []}
     write({"state_dict": {}, "epoch": 0, "global_step": step, "loops": {}, **described, **training}, path)
-
-
-def test_newest_run_with_a_checkpoint(tmp_path: Path) -> None:
-    for number in (2, 9, 10):
-        checkpoint(tmp_path / f"net/version_{number}/checkpoints/last.ckpt", number)
-    (tmp_path / "net/version_11").mkdir()
-    assert find_checkpoint(tmp_path, "net", "last")[0].parts[-3] == "version_10"
-    own = [tmp_path / "net/version_9/config.yaml"]
-    assert find_checkpoint(tmp_path, "net", "last", own)[0].parts[-3] == "version_9"
-    with pytest.raises(UserError, match=r"--ckpt_path best: no run in .*net has a checkpoint"):
-        find_checkpoint(tmp_path, "net", "best")
 
 
 def test_the_run_to_resume_is_the_newest_that_began(tmp_path: Path) -> None:

@@ -14,11 +14,11 @@ from torch import nn
 from torchvision import datasets
 
 import project
+from project.checkpoints.classes import instantiate
 from project.checkpoints.files import read, write
 from project.cli.main import main
 from project.networks import MLP
 from project.system.errors import UserError
-from project.use.classes import instantiate
 from project.use.images import pixels_of
 from project.use.predictor import Predictor
 from tests.conftest import REPOSITORY
