@@ -7,9 +7,7 @@ from typing import TYPE_CHECKING
 
 from project.system.lazy import lazy_names
 
-if TYPE_CHECKING:
-    from project.use.predictor import load
+if TYPE_CHECKING:  # imported when it is used
+    from project.use.predictor import load as load
 
-__all__ = ["load"]
-
-__getattr__, __dir__ = lazy_names(__name__, {"load": "use.predictor"})
+__getattr__, __dir__ = lazy_names(__name__, __file__)

@@ -2,8 +2,6 @@
 """The command line: main.py fit|validate|test|predict --config configs/convnet.yaml"""
 
 from project.cli.main import main
-from project.system.process import settle
 
 if __name__ == "__main__":
-    settle()
-    main()
+    main(own_process=True)

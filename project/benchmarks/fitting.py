@@ -35,7 +35,7 @@ def fit_arguments(configs: Sequence[str | Path], options: Sequence[str] = ()) ->
     return ["fit", *(word for config in configs for word in ("--config", str(config))), *options]
 
 
-def fit_in_this_process(arguments: Sequence[str]) -> tuple[Mapping[str, Any], list[dict[str, str]]]:
+def fit_in_this_process(arguments: Sequence[str]) -> tuple[Mapping[str, Any], list[dict[str, float]]]:
     """Run main.py in a temporary directory and print nothing. Return results.json and the rows of metrics.csv."""
     with tempfile.TemporaryDirectory() as root, contextlib.redirect_stdout(io.StringIO()):
         result = main([*arguments, "--trainer.default_root_dir", root])

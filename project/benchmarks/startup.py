@@ -17,6 +17,7 @@ PARTS = ("python and imports", "options and parts", "data and run directory", "s
 # scripts/main.py, with the time after the imports.
 PROGRAM = """
 import time
+import project.cli.experiment
 from project.cli.main import main
 from project.system.process import settle
 print("mark imported", time.time())

@@ -16,6 +16,7 @@ from project.callbacks.shared_cores import SharedCores
 from project.callbacks.stopwatch import Stopwatch
 
 __all__ = [
+    "OF_EVERY_RUN",
     "AveragedWeights",
     "Checkpoints",
     "EpochBar",
@@ -33,3 +34,21 @@ __all__ = [
     "ShortAverages",
     "Stopwatch",
 ]
+
+# The command line adds these to a run; the user chooses among the others.
+OF_EVERY_RUN = (
+    Checkpoints,
+    EpochBar,
+    EpochLines,
+    EpochNumbers,
+    EvaluationLines,
+    FiniteLoss,
+    GivenOptions,
+    LostProcesses,
+    Predictions,
+    ResumedLength,
+    RunDirectory,
+    SharedCores,
+    ShortAverages,
+    Stopwatch,
+)

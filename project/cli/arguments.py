@@ -18,6 +18,7 @@ from project.system.errors import UserError
 LISTS = ("trainer.callbacks", "trainer.logger")  # options that take several classes
 NO_CLASS = ("", "null", "true", "false", "True", "False", "[]")  # values of these options that name no class
 PARTS = ("model.network", "model.loss", "model.optimizer", "model.lr_scheduler", "data")
+PROJECT = Path(__file__).parents[2]  # the directory of configs/
 
 
 def given_options(words: Sequence[str]) -> Iterator[tuple[str, str]]:
@@ -126,7 +127,7 @@ def _check_settings(path: str) -> None:
     try:
         settings = yaml.safe_load(Path(path).read_text())
     except OSError as error:
-        raise UserError(f"--config {path}: {error.strerror}; give a file such as configs/convnet.yaml") from None
+        raise UserError(f"--config {path}: {error.strerror}; give a file such as {_example()}") from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise UserError(f"--config {path}: not YAML ({' '.join(str(error).split())})") from None
     if not isinstance(settings, dict):
@@ -194,3 +195,9 @@ def _setting(settings: Any, option: str) -> Any:
     for key in option.split("."):
         settings = settings.get(key) if isinstance(settings, dict) else None
     return settings
+
+
+def _example() -> Path:
+    """A config file that is there, also if the current directory is not the project's."""
+    example = Path("configs/convnet.yaml")
+    return example if example.exists() else PROJECT / example

@@ -12,8 +12,8 @@ from torch import nn
 from torch.optim import Optimizer, lr_scheduler
 from torch.optim.lr_scheduler import LRScheduler
 
+from project import callbacks as project_callbacks
 from project import data, networks, optim
-from project.callbacks import finetuning
 from project.data import ImageDataModule
 
 # Each option's base class, and the modules where its classes are.
@@ -23,7 +23,7 @@ CLASSES: dict[str, tuple[type, tuple[Any, ...]]] = {
     "model.optimizer": (Optimizer, (optim, torch.optim)),
     "model.lr_scheduler": (LRScheduler, (optim, lr_scheduler)),
     "data": (ImageDataModule, (data,)),
-    "trainer.callbacks": (Callback, (finetuning, callbacks)),
+    "trainer.callbacks": (Callback, (project_callbacks, callbacks)),
     "trainer.logger": (Logger, (loggers,)),
 }
 LENGTHS = ("total_steps", "T_max", "total_iters")  # the names that schedules have for the number of steps of a run
@@ -53,7 +53,7 @@ def is_usable(option: str, kind: type) -> bool:
         return bool(set(list(inspect.signature(kind).parameters)[1:2]) & set(LENGTHS))
     if option == "model.loss":
         return not kind.__module__.startswith("torch.") or kind in (nn.CrossEntropyLoss, nn.MultiMarginLoss)
-    return kind not in (*REPLACEMENTS, *BASES)
+    return kind not in (*REPLACEMENTS, *BASES, *project_callbacks.OF_EVERY_RUN)
 
 
 def parameters(kind: type, without: str = "") -> dict[str, inspect.Parameter]:

@@ -33,7 +33,7 @@ from project.callbacks import (
 )
 from project.callbacks.given_options import check_kinds
 from project.checkpoints.description import add_figures, check_fits
-from project.cli.arguments import carried_over, check_yaml, replaced, user_modules
+from project.cli.arguments import carried_over, replaced, user_modules
 from project.cli.checkpoint_settings import with_checkpoint_settings
 from project.cli.endings import endings, is_first_process
 from project.cli.messages import user_message
@@ -62,7 +62,6 @@ def run_experiment(args: list[str] | None) -> Result:
     """
     words = sys.argv[1:] if args is None else args
     with ExitStack() as cleanup, user_modules(words), endings():  # cleanup sees how the command ends
-        check_yaml(words)
         directory = Path(cleanup.enter_context(TemporaryDirectory()))
         words, found = with_checkpoint_settings(words, directory)
         return ExperimentCLI(words if found else args, cleanup, found).result

@@ -6,13 +6,16 @@ from collections.abc import Sequence
 from project.cli.endings import endings
 from project.cli.tools import run_tool, tool_module
 from project.runs.results import Result
+from project.system.process import settle
 
 
-def main(args: Sequence[str] | None = None) -> Result:
-    """Run one command, as the shell gives it, and leave the process as it was.
+def main(args: Sequence[str] | None = None, own_process: bool = False) -> Result:
+    """Run one command, as the shell gives it.
 
     Args:
         args: The words after the program's name; None takes them from the shell.
+        own_process: Whether the process is the command's alone. Its messages and memory are then set up for the
+            command; otherwise the process keeps its own settings.
 
     Returns:
         The run directory and the figures, or what the command has measured or written.
@@ -24,6 +27,11 @@ def main(args: Sequence[str] | None = None) -> Result:
     with endings():
         if module := tool_module(words):
             return run_tool(module, words)
-        from project.cli.experiment import run_experiment  # imports Lightning, which takes seconds
+        # These import Lightning, which takes seconds.
+        from project.cli.arguments import check_yaml
+        from project.cli.experiment import run_experiment
 
+        check_yaml(words)
+        if own_process:
+            settle()
         return run_experiment(None if args is None else list(args))

@@ -20,7 +20,7 @@ from torchvision.models import list_models
 
 from project.cli.arguments import LISTS, as_given
 from project.cli.classes import CLASSES, classes, nearest, nearest_option, option_names
-from project.cli.user_parts import describe_failure
+from project.cli.user_parts import describe_failure, place
 from project.system.errors import UserError
 
 # The types that the parser expects, without the value that it got.
@@ -79,6 +79,8 @@ def user_message(error: Exception, options: Namespace | None = None) -> str:
         return str(error)
     if isinstance(error, OSError) and error.errno in FULL_OR_CLOSED:
         return f"{error.filename or 'a file of the run'}: {error.strerror}; mend that, then resume"
+    if isinstance(error, FileNotFoundError | NotADirectoryError | IsADirectoryError) and error.filename:
+        return f"{error.filename}: {error.strerror}{place(error)}"
     if isinstance(error, SyntaxError):  # in a module of the user's own
         return f"{error.filename}, line {error.lineno}: {error.msg}"
     if match := re.match(r"(\S+) does not have a deterministic implementation", str(error)):
@@ -164,7 +166,8 @@ def _unknown_option_message(message: str, key: str, name: str, options: Iterable
     having = [other.__name__ for other in classes(key) if name in option_names(other)]
     of_others = f" ({', '.join(having)} {'have' if len(having) > 1 else 'has'} it)" if having else ""
     line = f"--{key}.{name}: {kind.__name__} has no such option{of_others}; "
-    return line + (_did_you_mean(nearest(name, known)) or f"--{key}.help {kind.__name__} shows what it has")
+    shown = kind.__name__ if kind in classes(key) else owner[1]
+    return line + (_did_you_mean(nearest(name, known)) or f"--{key}.help {shown} shows what it has")
 
 
 def _unknown_class_message(key: str, name: str, names: Iterable[str], where: str = "") -> str:

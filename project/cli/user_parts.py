@@ -51,7 +51,7 @@ class Instantiator:
             if isinstance(error, OSError) or not (option or str(error).startswith("--")):
                 raise
             free = [name for name in arguments if name not in LINKED]
-            more = "" if class_path.startswith("project.") else f"--{option}.help {kind.__name__} shows what it takes"
+            more = "" if class_path.startswith("project.") else f"--{option}.help {class_path} shows what it takes"
             part = f"{option} {class_path}"
             refusal = self.blame(error, part, partial(kind, *args), arguments, free, more)
             self.refusal = self.refusal or refusal

@@ -141,6 +141,11 @@ def _argument_problems(settings: Namespace) -> Iterator[tuple[str, str]]:
         if maker.__module__.startswith("torch.nn") and arguments.get(name) is not None:
             yield name, "torch has reduction in its place; give that"
     defaults: dict[str, Any] = {argument: parameter.default for argument, parameter in parameters.items()}
+    for argument, parameter in parameters.items():
+        is_needed = parameter.default is parameter.annotation is parameter.empty and argument not in LINKED
+        if is_needed and arguments.get(argument, 0) is None:
+            yield argument, f"{kind} needs a value; give one"
+            return
     nulls = [name for name, value in arguments.items() if value is None and defaults.get(name, 0) is not None]
     if not nulls:
         return

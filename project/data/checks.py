@@ -12,10 +12,25 @@ REQUIRED_ATTRIBUTES = ("class_names", "image_shape", "training_images")
 
 
 def check_attributes(data: Any) -> None:
-    """Raises UserError if the class of `data` lacks an attribute that its options are checked against."""
+    """Raises UserError if the class of `data` lacks an attribute that its options are checked against, or has another.
+
+    mean and std may be missing until the images are loaded.
+    """
+    kind = type(data).__qualname__
     for name in REQUIRED_ATTRIBUTES:
         if not hasattr(data, name):
-            raise UserError(f"--data {type(data).__qualname__}: has no {name}; give the class one, as Digits does")
+            raise UserError(f"--data {kind}: has no {name}; give the class one, as Digits does")
+    shape, numbers = data.image_shape, (int, float)
+    if not (isinstance(shape, tuple) and len(shape) == 3 and all(isinstance(size, int) and size > 0 for size in shape)):
+        raise UserError(f"--data {kind}: image_shape is {shape}; give (C, H, W), for grey images (1, H, W)")
+    for name in ("mean", "std"):
+        values = getattr(data, name, ())
+        if not (isinstance(values, tuple | list) and all(isinstance(value, numbers) for value in values)):
+            raise UserError(f"--data {kind}: {name} is {values}; give one number for each channel, as in (0.5,)")
+    if not isinstance(data.training_images, int):
+        raise UserError(f"--data {kind}: training_images is {data.training_images}; give a whole number")
+    if isinstance(data.class_names, str):
+        raise UserError(f"--data {kind}: class_names is a text; give a tuple of names")
 
 
 def check_loaded(data: Any, loaded: Any, num_classes: int) -> None:

@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from typing import Any
 
 import torch
+from lightning.fabric.utilities.rank_zero import rank_zero_only
 from lightning.pytorch import LightningDataModule, Trainer
 from torch import Tensor
 
@@ -19,6 +20,7 @@ from project.system.errors import UserError
 
 # The same for every --seed_everything, so that a checkpoint is never validated on images that it was trained on.
 SPLIT_SEED = 0
+LEFT_OUT = 0.1  # a share of the training images that a line is printed for
 
 
 class ImageDataModule(LightningDataModule, ABC):
@@ -108,6 +110,12 @@ class ImageDataModule(LightningDataModule, ABC):
             raise UserError(f"--data.batch_size {self.batch_size}: a process has {limit} images; give at most that")
         if self.trainer:
             self._check_limits(self.trainer)
+        if stage == "fit" and (left_out := limit % self.batch_size) > LEFT_OUT * limit:
+            rank_zero_only(print)(
+                f"--data.batch_size {self.batch_size}: {left_out} of {limit} training images fill no batch and are "
+                "left out of each epoch, other images each time; a smaller batch size leaves out fewer",
+                flush=True,
+            )
 
     def _check_limits(self, trainer: Trainer) -> None:
         """Raises UserError if a fraction of the batches is less than one: Lightning would notice it late or never."""

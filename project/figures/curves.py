@@ -116,5 +116,5 @@ def _curves(arguments: Options, epochs: int, learning_rate: float) -> dict[str, 
     """Training loss and validation accuracy of each epoch, and the test accuracy."""
     options = ["--model.optimizer.lr", str(learning_rate), "--trainer.max_epochs", str(epochs)]
     results, rows = fit([*arguments, *options])
-    epoch = {name: [float(row[name]) for row in rows if row.get(name)] for name in ("train/loss", "val/accuracy")}
+    epoch = {name: [row[name] for row in rows if name in row] for name in ("train/loss", "val/accuracy")}
     return {**epoch, "test/accuracy": results["test/accuracy"]}

@@ -32,7 +32,7 @@ class Measurements:
         return self.values[name]
 
 
-def fit(arguments: Sequence[str]) -> tuple[Mapping[str, Any], list[dict[str, str]]]:
+def fit(arguments: Sequence[str]) -> tuple[Mapping[str, Any], list[dict[str, float]]]:
     """Run main.py once on the CPU in this process. Return results.json and the rows of metrics.csv.
 
     Raises NotFiniteError if the loss is no longer finite. Any other error is printed and raises SystemExit.

@@ -27,9 +27,10 @@ class Result:
     predictions: Path | None = None
     """The CSV file that predict wrote."""
 
-    def metrics(self) -> list[dict[str, str]]:
-        """The rows of the run's metrics.csv."""
-        return read_metrics(self.directory) if self.directory else []
+    def metrics(self) -> list[dict[str, float]]:
+        """The rows of the run's metrics.csv, each with the figures that it has, in the order of the steps."""
+        rows = read_metrics(self.directory) if self.directory else []
+        return [{name: float(value) for name, value in row.items() if value} for row in rows]
 
 
 def read_results(run: Path) -> dict[str, Any] | None:

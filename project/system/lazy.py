@@ -1,24 +1,34 @@
 """Packages whose names are imported when they are first used, so that what is not used costs no time."""
 
+import ast
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 
-def lazy_names(package: str, modules: Mapping[str, str]) -> tuple[Callable[[str], Any], Callable[[], list[str]]]:
+def lazy_names(package: str, file: str) -> tuple[Callable[[str], Any], Callable[[], list[str]]]:
     """The __getattr__ and __dir__ of a package (PEP 562) that imports a name's module when the name is first used.
 
+    The names are those that the package's file imports under `if TYPE_CHECKING`, which Python itself never runs.
+
     Args:
-        package: Its name.
-        modules: The module of each name, without the package.
+        package: Its __name__.
+        file: Its __file__.
     """
+    imports = [node for node in ast.walk(ast.parse(Path(file).read_text())) if isinstance(node, ast.ImportFrom)]
+    modules = {alias.name: node.module for node in imports for alias in node.names if _is_of(package, node.module)}
 
     def get(name: str) -> Any:
         if name not in modules:
             raise AttributeError(f"module {package!r} has no attribute {name!r}")
-        value = getattr(import_module(f"{package}.{modules[name]}"), name)
+        value = getattr(import_module(str(modules[name])), name)
         setattr(sys.modules[package], name, value)
         return value
 
     return get, lambda: [*vars(sys.modules[package]), *modules]
+
+
+def _is_of(package: str, module: str | None) -> bool:
+    return module is not None and module.startswith(f"{package}.") and module != __name__

@@ -1,4 +1,4 @@
-"""Settings of the process that scripts/main.py runs in. A program that calls `main` keeps its own settings."""
+"""Settings of a process that is the command line's alone."""
 
 import logging
 import threading
@@ -10,7 +10,7 @@ from project.system.memory import keep_freed_memory
 def settle() -> None:
     """Set up a process for the command line, until it ends: messages of libraries, and memory between steps.
 
-    scripts/main.py does this. A program that calls main([...]) does not, and keeps its own settings.
+    scripts/main.py does this. A program that calls main([...]) keeps its own settings.
     """
     quieten()
     keep_freed_memory()
@@ -18,6 +18,8 @@ def settle() -> None:
 
 def quieten() -> None:
     """Turn off messages of Lightning. The project itself prints the lines that a user needs."""
+    import lightning.pytorch  # noqa: F401  # its import sets the levels of its loggers, and takes seconds
+
     for name in ("lightning.pytorch", "lightning.fabric"):
         logging.getLogger(name).setLevel(logging.WARNING)
     for message in (

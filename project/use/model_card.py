@@ -9,10 +9,10 @@ from typing import Any
 
 import yaml
 
+from project.checkpoints.classes import TRUSTED
 from project.checkpoints.weights_directory import TRAINING
 from project.runs.results import format_figures, read_results
 from project.runs.seeds import runs_of_other_seeds
-from project.use.classes import TRUSTED
 
 MARKUP = re.compile(r"([\\`*_{}\[\]<>#|!&~$])")
 LISTED_CLASSES = 100  # more would hide the rest of the card

@@ -7,8 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from project.checkpoints.classes import import_class
 from project.system.errors import UserError
-from project.use.classes import import_class
 
 
 def validation_images(

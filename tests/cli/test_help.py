@@ -104,6 +104,9 @@ def test_no_class_that_a_run_cannot_use_is_listed(text: Callable[..., str]) -> N
     assert "NLLLoss" not in losses
     callbacks = text("fit", "--trainer.callbacks.help")
     assert "Finetuning: " in callbacks
+    assert "AveragedWeights: " in callbacks
+    assert "FiniteLoss" not in callbacks  # every run has it
+    assert "--trainer.callbacks.decay" in text("fit", "--trainer.callbacks.help", "AveragedWeights")
     assert "BatchSizeFinder" not in callbacks
 
 

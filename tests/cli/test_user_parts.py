@@ -106,7 +106,7 @@ def test_an_option_without_a_type(error: Callable[..., str]) -> None:
     Path("own_untyped.py").write_text(NETWORK)
     line = error("fit", *QUICK, "--model.network", "own_untyped.SmallCNN", "--model.network.channels", "many")
     assert line.startswith("--model.network.channels many: ")
-    assert line.endswith(" (own_untyped.py, line 6); --model.network.help SmallCNN shows what it takes")
+    assert line.endswith(" (own_untyped.py, line 6); --model.network.help own_untyped.SmallCNN shows what it takes")
     assert not list(Path().glob("lightning_logs/*/*"))
 
 
@@ -129,3 +129,12 @@ def test_a_class_that_is_not_there(error: Callable[..., str]) -> None:
     line = error("fit", *QUICK, "--model.network", "own_other.SmallCN")
     assert line.startswith("--model.network SmallCN: own_other (")
     assert line.endswith("own_other.py) has no such class; did you mean SmallCNN?")
+
+
+def test_an_untyped_argument_without_default_is_needed(error: Callable[..., str]) -> None:
+    Path("own_needs.py").write_text(
+        "from project.networks import MLP\nclass Needs(MLP):\n    def __init__(self, num_classes, width):\n"
+        "        super().__init__(num_classes)\n"
+    )
+    line = error("fit", "--config", str(REPOSITORY / "configs/data/digits.yaml"), "--model.network", "own_needs.Needs")
+    assert line == "--model.network.width null: Needs needs a value; give one"

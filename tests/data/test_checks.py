@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from project.cli.main import main
 from project.data import ImageDataModule
 from project.data.images import ImagesInMemory
 from tests.conftest import CONFIGS
@@ -152,3 +153,28 @@ def test_the_command_line_says_it(error: Callable[..., str]) -> None:
     assert error("fit", *config, f"{own}FromOne").startswith("--data FromOne: load gives training images with labels")
     assert error("fit", *config, f"{own}Unnamed").startswith("--data Unnamed: has no class_names; give the class one")
     assert not list(Path().glob("lightning_logs/*/*"))
+
+
+@pytest.mark.parametrize(
+    ("attributes", "line"),
+    [
+        ({"image_shape": (20, 20)}, "image_shape is (20, 20); give (C, H, W), for grey images (1, H, W)"),
+        ({"image_shape": (1, 20, 0)}, "image_shape is (1, 20, 0); give (C, H, W), for grey images (1, H, W)"),
+        ({"mean": 0.3}, "mean is 0.3; give one number for each channel, as in (0.5,)"),
+        ({"training_images": 30.0}, "training_images is 30.0; give a whole number"),
+        ({"class_names": "abc"}, "class_names is a text; give a tuple of names"),
+    ],
+)
+def test_attributes_of_another_form(attributes: dict[str, object], line: str) -> None:
+    kind = type("Other", (Own,), attributes)
+    with pytest.raises(ValueError, match="--data Other: ") as raised:
+        kind(batch_size=2, val_size=3)
+    assert str(raised.value) == f"--data Other: {line}"
+
+
+def test_images_that_fill_no_batch(digits: Callable[..., list[str]], capsys: pytest.CaptureFixture[str]) -> None:
+    main(["fit", *digits(), "--data.batch_size", "700", "--trainer.max_steps", "1"])
+    line = "--data.batch_size 700: 557 of 1257 training images fill no batch and are left out of each epoch"
+    assert line in capsys.readouterr().out
+    main(["fit", *digits(), "--trainer.max_steps", "1"])
+    assert "left out" not in capsys.readouterr().out

@@ -199,7 +199,7 @@ def test_test_repeats_the_result(learned: list[str], capsys: pytest.CaptureFixtu
     capsys.readouterr()
     for command, part in (("test", "test"), ("validate", "val")):
         main([command, *learned, "--ckpt_path", precise])
-        accuracy, loss = capsys.readouterr().out.splitlines()
+        accuracy, loss = capsys.readouterr().out.splitlines()[-2:]
         assert accuracy == f"{part}/accuracy {100 * results[f'{part}/accuracy']:.2f} %"
         assert re.fullmatch(rf"{part}/loss \d\.\d{{4}}", loss)
     assert [path.name for path in RUN.parent.iterdir()] == ["version_0"]

@@ -20,7 +20,8 @@ def test_main_returns_the_result(digits: Callable[..., list[str]], monkeypatch: 
     fit = main(["fit", *digits()])
     assert fit.directory == RUN
     assert fit.figures == json.loads((RUN / "results.json").read_text()) == read_results(RUN)
-    assert fit.metrics() == read_metrics(RUN) != []
+    assert fit.metrics() == [{name: float(value) for name, value in row.items() if value} for row in read_metrics(RUN)]
+    assert [row["val/accuracy"] for row in fit.metrics() if "val/accuracy" in row] == [fit.figures["val/accuracy"]]
     for command, name in (("test", "test"), ("validate", "val")):
         measured = main([command, *digits(), "--ckpt_path", "best"])
         assert measured.directory is None
