@@ -16,7 +16,7 @@ from project.benchmarks.endings import ends_in_one_line
 from project.system.process import settle
 
 CONTINUED = ("seeds", "article")
-WITHOUT_FIT_OPTIONS = ("overhead", "loader", "resume", "damage")
+WITHOUT_FIT_OPTIONS = ("overhead", "loader", "resume", "damage", "use")
 FIT_IN_THIS_PROCESS = ("overhead", "safety", "gpu")  # the process needs the settings of main.py
 
 
@@ -48,9 +48,9 @@ def add_benchmarks(parser: argparse.ArgumentParser) -> None:
     def add(name: str, text: str, **counts: int) -> argparse.ArgumentParser:
         command = commands.add_parser(name, help=text, description=text, allow_abbrev=False)
         for option, default in counts.items():
-            count = at_least(0 if name == "damage" else 1)
+            count = at_least({"damage": 0, "use": 10 if option == "images" else 1}.get(name, 1))
             command.add_argument(f"--{option}", type=count, default=default, help=f"default: {default}")
-        if name not in ("seeds", "resume", "damage"):
+        if name not in ("seeds", "resume", "damage", "use"):
             command.add_argument("--data.data_dir", dest="data_dir", default="data", help="directory of CIFAR-10")
         return command
 
@@ -67,6 +67,7 @@ def add_benchmarks(parser: argparse.ArgumentParser) -> None:
     add("damage", "checkpoints that are cut or changed, and runs on disks that become full", files=100, disks=20)
     add("safety", "the time that checkpoints, seeds and checks add to a step of convnet.yaml", turns=3)
     add("gpu", "speed.yaml on one GPU, by the rule of the published records and by the other clocks", runs=10)
+    add("use", "predict --images: speed compared with the network alone, memory, start", images=10_000, turns=3)
 
 
 def at_least(minimum: int) -> Callable[[str], int]:

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 import torch
 
-from project.benchmarks import article, cost, gpu, loader, overhead, safety, startup
+from project.benchmarks import article, cost, gpu, loader, overhead, safety, startup, use
 from project.benchmarks.fitting import CONFIGS, fit_arguments
 from project.benchmarks.report import summary
 from project.benchmarks.seeds import CLOCKS
@@ -76,7 +76,7 @@ def test_fits_in_this_process_have_the_settings_of_main(
 ) -> None:
     calls: list[str] = []
     monkeypatch.setattr(benchmark_script, "settle", lambda: calls.append("settled"))
-    names = ("overhead", "loader", "startup", "cost", "resume", "damage", "safety", "gpu", "seeds", "article")
+    names = ("overhead", "loader", "startup", "cost", "resume", "damage", "safety", "gpu", "seeds", "article", "use")
     modules = {name: importlib.import_module(f"project.benchmarks.{name}") for name in names}
     in_this_process = [name for name, module in modules.items() if hasattr(module, "fit_in_this_process")]
     assert sorted(in_this_process) == ["gpu", "overhead", "safety"]
@@ -231,6 +231,18 @@ def test_loader(cifar10_dir: Path) -> None:
     *theirs, ours = (row["images per second"] for row in measured["rows"])
     assert len(theirs) == 3
     assert measured["ours_over_best_dataloader"] == pytest.approx(ours / max(theirs))
+
+
+def test_use() -> None:
+    use.measure(images=20, turns=1)
+    network, files, speed, _, few, many, memory, torch_import, first_line, start = (
+        row["measured"] for row in written("use")["rows"]
+    )
+    assert speed == pytest.approx(files / network)
+    assert memory == pytest.approx(many / few)
+    assert start == pytest.approx(first_line / torch_import)
+    assert 0.1 < few < 4
+    assert min(files, torch_import) > 0
 
 
 def test_startup() -> None:
