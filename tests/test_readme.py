@@ -21,6 +21,12 @@ from tests.test_configs import SMALL
 README = (REPOSITORY / "README.md").read_text()
 GUIDE = "".join((REPOSITORY / f"docs/{name}.md").read_text() for name in ("article", "benchmarks"))
 QUICK = [*SMALL, "--trainer.limit_train_batches", "2"]
+MY_NETWORK = """from project.networks import MLP
+
+class MyNetwork(MLP):
+    def __init__(self, num_classes: int, width: int):
+        super().__init__(num_classes, hidden=[width])
+"""
 # How the quick run is made that a command goes on from.
 EARLIER = {"convnet": [], "finetune": ["--model.network.image_size", "32", "--model.network.weights", "null"]}
 
@@ -54,6 +60,7 @@ def test_command(
 ) -> None:
     words = shlex.split(command)
     Path("configs").symlink_to(CONFIGS)
+    Path("mynetwork.py").write_text(MY_NETWORK)
     if "--ckpt_path" in words:
         shutil.copytree(earlier("convnet"), "lightning_logs/convnet")
     if "lightning_logs/finetune" in command:
