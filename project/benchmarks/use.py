@@ -24,9 +24,9 @@ FOLDERS = 20  # of the files, which are as many as the largest measurement of me
 BARE = """
 import sys, time, torch
 import project
-from project.system.process import settle
+from project.system.memory import keep_freed_memory
 from project.use.predictor import BATCH
-settle()
+keep_freed_memory()
 path, count, side = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
 predictor = project.load(path, "cuda" if torch.cuda.is_available() else "cpu")
 images = torch.randn(count, side, side, 3, device=predictor.device).permute(0, 3, 1, 2)
@@ -43,10 +43,8 @@ PREDICT = """
 import resource, sys
 from pathlib import Path
 from project.cli.main import main
-from project.system.process import settle
 file, *words = sys.argv[1:]
-settle()
-main(words)
+main(words, own_process=True)
 status = Path("/proc/self/status").read_text().split()
 workers = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
 Path(file).write_text(str(int(status[status.index("VmHWM:") + 1]) + workers))

@@ -1,7 +1,6 @@
 """The words of the command line and the YAML files that they name, before the parser reads them."""
 
 import re
-import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from itertools import pairwise
@@ -14,6 +13,7 @@ from jsonargparse import Namespace
 
 from project.cli.classes import parameters
 from project.system.errors import UserError
+from project.system.python_path import importable
 
 LISTS = ("trainer.callbacks", "trainer.logger")  # options that take several classes
 NO_CLASS = ("", "null", "true", "false", "True", "False", "[]")  # values of these options that name no class
@@ -41,13 +41,8 @@ def as_given(words: Sequence[str], name: str, value: Any) -> str:
 def user_modules(words: Sequence[str]) -> Iterator[None]:
     """Let Python find modules in the current directory and beside the files of --config, after all others."""
     beside = [Path(value).absolute().parent for name, value in given_options(words) if name == "config"]
-    directories = [str(path) for path in dict.fromkeys([Path.cwd(), *beside]) if str(path) not in sys.path]
-    sys.path.extend(directories)
-    try:
+    with importable([Path.cwd(), *beside]):
         yield
-    finally:
-        for directory in directories:
-            sys.path.remove(directory)
 
 
 def check_yaml(words: Sequence[str]) -> None:

@@ -15,8 +15,9 @@ from project.system.signals import REQUEUE, Interrupted, requeue
 def endings() -> Iterator[None]:
     """End the process as the shell expects.
 
-    A user's mistake ends in one `error:` line and exit code 2. A command that a signal stops ends with 128 and the
-    signal's number: 130 for Ctrl-C, 143 for SIGTERM, and 141 if nobody reads its output any more.
+    A user's mistake ends in one `error:` line and exit code 2. A command that has done its work but for some inputs,
+    which it has named, ends with 1. A command that a signal stops ends with 128 and the signal's number: 130 for
+    Ctrl-C, 143 for SIGTERM, and 141 if nobody reads its output any more.
     """
     try:
         yield

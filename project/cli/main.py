@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from project.cli.endings import endings
 from project.cli.tools import run_tool, tool_module
 from project.runs.results import Result
+from project.system.memory import keep_freed_memory
 from project.system.process import settle
 
 
@@ -25,6 +26,8 @@ def main(args: Sequence[str] | None = None, own_process: bool = False) -> Result
     """
     words = sys.argv[1:] if args is None else args
     with endings():
+        if own_process:
+            keep_freed_memory()
         if module := tool_module(words):
             return run_tool(module, words)
         # These import Lightning, which takes seconds.

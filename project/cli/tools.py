@@ -1,13 +1,16 @@
 """Commands that need a checkpoint only: plain functions, each in a module that is imported when it is asked for."""
 
+import re
 from collections.abc import Sequence
 from importlib import import_module
+from pathlib import Path
 from typing import Any, NoReturn
 
 from jsonargparse import ArgumentParser
 
 from project.cli.endings import fail
 from project.runs.results import Result
+from project.system.python_path import importable
 
 # The module of each command. It has add_options(parser) and run(options), which returns the Result.
 MODULES = {"export": "project.cli.export"}
@@ -21,7 +24,7 @@ class ToolParser(ArgumentParser):
         super().__init__(*args, **options, allow_abbrev=False)
 
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
-        fail(message)
+        fail(_explain(message))
 
 
 def tool_module(words: Sequence[str]) -> str | None:
@@ -37,5 +40,18 @@ def run_tool(module_name: str, words: Sequence[str]) -> Result:
     module = import_module(module_name)
     parser = ToolParser(prog=f"main.py {words[0]}", description=module.__doc__)
     module.add_options(parser)
-    result: Result = module.run(parser.parse_args(list(words[1:])))
+    options = parser.parse_args(list(words[1:]))
+    with importable([Path.cwd()]):  # for --allow
+        result: Result = module.run(options)
     return result
+
+
+def _explain(message: str) -> str:
+    """The parser's message as a line that names the option and says what to do."""
+    if match := re.search(r"""Parser key "(\w+)":\s+Expected a <class 'int'>. Got value: (.+)""", message):
+        return f"--{match[1]} {match[2]}: give a whole number"
+    if match := re.fullmatch("the following arguments are required: (.+)", message):
+        return " and ".join(f"--{name}" for name in match[1].split(", ")) + ": missing; give it, or see --help"
+    if match := re.fullmatch("unrecognized arguments: (.+)", message):
+        return f"{match[1]}: no such option of this command; leave it out, or see --help"
+    return message.removeprefix("argument ")

@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from project.checkpoints.files import read, write
 from project.cli import progress
 from project.cli.main import main
 from project.system.tables import read_text
@@ -205,6 +206,41 @@ def test_refusals(words: list[str], line: str, predict: list[str], error: Callab
     assert error(*predict, "--output", "out.csv", "--images", *words).startswith(line)
     assert Path("out.csv").read_text() == "earlier"
     assert sorted(path.name for path in Path().iterdir()) == ["a.png", "empty", "out.csv", "taken.csv", "texts"]
+
+
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        (["--top", "x"], "--top x: give a whole number"),
+        (["--workers", "1.5"], "--workers 1.5: give a whole number"),
+        (["--outptu", "x"], "--outptu x: no such option of this command; leave it out, or see --help"),
+        (["--output"], "--output: expected one argument"),
+    ],
+)
+def test_options_that_the_parser_refuses(
+    words: list[str], line: str, predict: list[str], error: Callable[..., str]
+) -> None:
+    assert error(*predict, "a.png", *words) == line
+
+
+def test_the_checkpoint_is_needed(error: Callable[..., str]) -> None:
+    assert error("predict", "--images", "a.png") == "--ckpt_path: missing; give it, or see --help"
+
+
+def test_a_network_of_ones_own(
+    predict: list[str], capsys: pytest.CaptureFixture[str], error: Callable[..., str]
+) -> None:
+    """Its module is in the current directory, which is not on the path of scripts/main.py."""
+    Path("mynet.py").write_text("from project.networks import MLP\nclass Net(MLP): pass\n")
+    content = read(Path(predict[2]))
+    write({**content, "network": {**content["network"], "class_path": "mynet.Net"}}, Path("own.ckpt"))
+    noise("a.png")
+    words = ["predict", "--ckpt_path", "own.ckpt", "--images", "a.png"]
+    assert error(*words).startswith("mynet.Net: the checkpoint's class is not of this project")
+    main([*words, "--allow", "mynet"])
+    assert capsys.readouterr().out.startswith("a.png  ")
+    assert str(Path.cwd()) not in sys.path
+    del sys.modules["mynet"]
 
 
 def test_every_class_needs_a_file(predict: list[str], error: Callable[..., str]) -> None:
