@@ -43,7 +43,8 @@ def files_of(checkpoint: Mapping[str, Any], more: Mapping[str, Any]) -> dict[str
     description = {name: checkpoint[name] for name in KEYS if name in checkpoint}
     files = {WEIGHTS: weights, DESCRIPTION: json.dumps({**description, **more}, indent=2).encode() + b"\n"}
     if "settings" in checkpoint:
-        files[TRAINING] = yaml.safe_dump(checkpoint["settings"], sort_keys=False).encode()
+        settings = {**checkpoint["settings"], "name": checkpoint.get("experiment")}
+        files[TRAINING] = yaml.safe_dump(settings, sort_keys=False).encode()
     return files
 
 

@@ -155,7 +155,10 @@ def trace(network: nn.Module, example: Tensor) -> ExportedProgram:
         example: Two or more images [N, H, W, C].
     """
     with torch.no_grad(), redirect_stderr(io.StringIO()):  # torch.export prints the graph of what it cannot export
-        return torch.export.export(network.eval(), (example,), dynamic_shapes={"images": {0: Dim("N")}})
+        program = torch.export.export(network.eval(), (example,), dynamic_shapes={"images": {0: Dim("N")}})
+    for node in program.graph.nodes:
+        node.meta.pop("stack_trace", None)  # it has paths of this machine
+    return program
 
 
 @torch.inference_mode()

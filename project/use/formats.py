@@ -76,7 +76,12 @@ class Onnx(Format):
         if size > ONNX_LIMIT:
             raise UserError(f"--to onnx: the weights have {size:,} bytes, and the file at most 2 GiB; use pt2")
         exported = torch.onnx.export(
-            program, input_names=["images"], output_names=["probabilities"], dynamo=True, verbose=False
+            program,
+            input_names=["images"],
+            output_names=["probabilities"],
+            dynamic_shapes={"images": {0: "N"}},  # the name of the dimension
+            dynamo=True,
+            verbose=False,
         )
         assert exported is not None
         self.exported = exported

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from torch import nn
 
 import project
@@ -19,6 +20,7 @@ from project.system.errors import UserError
 from project.use import export
 from project.use.export import Export, compare
 from project.use.formats import METADATA
+from tests.conftest import REPOSITORY
 from tests.data_sets import write_cifar10
 
 onnxruntime = pytest.importorskip("onnxruntime", reason="pip install -e .[export]")
@@ -111,7 +113,10 @@ def test_each_form_of_each_network_answers_as_the_network(network: str) -> None:
     for form in FORMS:
         result = main(["export", "--ckpt_path", "small.ckpt", "--to", form])
         assert result.figures["equal_answers"] == 6
+    for file in ("small.onnx", "small.pt2"):
+        assert str(REPOSITORY).encode() not in Path(file).read_bytes()
     session = onnxruntime.InferenceSession("small.onnx")
+    assert [value.shape for value in (*session.get_inputs(), *session.get_outputs())] == [["N", 32, 32, 3], ["N", 2]]
     program = torch.export.load("small.pt2").module()
     loaded = project.load("small")
     for number in (1, 2, 5):
@@ -356,3 +361,38 @@ def test_a_damaged_directory_ends_in_a_line(small: dict[str, Any], name: str, co
     Path("moved", name).write_bytes(content)
     with pytest.raises(UserError, match=f"^{re.escape(problem)}"):
         project.load("moved")
+
+
+README = (REPOSITORY / "README.md").read_text()
+
+
+def photographs() -> dict[str, dict[str, Any]]:
+    """What Pillow's save takes, for images of many modes, sizes and formats."""
+    noise = np.random.default_rng(0).integers(0, 256, (9, 12, 4), np.uint8)
+    color = Image.fromarray(noise).resize((480, 360), Image.Resampling.BICUBIC)
+    exif = Image.Exif()
+    exif[0x0112] = 6  # a quarter turn
+    rgb = color.convert("RGB")
+    return {
+        "large and turned": {"image": rgb, "format": "JPEG", "exif": exif},
+        "of four inks": {"image": rgb.convert("CMYK"), "format": "JPEG"},
+        "grey": {"image": rgb.convert("L"), "format": "PNG"},
+        "small": {"image": rgb.resize((20, 9)), "format": "PNG"},
+        "transparent": {"image": color, "format": "PNG"},
+        "with a palette": {"image": rgb.quantize(16), "format": "PNG", "transparency": 3},
+    }
+
+
+@pytest.mark.parametrize("kind", photographs())
+def test_the_program_of_the_readme_answers_as_project_load(
+    kind: str, small: dict[str, Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    main(["export", "--ckpt_path", "small.ckpt", "--to", "onnx", "--output", "convnet.onnx"])
+    options = photographs()[kind]
+    options.pop("image").save("photo.jpg", **options)
+    (program,) = re.findall(r"```python\n(import json.*?)```", README, re.DOTALL)
+    answers: dict[str, Any] = {}
+    exec(program, answers)
+    expected = project.load("small.ckpt").logits("photo.jpg").softmax(1)[0].numpy()
+    np.testing.assert_allclose(answers["probabilities"], expected, atol=1e-6)
+    assert capsys.readouterr().out.splitlines()[-1].endswith(str(answers["probabilities"].max()))
