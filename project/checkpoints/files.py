@@ -58,6 +58,8 @@ def read(path: Path, map_location: Any = "cpu") -> Checkpoint:
     """Read the checkpoint. Raises UserError if there is no file, or if it is damaged or of another project."""
     if not path.is_file():
         raise UserError(f"--ckpt_path {path}: there is no such file; give best, last or a file that exists")
+    if path.suffix == ".safetensors":
+        raise UserError(f"--ckpt_path {path}: it is an exported network; give the checkpoint of a run")
     try:
         check_digest(path)
         checkpoint = torch.load(path, map_location, weights_only=True)

@@ -22,6 +22,7 @@ from project.system.errors import UserError
 # The packages that each form needs besides torch.
 PACKAGES = {"onnx": ("onnx", "onnxscript", "onnxruntime"), "pt2": (), "safetensors": ("safetensors",)}
 ENDINGS = {"onnx": ".onnx", "pt2": ".pt2"}  # torch.export.load knows its files by the ending
+DIRECTORY = "_safetensors"  # the experiment's name alone would hide the experiment from --ckpt_path
 
 
 def add_options(parser: ArgumentParser) -> None:
@@ -74,7 +75,7 @@ def _output(options: Namespace, checkpoint: Mapping[str, Any]) -> Path:
     ending = ENDINGS.get(options.to, "")
     experiment = str(checkpoint.get("experiment", ""))
     name = experiment if re.fullmatch(EXPERIMENT_NAME, experiment) else "network"
-    path = Path(options.output if options.output is not None else name + ending)
+    path = Path(options.output if options.output is not None else name + (ending or DIRECTORY))
     if path.exists() and path.is_dir() == bool(ending):
         kind, needed = ("directory", "file") if ending else ("file", "directory")
         raise UserError(f"--output {path}: it is a {kind}; name a {needed}")

@@ -118,7 +118,8 @@ class Export:
         if predictor is None or self.to == "safetensors":
             run = self.path.absolute().parent.parent
             known_run = run if (run / ENVIRONMENT).exists() else None
-            card = model_card(self.checkpoint, known_run, self.output.absolute().name)
+            parameters = sum(part.numel() for part in predictor.network.parameters()) if predictor else None
+            card = model_card(self.checkpoint, known_run, self.output.absolute().name, parameters)
             return Safetensors(self.checkpoint, card, self.allow)
         try:
             program = trace(ImagesToProbabilities(predictor), torch.zeros_like(pixels[:2]))

@@ -18,20 +18,22 @@ MARKUP = re.compile(r"([\\`*_{}\[\]<>#|!&~$])")
 LISTED_CLASSES = 100  # more would hide the rest of the card
 
 
-def model_card(checkpoint: Mapping[str, Any], run: Path | None, name: str) -> str:
+def model_card(checkpoint: Mapping[str, Any], run: Path | None, name: str, parameters: int | None) -> str:
     """The text of the model card.
 
     Args:
         checkpoint: Of this project.
         run: Its run directory, beside which runs of other seeds are looked for; None if it is not known.
         name: Of the directory that the card is in.
+        parameters: Number of the network's parameters; None if it is not known.
     """
     title = escaped(checkpoint.get("experiment", name))
     sections = (
         _front_matter(),
         f"# {title}",
         _summary(checkpoint),
-        _table("What it is", _contents(checkpoint)),
+        _table("What it is", _contents(checkpoint, parameters)),
+        _table("How it was trained", _environment(checkpoint.get("environment", {}))),
         _table("Results", _results(checkpoint, run)),
         _usage(checkpoint, name),
         _training(checkpoint),
@@ -76,27 +78,36 @@ def _summary(checkpoint: Mapping[str, Any]) -> str:
     return f"Image classification: {network} gives an image one of {len(checkpoint['data']['class_names'])} classes."
 
 
-def _contents(checkpoint: Mapping[str, Any]) -> dict[str, str]:
+def _contents(checkpoint: Mapping[str, Any], parameters: int | None) -> dict[str, str]:
     names = [escaped(name) for name in checkpoint["data"]["class_names"]]
-    listed = ", ".join(names[:LISTED_CLASSES])
+    more = [f"and {len(names) - LISTED_CLASSES:,} more"] * (len(names) > LISTED_CLASSES)
     channels, height, width = checkpoint["data"]["image_shape"]
-    environment = checkpoint.get("environment", {})
-    data = environment.get("data", {})
-    parameters = sum(weights.numel() for weights in checkpoint["state_dict"].values())
-    packages = ", ".join(f"{name} {version}" for name, version in environment.get("packages", {}).items())
-    device = environment.get("device", "")
-    hardware = f"{environment.get('cpu')}, {environment.get('threads')} threads" if device == "cpu" else device
+    network = escaped(_class_name(checkpoint["network"]))
     return {
-        "classes": listed + (f" and {len(names) - LISTED_CLASSES} more" if len(names) > LISTED_CLASSES else ""),
+        "classes": ", ".join([*names[:LISTED_CLASSES], *more]),
         "images": f"{height}x{width} pixels, {channels} channels; others are resized to that and cropped at the center",
-        "network": f"{escaped(_class_name(checkpoint['network']))}, {parameters:,} numbers in its state",
-        "data": escaped(data.get("class", "")),
-        "SHA-256 of the data": escaped(data.get("sha256", "")),
-        "hardware of the training": escaped(hardware),
-        "precision of the training": escaped(environment.get("precision", "")),
-        "versions": escaped(f"Python {environment['python']}, {packages}") if "python" in environment else "",
-        "commit of the project": escaped(environment.get("git", {}).get("commit") or ""),
+        "network": network if parameters is None else f"{network}, {parameters:,} parameters",
     }
+
+
+def _environment(environment: Mapping[str, Any]) -> dict[str, str]:
+    """Data, hardware and versions of the training."""
+    if not environment:
+        return {}
+    data, git, device = environment["data"], environment["git"], environment["device"]
+    packages = {"Python": environment["python"], "project": project_version(), **environment["packages"]}
+    threads = environment["threads"]
+    processor = f"{environment['cpu']}, {threads} thread{'s' * (threads > 1)}"
+    commit = git["commit"] and git["commit"] + (", with changes" if git["dirty"] else "")
+    rows = {
+        "data": data["class"],
+        "SHA-256 of the data": data["sha256"],
+        "hardware": processor if device == "cpu" else f"{environment['processes']} x {device}",
+        "precision": environment["precision"],
+        "versions": ", ".join(f"{name} {version}" for name, version in packages.items()),
+        "commit of the project": commit or "",
+    }
+    return {name: escaped(value) for name, value in rows.items()}
 
 
 def _results(checkpoint: Mapping[str, Any], run: Path | None) -> dict[str, str]:
@@ -106,8 +117,8 @@ def _results(checkpoint: Mapping[str, Any], run: Path | None) -> dict[str, str]:
     results = [read_results(other) or {} for other in (runs_of_other_seeds(run) if run else ())]
     accuracies = [result["test/accuracy"] for result in results if "test/accuracy" in result]
     if len(accuracies) > 1:
-        deviation = f"{100 * mean(accuracies):.2f} ± {100 * stdev(accuracies):.2f} %"
-        rows[f"test/accuracy, mean and standard deviation over {len(accuracies)} seeds"] = deviation
+        row = f"test/accuracy of {len(accuracies)} seeds, mean ± standard deviation"
+        rows[row] = f"{100 * mean(accuracies):.2f} ± {100 * stdev(accuracies):.2f} %"
     return rows
 
 

@@ -1,0 +1,116 @@
+"""The model card says of a network what its checkpoint and its run say."""
+
+import json
+import re
+from collections.abc import Callable
+from importlib.metadata import version
+from pathlib import Path
+from statistics import mean, stdev
+from typing import Any
+
+import pytest
+import torch
+import yaml
+
+from project.cli.main import main
+from project.runs.seeds import runs_of_other_seeds
+from project.use.model_card import escaped, model_card
+
+pytest.importorskip("safetensors", reason="pip install -e '.[export]'")
+EXPERIMENT = Path("lightning_logs/mlp")
+
+
+def rows(card: str) -> dict[str, str]:
+    """The rows of its tables."""
+    return dict(
+        line.strip("| ").split(" | ", 1) for line in card.splitlines() if line.startswith("| ") and " | " in line
+    )
+
+
+def test_the_card_of_a_run(digits: Callable[..., list[str]], monkeypatch: pytest.MonkeyPatch) -> None:
+    short = [*digits(), "--trainer.max_steps", "5"]
+    for seed, rate in ((1, 0.002), (2, 0.002), (3, 0.05), (2, 0.002)):  # another learning rate; a seed again
+        main(["fit", *short, "--seed_everything", str(seed), "--model.optimizer.lr", str(rate)])
+    Path("lightning_logs").rename("elsewhere")
+    run = Path("elsewhere/mlp/version_0")
+    main(["export", "--ckpt_path", str(run), "--to", "safetensors"])
+    card = Path("mlp_safetensors/README.md").read_text()
+    front, text = card.removeprefix("---\n").split("---\n", 1)
+    assert yaml.safe_load(front)["license"] == "mit"
+    assert text.startswith("\n# mlp\n\nImage classification: MLP gives an image one of 10 classes.\n")
+    results = [json.loads((run.parent / f"version_{number}/results.json").read_text()) for number in (0, 1)]
+    accuracies = [100 * result["test/accuracy"] for result in results]
+    environment = yaml.safe_load((run / "environment.yaml").read_text())
+    parameters = sum(inputs * outputs + outputs for inputs, outputs in ((3072, 128), (128, 64), (64, 10)))
+    table = rows(card)
+    assert table["classes"] == "0, 1, 2, 3, 4, 5, 6, 7, 8, 9"
+    assert table["network"] == f"MLP, {parameters:,} parameters"
+    assert table["data"] == "Digits"
+    assert table["SHA-256 of the data"] == environment["data"]["sha256"]
+    assert table["hardware"] == escaped(f"{environment['cpu']}, {torch.get_num_threads()} thread")
+    assert f"torch {version('torch')}" in table["versions"]
+    assert table["test/accuracy"] == f"{accuracies[0]:.2f} %"
+    deviation = f"{mean(accuracies):.2f} ± {stdev(accuracies):.2f} %"
+    assert table["test/accuracy of 2 seeds, mean ± standard deviation"] == deviation
+
+    Path("photo.jpg").write_bytes(b"")
+    (program,) = re.findall(r"```python\n(.*?)```", card, re.DOTALL)
+    *load, predict = program.splitlines()
+    assert len([*load, predict]) == 3
+    values: dict[str, Any] = {}
+    exec("\n".join(load), values)
+    assert values["network"].class_names == tuple("0123456789")
+    assert predict == "print(network.predict('photo.jpg', top=3))"
+
+    monkeypatch.chdir("mlp_safetensors")
+    (command,) = re.findall(r"```\npython scripts/main.py (.*?)\n```", card)
+    again = main(command.split())
+    assert again.figures["test/accuracy"] == results[0]["test/accuracy"]
+    assert again.directory is not None
+    assert again.directory.parent == EXPERIMENT
+
+
+def test_runs_of_other_seeds_have_all_settings_but_the_seed(tmp_path: Path) -> None:
+    settings = {
+        "first": {"seed_everything": 0, "model": {"lr": 1}, "name": None},
+        "other_seed": {"seed_everything": 1, "model": {"lr": 1}, "name": "experiment"},
+        "same_seed": {"seed_everything": 1, "model": {"lr": 1}},
+        "other_rate": {"seed_everything": 2, "model": {"lr": 2}},
+        "unfinished": {"seed_everything": 3, "model": {"lr": 1}},
+        "made_longer": {"seed_everything": 4, "model": {"lr": 1}},
+    }
+    for name, options in settings.items():
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "config.yaml").write_text(yaml.safe_dump(options))
+        if name != "unfinished":
+            (tmp_path / name / "results.json").write_text('{"test/accuracy": 0.5}')
+    longer = {**settings["made_longer"], "trainer": {"max_epochs": 20}}
+    (tmp_path / "made_longer/config-2.yaml").write_text(yaml.safe_dump(longer))
+    (tmp_path / "no_run").mkdir()
+    (tmp_path / "file").touch()
+    assert [run.name for run in runs_of_other_seeds(tmp_path / "first")] == ["first", "other_seed"]
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("a, b", "a, b"),
+        ("<b>*bold*</b>", r"\<b\>\*bold\*\</b\>"),
+        ("a | b", r"a \| b"),
+        ("two\nlines", r"two\\nlines"),
+        ("`code`", r"\`code\`"),
+        ("[link](here)", r"\[link\](here)"),
+        ("&amp; $x$ #1", r"\&amp; \$x\$ \#1"),
+        ("\udc80é", r"\\udc80é"),
+    ],
+)
+def test_text_of_any_kind_is_shown_literally(text: str, shown: str) -> None:
+    assert escaped(text) == shown
+
+
+def test_a_checkpoint_that_says_little_has_a_card() -> None:
+    data = {"class_names": [f"class {number}" for number in range(1000)], "image_shape": [3, 8, 8]}
+    card = model_card({"network": {"class_path": "own.Net"}, "data": data}, None, "it's", None)
+    assert "class 99, and 900 more |" in card
+    assert "Results" not in card
+    assert """network = project.load("it's", allow=['own'])""" in card
