@@ -12,8 +12,10 @@ from types import ModuleType
 
 import pytest
 import yaml
+from PIL import Image
 
 from project.cli.main import main
+from project.cli.tools import tool_module
 from tests.conftest import CONFIGS, REPOSITORY
 from tests.data_sets import write_cifar10
 from tests.test_configs import SMALL
@@ -61,6 +63,9 @@ def test_command(
     words = shlex.split(command)
     Path("configs").symlink_to(CONFIGS)
     Path("mynetwork.py").write_text(MY_NETWORK)
+    Path("photos").mkdir()
+    for photograph in ("cat.jpg", "photos/1.png"):
+        Image.new("RGB", (40, 50)).save(photograph)
     if "--ckpt_path" in words:
         shutil.copytree(earlier("convnet"), "lightning_logs/convnet")
     if "lightning_logs/finetune" in command:
@@ -68,7 +73,7 @@ def test_command(
         Path("lightning_logs/finetune").symlink_to(earlier("finetune"))
     data = [] if "configs/data/digits.yaml" in words else ["--data.data_dir", str(cifar10_dir)]
     small = [*QUICK, "--trainer.max_epochs", "2" if "last" in words else "1"]
-    if words[0] == "export" or any(word == "--help" or word.endswith(".help") for word in words):
+    if tool_module(words) or any(word == "--help" or word.endswith(".help") for word in words):
         data = small = []
     with suppress(SystemExit):  # --help and --print_config end so, and a mistake with its error line
         main([*words, *data, *small])
