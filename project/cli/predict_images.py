@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from jsonargparse import ArgumentParser, Namespace
 
 from project.cli.output import add_output_options, check_output
-from project.cli.progress import report_progress
+from project.cli.progress import Progress
 from project.runs.results import Result
 from project.system.errors import UserError
 from project.use.image_paths import image_paths
@@ -51,26 +51,11 @@ def run(options: Namespace) -> Result:
     """
     output = Path(options.output) if options.output is not None else None
     _check(options, output)
-    given = " ".join(["--images", *options.images])
     num_files = sum(1 for _ in image_paths(options.images, output))
     if not num_files:
-        raise UserError(f"{given}: no images are there; give image files, or folders of them")
+        raise UserError(f"{_given(options)}: no images are there; give image files, or folders of them")
     predictor = _load(options)
-    from project.use.image_files import predict_files  # imports torch, which takes a second
-
-    top = len(predictor.class_names) if options.all_classes else options.top
-    results = predict_files(predictor, image_paths(options.images, output), options.workers, top)
-    problems = _Problems()
-    target = prediction_file(output, predictor.class_names, options.all_classes) if output else nullcontext()
-    with target as write:
-        for path, result in report_progress(results, num_files):
-            print(_line(path, result, options.top), flush=True)
-            if isinstance(result, str):
-                problems.add(path, result)
-            elif write:
-                write(path, result)
-        if problems.count == num_files:
-            raise UserError(f"{given}: {problems.summary(num_files)}")
+    problems = _predict(predictor, options, output, num_files)
     if output:
         print(f"predictions of {num_files - problems.count:,} images: {output}")
     if problems.count:
@@ -122,6 +107,34 @@ def _load(options: Namespace) -> "Predictor":
         reason = str(error).split("\n")[0]
         raise UserError(f"--device {device}: this device cannot be used ({reason}); give cpu, or another") from None
     return load(options.ckpt_path, device, options.allow)
+
+
+def _predict(predictor: "Predictor", options: Namespace, output: Path | None, num_files: int) -> _Problems:
+    """Print the classes of all images and write them to `output`. Raises UserError if none of them is an image."""
+    from project.use.image_files import predict_files  # imports torch, which takes a second
+
+    problems = _Problems()
+    top = len(predictor.class_names) if options.all_classes else options.top
+    batches = predict_files(predictor, image_paths(options.images, output), options.workers, top)
+    target = prediction_file(output, predictor.class_names, options.all_classes) if output else nullcontext()
+    with target as write, Progress(num_files) as progress:
+        for batch in batches:
+            progress.clear()
+            print("\n".join(_line(path, result, options.top) for path, result in batch), flush=True)
+            for path, result in batch:
+                if isinstance(result, str):
+                    problems.add(path, result)
+                elif write:
+                    write(path, result)
+            progress.show(len(batch))
+        if problems.count == num_files:
+            raise UserError(f"{_given(options)}: {problems.summary(num_files)}")
+    return problems
+
+
+def _given(options: Namespace) -> str:
+    """The option --images, with its first values."""
+    return " ".join(["--images", *options.images[:NAMED], *["..."] * (len(options.images) > NAMED)])
 
 
 def _line(path: str, result: "Prediction | str", top: int) -> str:

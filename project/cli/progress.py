@@ -2,44 +2,51 @@
 
 import sys
 import time
-from collections.abc import Iterable, Iterator
-from typing import TypeVar
+from datetime import timedelta
+from types import TracebackType
 
 SECONDS = 10  # between two lines in a log
-FEW = 256  # files, which are done before anybody looks
-
-Item = TypeVar("Item")
+CLEAR = "\r\x1b[K"  # the line of the terminal
 
 
-def report_progress(items: Iterable[Item], count: int) -> Iterator[Item]:
-    """Yield the items, and show on stderr how many are done: as a bar on a terminal, as lines in a log.
+class Progress:
+    """Shows on stderr how many files are done: on a terminal in its last line, otherwise in a line every ten seconds.
 
-    Args:
-        items: One for each file.
-        count: Number of items. Up to FEW of them, nothing is shown.
+    Call `clear` before anything else is printed, and `show` after it.
     """
-    if count <= FEW:
-        yield from items
-    elif sys.stderr.isatty():
-        yield from _bar(items, count)
-    else:
-        yield from _lines(items, count)
 
+    def __init__(self, count: int) -> None:
+        """Show that none of `count` files is done."""
+        self._count, self._done = count, 0
+        self._started = self._printed = time.monotonic()
+        self._is_terminal = sys.stderr.isatty()
+        self.show(0)
 
-def _bar(items: Iterable[Item], count: int) -> Iterator[Item]:
-    from rich.console import Console
-    from rich.progress import MofNCompleteColumn, Progress
+    def __enter__(self) -> "Progress":
+        return self
 
-    columns = (*Progress.get_default_columns(), MofNCompleteColumn())
-    # What is printed to another place, such as a file, must not come to the bar's terminal.
-    with Progress(*columns, console=Console(stderr=True), redirect_stdout=sys.stdout.isatty(), transient=True) as bar:
-        yield from bar.track(items, total=count, description="")
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.clear()
 
+    def clear(self) -> None:
+        """Make the line of the terminal free."""
+        if self._is_terminal:
+            print(CLEAR, end="", file=sys.stderr, flush=True)
 
-def _lines(items: Iterable[Item], count: int) -> Iterator[Item]:
-    printed = time.monotonic()
-    for done, item in enumerate(items, 1):
-        yield item
-        if time.monotonic() - printed > SECONDS:
-            print(f"{done:,} of {count:,} files", file=sys.stderr, flush=True)
-            printed = time.monotonic()
+    def show(self, done: int) -> None:
+        """Show that `done` more files are done."""
+        self._done += done
+        if self._is_terminal:
+            print(f"{CLEAR}{self}", end="", file=sys.stderr, flush=True)
+        elif time.monotonic() - self._printed > SECONDS:
+            print(self, file=sys.stderr, flush=True)
+            self._printed = time.monotonic()
+
+    def __str__(self) -> str:
+        text = f"{self._done:,} of {self._count:,} files"
+        if not self._done:
+            return text
+        left = (time.monotonic() - self._started) * (self._count - self._done) / self._done
+        return f"{text}, {timedelta(seconds=round(left))} left"

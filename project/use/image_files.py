@@ -17,8 +17,8 @@ FILES_AT_ONCE = 32  # that a worker reads before it hands them over
 
 def predict_files(
     predictor: Predictor, paths: Iterable[str], workers: int, top: int = 1
-) -> Iterator[tuple[str, Prediction | str]]:
-    """Yield each path with the prediction of its image, or with the problem of a file that cannot be read.
+) -> Iterator[list[tuple[str, Prediction | str]]]:
+    """Yield batches: each path with the prediction of its image, or with the problem of a file that cannot be read.
 
     Args:
         predictor: From `load`.
@@ -30,8 +30,7 @@ def predict_files(
     while batch := list(islice(files, BATCH)):
         intact = (pixels for _, pixels in batch if not isinstance(pixels, str))
         predictions = predictor.iterate(pixels_of(intact, predictor.image_shape), top)
-        for path, result in batch:
-            yield path, result if isinstance(result, str) else next(predictions)
+        yield [(path, result if isinstance(result, str) else next(predictions)) for path, result in batch]
 
 
 def _read(paths: Iterable[str], side: int, workers: int) -> Iterator[tuple[str, np.ndarray | str]]:

@@ -160,22 +160,26 @@ def test_worker_processes(
     assert Path("0.csv").read_text() == Path("2.csv").read_text()
     assert printed[0].out.splitlines()[:-1] == printed[1].out.splitlines()[:-1]
     first, *_, last = printed[1].err.splitlines()
-    assert first == "1 of 320 files"
+    assert first == "0 of 320 files"
     assert last == "1 of 320 files cannot be read: folder/77.png (no image)"
     assert [row["name"] for row in rows("2.csv")] == sorted(
         f"folder/{number}.png" for number in range(320) if number != 77
     )
 
 
-def test_progress_on_a_terminal(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_progress_on_a_terminal(
+    predict: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The line of the terminal is free before anything else is printed."""
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
-    monkeypatch.setenv("TERM", "xterm")
-    for item in progress.report_progress(range(300), 300):
-        if item == 299:
-            print("line")
-    printed = capsys.readouterr()
-    assert printed.out == "line\n"
-    assert "/300" in printed.err
+    noise("a.png", 4, 4)
+    main([*predict, *["a.png"] * (BATCH + 1)])
+    shown = capsys.readouterr().err.split(progress.CLEAR)
+    assert shown[1] == "0 of 257 files"
+    assert shown[3].startswith("256 of 257 files, 0:00:0")
+    assert shown[5].startswith("257 of 257 files")
+    assert [shown[index] for index in (0, 2, 4, 6)] == [""] * 4
+    assert len(shown) == 7
 
 
 @pytest.mark.parametrize(
