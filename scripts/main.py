@@ -1,5 +1,5 @@
 #!/usr/bin/env python
-"""The command line: main.py fit|validate|test|predict --config configs/convnet.yaml"""
+"""The command line: main.py fit|validate|test|predict|export"""
 
 from project.cli.main import main
 

@@ -4,6 +4,7 @@ import re
 import sys
 from collections.abc import Iterator, Sequence
 from importlib.util import find_spec
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -46,7 +47,8 @@ def with_checkpoint_settings(words: Sequence[str], directory: Path) -> tuple[lis
     settings = checkpoint.get("settings")
     if not settings:
         raise UserError(f"--ckpt_path {path}: it has no settings; give its run's config.yaml with --config")
-    allowed = options.get("allow", "").split(",")
+    after = words[words.index("--allow") + 1 :] if "--allow" in words else []
+    allowed = list(takewhile(lambda word: not word.startswith("-"), after))
     for class_path in _import_paths(settings):
         check_trusted(class_path, allowed)
     file = directory / "settings.yaml"

@@ -13,35 +13,13 @@ from lightning.pytorch.cli import LightningArgumentParser
 
 from project.callbacks import Checkpoints
 from project.cli.classes import CLASSES, classes, is_usable, nearest, parameters
+from project.cli.commands import TRAINER_COMMANDS, program_help
 from project.cli.docstrings import argument_text, plain_text, summary
 from project.cli.user_parts import LINKED
 from project.system.errors import UserError
 from project.training.classifier import Classifier
 from project.training.trainer import ExperimentTrainer
 
-COMMANDS = {
-    "fit": "Train a network, keep the checkpoint with the best validation accuracy, and test it once.",
-    "validate": "Measure the loss and the accuracy of a checkpoint on the validation images.",
-    "test": "Measure the loss and the accuracy of a checkpoint on the test images.",
-    "predict": "Write the class that a checkpoint predicts for each test image to a CSV file.",
-}
-PROGRAM = """usage: main.py COMMAND --config FILE [--config FILE ...] [--OPTION VALUE ...]
-
-Train and test image classifiers with PyTorch Lightning; a stopped run resumes exactly where it was.
-
-commands:
-{commands}
-
-examples:
-  python scripts/main.py fit --config configs/convnet.yaml
-  python scripts/main.py test --config configs/convnet.yaml --ckpt_path best
-
-where to read on:
-  main.py fit --help                        the options of fit; each command has its own
-  main.py fit --model.network.help          the networks, one line each
-  main.py fit --model.network.help ConvNet  the options of one class
-  README.md                                 how to train, watch, resume, and use parts of your own
-  configs/README.md                         the experiments that are ready to run"""
 # The sections of a command's help, in order, with the first words of their options.
 SECTIONS = {
     "model": ("model",),
@@ -65,9 +43,8 @@ def help_text(words: Sequence[str], parser: LightningArgumentParser) -> str:
         UserError: there is no such option, or no class of that name.
     """
     command = words[0]
-    if command not in COMMANDS:
-        lines = [f"  {name:<10}{text}" for name, text in COMMANDS.items()]
-        return PROGRAM.format(commands="\n".join(lines))
+    if command not in TRAINER_COMMANDS:
+        return program_help()
     split = [part for word in words for part in (word.split("=", 1) if word.startswith("--") else [word])]
     for word, after in zip_longest(split, split[1:], fillvalue="-"):
         if word.endswith(".help"):
@@ -88,7 +65,7 @@ def part_help(parser: LightningArgumentParser, command: str, option: str = "") -
         remedy = f"--{part}.help CLASS shows the options of a class" if part else "--help shows what there is"
         raise UserError(f"--{option}.help: no such option; {remedy}")
     usage = f"usage: main.py {command} --config FILE [--config FILE ...] [--OPTION VALUE ...]"
-    lines = [usage, "", *_wrapped(COMMANDS[command], 0)]
+    lines = [usage, "", *_wrapped(TRAINER_COMMANDS[command], 0)]
     for title, names in SECTIONS.items():
         members = [action for name in names for action in actions if action.dest.partition(".")[0] == name]
         lines += ["", f"{title}:"] * bool(members)

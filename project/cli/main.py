@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Sequence
 
+from project.cli.commands import program_help
 from project.cli.endings import endings
 from project.cli.tools import run_tool, tool_module
 from project.runs.results import Result
@@ -24,8 +25,11 @@ def main(args: Sequence[str] | None = None, own_process: bool = False) -> Result
     Raises:
         SystemExit: the command did not succeed, with the code that project.cli.endings describes.
     """
-    words = sys.argv[1:] if args is None else args
+    words = sys.argv[1:] if args is None else list(args)
     with endings():
+        if words[:1] in (["-h"], ["--help"]):
+            print(program_help())
+            sys.exit(0)
         if own_process:
             keep_freed_memory()
         if module := tool_module(words):

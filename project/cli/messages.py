@@ -37,7 +37,7 @@ PLAIN = {
 }
 # Errors of disks that a person can mend: no space, quota, file size, permission, a read-only or broken disk.
 FULL_OR_CLOSED = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EACCES, errno.EPERM, errno.EROFS, errno.EIO}
-COMMAND_FIRST = "the command comes first, then its options: main.py fit|validate|test|predict --config ..."
+COMMAND_FIRST = "the command comes first, then its options: main.py fit|validate|test|predict|export --OPTION VALUE ..."
 
 
 def explain(message: str, options: Iterable[str], words: Sequence[str]) -> str:

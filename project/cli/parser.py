@@ -106,8 +106,8 @@ class CommandLine(LightningCLI):
         name_help = "Name of the experiment, which is the directory of its runs; None: the first config file's."
         parser.add_argument("--name", type=str | None, default=None, help=name_help)
         if "fit" not in self.words[:1]:
-            allow_help = "Modules with classes of your own that a checkpoint may import, with commas between them."
-            parser.add_argument("--allow", type=str, default="", help=allow_help)
+            allow_help = "Modules with classes of your own that a checkpoint may import."
+            parser.add_argument("--allow", type=str, nargs="*", default=[], help=allow_help)
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         self.command_parser = parser  # where no command is named, that of the last, which nobody will see

@@ -46,7 +46,9 @@ def test_the_program(text: Callable[..., str], words: list[str]) -> None:
     printed = text(*words)
     assert "Train and test image classifiers" in printed
     assert "fit Train a network, keep the checkpoint with the best validation accuracy, and test it once." in printed
-    assert all(f"{command} " in printed for command in ("fit", "validate", "test", "predict"))
+    assert all(
+        f"{command} " in printed for command in ("fit", "validate", "test", "predict", "predict --images", "export")
+    )
     assert "python scripts/main.py fit --config configs/convnet.yaml" in printed
     assert "README.md" in printed
 

@@ -1,0 +1,36 @@
+"""The commands of main.py, and its --help. Nothing here is slow to import."""
+
+TRAINER_COMMANDS = {
+    "fit": "Train a network, keep the checkpoint with the best validation accuracy, and test it once.",
+    "validate": "Measure the loss and the accuracy of a checkpoint on the validation images.",
+    "test": "Measure the loss and the accuracy of a checkpoint on the test images.",
+    "predict": "Write the class that a checkpoint predicts for each test image to a CSV file.",
+}
+TOOL_COMMANDS = {
+    "predict --images": "Print and write the classes of image files and folders of your own.",
+    "export": "Write a trained network as ONNX, torch.export or safetensors, and prove that it answers the same.",
+}
+PROGRAM = """usage: main.py COMMAND [--config FILE ...] [--OPTION VALUE ...]
+
+Train and test image classifiers with PyTorch Lightning; a stopped run resumes exactly where it was.
+
+commands:
+{commands}
+
+examples:
+  python scripts/main.py fit --config configs/convnet.yaml
+  python scripts/main.py test --ckpt_path best
+  python scripts/main.py predict --ckpt_path best --images photo.jpg
+
+where to read on:
+  main.py fit --help                        the options of fit; each command has its own
+  main.py fit --model.network.help          the networks, one line each
+  main.py fit --model.network.help ConvNet  the options of one class
+  README.md                                 how to train, watch, resume, and use parts of your own
+  configs/README.md                         the experiments that are ready to run"""
+
+
+def program_help() -> str:
+    """The text of main.py --help."""
+    commands = {**TRAINER_COMMANDS, **TOOL_COMMANDS}
+    return PROGRAM.format(commands="\n".join(f"  {name:<18}{text}" for name, text in commands.items()))
