@@ -1,9 +1,13 @@
 """Commands that need a checkpoint only: plain functions, each in a module that is imported when it is asked for."""
 
 import re
-from collections.abc import Sequence
+import signal
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
+from types import FrameType
 from typing import Any, NoReturn
 
 from jsonargparse import ArgumentParser
@@ -11,6 +15,7 @@ from jsonargparse import ArgumentParser
 from project.cli.endings import fail
 from project.runs.results import Result
 from project.system.python_path import importable
+from project.system.signals import Interrupted
 
 # The module of each command. It has add_options(parser) and run(options), which returns the Result.
 MODULES = {"export": "project.cli.export"}
@@ -41,9 +46,26 @@ def run_tool(module_name: str, words: Sequence[str]) -> Result:
     parser = ToolParser(prog=f"main.py {words[0]}", description=module.__doc__)
     module.add_options(parser)
     options = parser.parse_args(list(words[1:]))
-    with importable([Path.cwd()]):  # for --allow
+    with _terminable(), importable([Path.cwd()]):  # for --allow
         result: Result = module.run(options)
     return result
+
+
+@contextmanager
+def _terminable() -> Iterator[None]:
+    """Let SIGTERM end the block as an exception does, so that no unfinished file stays."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def stop(signum: int, frame: FrameType | None) -> NoReturn:
+        raise Interrupted(signum)
+
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _explain(message: str) -> str:

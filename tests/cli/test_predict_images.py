@@ -5,6 +5,7 @@ import json
 import os
 import resource
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -19,7 +20,7 @@ from project.checkpoints.files import read, write
 from project.cli import progress
 from project.cli.main import main
 from project.system.tables import read_text
-from project.use.image_files import FILES_AT_ONCE
+from project.use.image_files import FILES_AT_ONCE, predict_files
 from project.use.predictor import BATCH
 from tests.conftest import CONFIGS, REPOSITORY
 from tests.data_sets import write_image_folder
@@ -274,6 +275,22 @@ def test_full_disk_leaves_the_old_file(count: int, predict: list[str], error: Ca
     assert line == "--output out.csv: cannot be written (File too large); make room, or name another"
     assert Path("out.csv").read_text() == "earlier"
     assert [path.name for path in Path().glob(".*")] == []
+
+
+def test_sigterm_leaves_no_half_file(predict: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    noise("a.png", 4, 4)
+
+    def stopped(*args: object) -> Iterator[list[tuple[str, str]]]:
+        yield from predict_files(*args)  # type: ignore[arg-type, misc]
+        assert [path.name for path in Path().glob(".*")] == [".out.csv.unfinished"]
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    monkeypatch.setattr("project.use.image_files.predict_files", stopped)
+    before = signal.getsignal(signal.SIGTERM)
+    with pytest.raises(SystemExit, match="143"):
+        main([*predict, "a.png", "--output", "out.csv"])
+    assert [path.name for path in Path().iterdir()] == ["a.png"]
+    assert signal.getsignal(signal.SIGTERM) == before
 
 
 def test_one_file_needs_no_lightning(predict: list[str], root: Path) -> None:
