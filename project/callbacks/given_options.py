@@ -47,12 +47,12 @@ class GivenOptions(Callback):
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if not self._saved or self._current == self._saved:
             return
-        for group, made, saved in zip(trainer.optimizers[0].param_groups, *self._pair("groups"), strict=True):
-            rate = group["lr"] * (made["lr"] / saved["lr"])  # the schedule's part of the learning rate stays
-            group |= {**_changed(made, saved), "lr": rate}
+        for group, current, saved in zip(trainer.optimizers[0].param_groups, *self._pair("groups"), strict=True):
+            rate = group["lr"] * (current["lr"] / saved["lr"])  # the schedule's part of the learning rate stays
+            group |= {**_changed(current, saved), "lr": rate}
         schedules = [config.scheduler for config in trainer.lr_scheduler_configs]
-        for schedule, made, saved in zip(schedules, *self._pair("schedules"), strict=True):
-            vars(schedule).update(_changed(made, saved))
+        for schedule, current, saved in zip(schedules, *self._pair("schedules"), strict=True):
+            vars(schedule).update(_changed(current, saved))
         for callback, patience in zip(trainer.early_stopping_callbacks, self._current["patience"], strict=True):
             callback.patience = patience
 
@@ -81,5 +81,5 @@ def _options(state: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in state.items() if isinstance(value, plain) and name[0] != "_"}
 
 
-def _changed(made: Mapping[str, Any], saved: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in made.items() if value != saved.get(name)}
+def _changed(current: Mapping[str, Any], saved: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in current.items() if value != saved.get(name)}

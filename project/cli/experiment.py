@@ -178,22 +178,26 @@ class ExperimentCLI(CommandLine):
 
     def instantiate_trainer(self, **options: Any) -> Trainer:
         """Add what every run does; a run's directory brings the loggers, unless the user has named some."""
-        given = self.parts["trainer"]
-        if given["fast_dev_run"] or given["barebones"]:
-            return self._make_trainer({**given, **options})
-        users = [given["callbacks"]] if isinstance(given["callbacks"], Callback) else given["callbacks"] or []
+        arguments = self.parts["trainer"]
+        if arguments["fast_dev_run"] or arguments["barebones"]:
+            return self._make_trainer({**arguments, **options})
+        users = (
+            [arguments["callbacks"]] if isinstance(arguments["callbacks"], Callback) else arguments["callbacks"] or []
+        )
         if self.subcommand != "fit":
             options["enable_checkpointing"] = False
             users = [callback for callback in users if not isinstance(callback, Checkpoint | WeightAveraging)]
         callbacks = [*users, *self._callbacks()]
-        if given["enable_progress_bar"] is None and not any(isinstance(callback, ProgressBar) for callback in users):
+        if arguments["enable_progress_bar"] is None and not any(
+            isinstance(callback, ProgressBar) for callback in users
+        ):
             options["enable_progress_bar"] = sys.stdout.isatty()
             callbacks += [EpochBar()] if sys.stdout.isatty() else []
         resume_command = self.run_directory.resume_command if self.subcommand == "fit" else str
         callbacks.append(lost := LostProcesses(resume_command))  # after the bar, which brings the cursor back
         if self._has_default_loggers:
             options["logger"] = DummyLogger()  # some callbacks look for one before the run has its own
-        trainer = self._make_trainer({**given, **options, "callbacks": callbacks})
+        trainer = self._make_trainer({**arguments, **options, "callbacks": callbacks})
         lost.watch(trainer)
         self.cleanup.callback(lost.stop)
         return trainer
@@ -210,8 +214,8 @@ class ExperimentCLI(CommandLine):
         except Exception as error:
             if not free:
                 raise
-            more = "" if isinstance(error, MisconfigurationException) else "--help shows what it takes"
-            raise self.instantiator.blame(error, "trainer", ExperimentTrainer, options, free, more) from error
+            hint = "" if isinstance(error, MisconfigurationException) else "--help shows what it takes"
+            raise self.instantiator.blame(error, "trainer", ExperimentTrainer, options, free, hint) from error
 
     def _callbacks(self) -> list[Callback]:
         """This project's own, for the command."""

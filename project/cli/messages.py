@@ -48,9 +48,9 @@ def explain(message: str, options: Iterable[str], words: Sequence[str]) -> str:
         options: Every option of the command, dotted and without dashes.
         words: Of the command line; the line shows values as they are there.
     """
-    key = ""
+    option = ""
     for name in re.findall(r'Parser key "(.+?)"', message):  # a class in a list may repeat the last name
-        key = key if key.endswith(f".{name}") else f"{key}.{name}".lstrip(".")
+        option = option if option.endswith(f".{name}") else f"{option}.{name}".lstrip(".")
     if "before subcommand" in message or 'expected "subcommand"' in message:
         return COMMAND_FIRST
     if match := re.search(r"invalid choice: '(.+?)' \(choose from (.+)\)", message):
@@ -58,15 +58,15 @@ def explain(message: str, options: Iterable[str], words: Sequence[str]) -> str:
         return f"{match[1]}: no such command; {near or COMMAND_FIRST}"
     match = re.search(r"[Oo]ption '(.+?)'|unrecognized arguments: --([\w.]+)", message)
     if match and f'Parser key "{match[1]}"' not in message:  # else the class has it, and only the value is wrong
-        return _unknown_option_message(message, key, match[1] or match[2], options)
+        return _unknown_option_message(message, option, match[1] or match[2], options)
     if match := re.search(r"failed: (--.+)", message):  # of a link between options
         return match[1]
     if match := re.search(r"(?:class_path '(.+)':\s+)?the following arguments are required: (.+)", message):
         callable_class = re.search(r"Given value: Namespace\(class_path='(.+?)'", message)
-        return _missing_message(key, match[1] or (callable_class and callable_class[1]), match[2])
+        return _missing_message(option, match[1] or (callable_class and callable_class[1]), match[2])
     got = re.search(r"(?:Got|Given) value: (.+?)(?:\. Got value: .+)?$", message, re.MULTILINE)
-    value = as_given(words, key, got[1] if got else "")
-    return _class_message(message, key, value) or _type_message(message, key, value)
+    value = as_given(words, option, got[1] if got else "")
+    return _class_message(message, option, value) or _type_message(message, option, value)
 
 
 def user_message(error: Exception, options: Namespace | None = None) -> str:
@@ -98,17 +98,17 @@ def user_message(error: Exception, options: Namespace | None = None) -> str:
     return "".join(named[:1]) + _one_line(str(error))
 
 
-def _missing_message(key: str, class_path: str | None, names: str) -> str:
+def _missing_message(option: str, class_path: str | None, names: str) -> str:
     if class_path is None:
         names = re.sub(r"\b(fit|validate|test|predict)\.", "", names)
         return f"--{names} is missing; give it, or a file such as --config configs/convnet.yaml"
     kind = class_path.rpartition(".")[2]
-    needed = " and ".join(f"--{key}.{name.strip()}" for name in names.split(","))
-    hint = f"; a further one comes after these, by --{key}+=" if key in LISTS else ""
-    return f"--{key} {kind}: needs {needed}, given after it{hint}"
+    needed = " and ".join(f"--{option}.{name.strip()}" for name in names.split(","))
+    hint = f"; a further one comes after these, by --{option}+=" if option in LISTS else ""
+    return f"--{option} {kind}: needs {needed}, given after it{hint}"
 
 
-def _type_message(message: str, key: str, value: str) -> str:
+def _type_message(message: str, option: str, value: str) -> str:
     """The line for a value that is not of the option's types."""
     kinds = [kind for kind in EXPECTED.findall(message) if "NoneType" not in kind and not kind.startswith("path but")]
     kinds += ["class"] * ("Not a valid subclass of" in message)
@@ -121,37 +121,37 @@ def _type_message(message: str, key: str, value: str) -> str:
     if plain == ["a whole number"] and re.fullmatch(r"\d+[eE]\+?\d{1,2}", value):
         plain = [f"a whole number, as in {float(value):.0f}"]
     if plain:
-        return f"--{key} {value}: expected {' or '.join(plain)}"
-    return (f"--{key} {value}: " if key else "") + _one_line(message.splitlines()[-1] if key else message)
+        return f"--{option} {value}: expected {' or '.join(plain)}"
+    return (f"--{option} {value}: " if option else "") + _one_line(message.splitlines()[-1] if option else message)
 
 
-def _class_message(message: str, key: str, value: str) -> str:
+def _class_message(message: str, option: str, value: str) -> str:
     """The line for a class that the parser did not find; empty for any other message."""
     if match := re.search(r"module '(.+)' has no attribute '(.+?)'", message):
         module = importlib.import_module(match[1])
-        return _unknown_class_message(key, match[2], dir(module), f"{_named(module)} has ")
+        return _unknown_class_message(option, match[2], dir(module), f"{_named(module)} has ")
     if match := re.search(r"class_path '(.+?)':\s+No module named '(.+?)'", message):
-        return _unknown_module_message(key, *match.groups())
+        return _unknown_module_message(option, *match.groups())
     if match := re.search(r"Import path (\S+) does not correspond to a subclass of (\w+)", message):
-        return f"--{key} {match[1]}: no class of the kind {match[2]}; {_choice(key)}"
+        return f"--{option} {match[1]}: no class of the kind {match[2]}; {_choice(option)}"
     if match := re.search(r"Multiple subclasses with name (\w+)\. (.+)", message):
-        return f"--{key} {match[1]}: {match[2]}"
+        return f"--{option} {match[1]}: {match[2]}"
     is_class = re.search(r"dot import path string|Unexpected import path format|sub-config file", message)
     if not is_class or re.search(r"<class '(?:int|float)'>", message):
         return ""
-    if key not in CLASSES:
-        return f"--{key} {value}: expected a function or a class with its module, as in torch.nn.ReLU"
+    if option not in CLASSES:
+        return f"--{option} {value}: expected a function or a class with its module, as in torch.nn.ReLU"
     if match := re.fullmatch(r"(.+)\.py(?:::?(\w+))?", value):
         path = Path(match[1])
         parts = [path.name] if path.is_absolute() or ".." in path.parts else path.parts
         name = ".".join([*parts, match[2] or "ClassName"])
-        return f"--{key} {value}: give module and class with a dot between them, as in {name}"
+        return f"--{option} {value}: give module and class with a dot between them, as in {name}"
     if value in list_models(torchvision.models):
-        return f"--{key} {value}: no such class; torchvision's is TorchvisionModel with --{key}.name {value}"
-    return _unknown_class_message(key, value, (kind.__name__ for kind in classes(key)))
+        return f"--{option} {value}: no such class; torchvision's is TorchvisionModel with --{option}.name {value}"
+    return _unknown_class_message(option, value, (kind.__name__ for kind in classes(option)))
 
 
-def _unknown_option_message(message: str, key: str, name: str, options: Iterable[str]) -> str:
+def _unknown_option_message(message: str, option: str, name: str, options: Iterable[str]) -> str:
     owner = re.search(r"class_path[ =]'(.+?)'", message)
     if owner is None:
         name = re.sub(r"\.(class_path|init_args).*", "", name)
@@ -162,30 +162,30 @@ def _unknown_option_message(message: str, key: str, name: str, options: Iterable
     parser.add_class_arguments(kind, fail_untyped=False)
     known = list(parser.get_defaults().keys())
     if name in known:
-        return f"--{key}.{name}: the run gives it to {kind.__name__}; leave it out"
-    having = [other.__name__ for other in classes(key) if name in option_names(other)]
-    of_others = f" ({', '.join(having)} {'have' if len(having) > 1 else 'has'} it)" if having else ""
-    line = f"--{key}.{name}: {kind.__name__} has no such option{of_others}; "
-    shown = kind.__name__ if kind in classes(key) else owner[1]
-    return line + (_did_you_mean(nearest(name, known)) or f"--{key}.help {shown} shows what it has")
+        return f"--{option}.{name}: the run gives it to {kind.__name__}; leave it out"
+    owners = [other.__name__ for other in classes(option) if name in option_names(other)]
+    of_others = f" ({', '.join(owners)} {'have' if len(owners) > 1 else 'has'} it)" if owners else ""
+    line = f"--{option}.{name}: {kind.__name__} has no such option{of_others}; "
+    shown = kind.__name__ if kind in classes(option) else owner[1]
+    return line + (_did_you_mean(nearest(name, known)) or f"--{option}.help {shown} shows what it has")
 
 
-def _unknown_class_message(key: str, name: str, names: Iterable[str], where: str = "") -> str:
+def _unknown_class_message(option: str, name: str, names: Iterable[str], where: str = "") -> str:
     near = nearest(name, [name for name in names if name[0].isupper()])
-    return f"--{key} {name}: {where}no such class; {_did_you_mean(near) or _choice(key)}"
+    return f"--{option} {name}: {where}no such class; {_did_you_mean(near) or _choice(option)}"
 
 
-def _unknown_module_message(key: str, class_path: str, missing: str) -> str:
+def _unknown_module_message(option: str, class_path: str, missing: str) -> str:
     if class_path.startswith(f"{missing}."):
         return (
-            f"--{key} {class_path}: Python finds no module {missing}; put it into the current folder, beside a file "
+            f"--{option} {class_path}: Python finds no module {missing}; put it into the current folder, beside a file "
             "of --config, or where PYTHONPATH points"
         )
-    return f"--{key} {class_path}: its module needs {missing}, which is not installed"
+    return f"--{option} {class_path}: its module needs {missing}, which is not installed"
 
 
-def _choice(key: str) -> str:
-    known = sorted({kind.__name__ for kind in classes(key)})
+def _choice(option: str) -> str:
+    known = sorted({kind.__name__ for kind in classes(option)})
     return f"give one of {', '.join(known)}, or a class of your own" if known else "--help shows what there is"
 
 

@@ -65,9 +65,9 @@ def _check_callbacks(callbacks: Sequence[Callback], measured: Sequence[str]) -> 
         monitor = getattr(callback, "monitor", None) or ""
         unknown = monitor and monitor not in (*measured, *ALSO_LOGGED) and not monitor.startswith("lr-")
         if unknown and not _any_own(callbacks):
-            nearest, *others = get_close_matches(monitor, measured, n=len(measured), cutoff=0)
-            more = ", ".join(others)
-            raise UserError(f"{name}: nothing measures its monitor {monitor}; give {nearest} or another of {more}")
+            nearest, *candidates = get_close_matches(monitor, measured, n=len(measured), cutoff=0)
+            names = ", ".join(candidates)
+            raise UserError(f"{name}: nothing measures its monitor {monitor}; give {nearest} or another of {names}")
 
 
 def _any_own(callbacks: Sequence[Callback]) -> bool:
@@ -76,7 +76,7 @@ def _any_own(callbacks: Sequence[Callback]) -> bool:
 
 
 def try_parts(
-    trainer: Trainer, model: Classifier, data: ImageDataModule, given: Any, training: bool
+    trainer: Trainer, model: Classifier, data: ImageDataModule, settings: Any, training: bool
 ) -> tuple[Optimizer, LRScheduler | None]:
     """Train a copy of the model for one step on random images; return an optimizer and a schedule like the run's.
 
@@ -84,7 +84,7 @@ def try_parts(
     which the network may need. Weights and random state do not change, but lazy weights get their shapes.
 
     Args:
-        given: The options of the model; a message names their class paths.
+        settings: The options of the model; a message names their class paths.
         training: Whether to take the step; if not, network and loss are used as in evaluation.
 
     Raises:
@@ -95,7 +95,7 @@ def try_parts(
     random = torch.Generator().manual_seed(0)
     images = torch.randn(count, height, width, channels, generator=random).permute(0, 3, 1, 2)  # channels last
     labels = torch.arange(count) % data.num_classes
-    trial = Trial(model, Precision(), given, data.num_classes)
+    trial = Trial(model, Precision(), settings, data.num_classes)
     with isolate_rng(include_cuda=False):
         if any(is_lazy(weights) for weights in model.parameters()):
             trial.evaluate(images)
@@ -105,18 +105,18 @@ def try_parts(
             return trial.make()
         logits = copied.evaluate(images)
         copied.loss((logits,), labels)
-        made = copied.make()
+        parts = copied.make()
         if training:
             copied.check_logits(logits)
-            copied.step(data.augmentation.shrink(images, 0.0), labels, *made)
-    return made
+            copied.step(data.augmentation.shrink(images, 0.0), labels, *parts)
+    return parts
 
 
 class Trial:
     """Uses each part of a model once, and raises UserError with the name of a part that fails."""
 
-    def __init__(self, model: Classifier, precision: Precision, given: Any, num_classes: int) -> None:
-        self.model, self.precision, self.given, self.num_classes = model, precision, given, num_classes
+    def __init__(self, model: Classifier, precision: Precision, settings: Any, num_classes: int) -> None:
+        self.model, self.precision, self.settings, self.num_classes = model, precision, settings, num_classes
 
     def copied(self, precision: Precision) -> "Trial | None":
         """A trial of a copy in that precision, not compiled; None if the model cannot be copied."""
@@ -125,7 +125,7 @@ class Trial:
         except Exception:  # of whatever kind, since the network may be the user's own
             return None
         precision.convert_module(copy)
-        return Trial(copy, precision, self.given, self.num_classes)
+        return Trial(copy, precision, self.settings, self.num_classes)
 
     def evaluate(self, images: Tensor) -> Tensor:
         """The logits [N, num_classes] of images [N, C, H, W] in evaluation."""
@@ -144,7 +144,7 @@ class Trial:
         if self.model.lr_scheduler is None:
             return optimizer, None
         with self._part("lr_scheduler", "give values in their range"):
-            _check_schedule(self.given.lr_scheduler.class_path)
+            _check_schedule(self.settings.lr_scheduler.class_path)
             return optimizer, self.model.lr_scheduler(optimizer, 100)
 
     def loss(self, outputs: tuple[Tensor, ...], labels: Tensor) -> Tensor:
@@ -206,19 +206,19 @@ class Trial:
         try:
             yield
         except Exception as error:  # of whatever kind, since the part may be the user's own
-            said = message(error)
-            if said.startswith("--"):  # names its option
+            text = message(error)
+            if text.startswith("--"):  # names its option
                 raise
-            if said.startswith("view size is not compatible"):
+            if text.startswith("view size is not compatible"):
                 remedy = "batches are channels-last in memory: give flatten(1) in place of view"
-            option = f"{name} {self.given[name].class_path}"
+            option = f"{name} {self.settings[name].class_path}"
             if not isinstance(error, UserError):
-                if argument := argument_in(said, self.given[name]):
+                if argument := argument_in(text, self.settings[name]):
                     value = argument[1].tolist() if isinstance(argument[1], Tensor) else argument[1]
                     option = f"{name}.{argument[0]} {'true' if value is True else value}"
                     remedy = "give another value, or leave it out"
-                said = f"{said.removesuffix('.')}{place(error)}; {remedy}"
-            raise UserError(f"--model.{option}: {said}") from error
+                text = f"{text.removesuffix('.')}{place(error)}; {remedy}"
+            raise UserError(f"--model.{option}: {text}") from error
 
 
 def _check_shape(output: Any, shape: tuple[int, ...], count: int, remedy: str) -> None:

@@ -51,9 +51,9 @@ class Instantiator:
             if isinstance(error, OSError) or not (option or str(error).startswith("--")):
                 raise
             free = [name for name in arguments if name not in LINKED]
-            more = "" if class_path.startswith("project.") else f"--{option}.help {class_path} shows what it takes"
+            hint = "" if class_path.startswith("project.") else f"--{option}.help {class_path} shows what it takes"
             part = f"{option} {class_path}"
-            refusal = self.blame(error, part, partial(kind, *args), arguments, free, more)
+            refusal = self.blame(error, part, partial(kind, *args), arguments, free, hint)
             self.refusal = self.refusal or refusal
             raise refusal from error
 
@@ -64,7 +64,7 @@ class Instantiator:
         make: Callable[..., Any],
         arguments: Mapping[str, Any],
         free: Sequence[str],
-        more: str,
+        hint: str,
     ) -> UserError:
         """The error of `make` in one line that names the option.
 
@@ -74,7 +74,7 @@ class Instantiator:
             make: Makes the class from arguments.
             arguments: The arguments with which `make` raises the error.
             free: Names of those arguments that the user can change.
-            more: Where the user can read more.
+            hint: What the user can read next.
         """
         text = f"{error!r}" if isinstance(error, LookupError) else str(error) or type(error).__name__
         if text.startswith("--"):
@@ -82,10 +82,10 @@ class Instantiator:
         option, name = part.partition(" ")[0], _to_blame(make, arguments, free)
         if name:
             part = f"{option}.{name} {as_given(self.words, f'{option}.{name}', arguments[name])}"
-            if more and isinstance(make, type) and (description := argument_text(make, name)):
-                more = f"what it takes: {description.removesuffix('.')}"
+            if hint and isinstance(make, type) and (description := argument_text(make, name)):
+                hint = f"what it takes: {description.removesuffix('.')}"
         text = f"{' '.join(text.split())}{place(error)}"
-        return UserError(f"--{part}: {text.removesuffix('.')}; {more}" if more else f"--{part}: {text}")
+        return UserError(f"--{part}: {text.removesuffix('.')}; {hint}" if hint else f"--{part}: {text}")
 
 
 def describe_failure(error: Exception, options: Any) -> str:

@@ -12,18 +12,18 @@ class CheckpointFiles(CheckpointIO):
     """How Lightning writes and reads every checkpoint of a run."""
 
     def __init__(self) -> None:
-        self._known: dict[Path, Checkpoint] = {}
+        self._read_already: dict[Path, Checkpoint] = {}
 
     def hand_over(self, path: Path, checkpoint: Checkpoint) -> None:
         """Give the content of a file that was already read to the next load_checkpoint of its path."""
-        self._known[path] = checkpoint
+        self._read_already[path] = checkpoint
 
     def save_checkpoint(self, checkpoint: Checkpoint, path: Any, storage_options: Any = None) -> None:
         write(checkpoint, Path(path))
 
     def load_checkpoint(self, path: Any, map_location: Any = None, weights_only: bool | None = None) -> Checkpoint:
         """Load without running code from the file, for any value of `weights_only`."""
-        return self._known.pop(Path(path), None) or read(Path(path), map_location or "cpu")
+        return self._read_already.pop(Path(path), None) or read(Path(path), map_location or "cpu")
 
     def remove_checkpoint(self, path: Any) -> None:
         Path(path).unlink(missing_ok=True)
