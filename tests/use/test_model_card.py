@@ -22,9 +22,8 @@ EXPERIMENT = Path("lightning_logs/mlp")
 
 def rows(card: str) -> dict[str, str]:
     """The rows of its tables."""
-    return dict(
-        line.strip("| ").split(" | ", 1) for line in card.splitlines() if line.startswith("| ") and " | " in line
-    )
+    lines = [line.strip("| ") for line in card.splitlines() if line.startswith("| ")]
+    return dict(line.split(" | ", 1) for line in lines if line)
 
 
 def test_the_card_of_a_run(digits: Callable[..., list[str]], monkeypatch: pytest.MonkeyPatch) -> None:
