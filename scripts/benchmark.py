@@ -67,7 +67,12 @@ def add_benchmarks(parser: argparse.ArgumentParser) -> None:
     add("damage", "checkpoints that are cut or changed, and runs on disks that become full", files=100, disks=20)
     add("safety", "the time that checkpoints, seeds and checks add to a step of convnet.yaml", turns=3)
     add("gpu", "speed.yaml on one GPU, by the rule of the published records and by the other clocks", runs=10)
-    add("use", "predict --images: speed compared with the network alone, memory, start", images=10_000, turns=3)
+    add(
+        "use",
+        "predict --images: speed, memory, start; exported networks: equal answers, latency",
+        images=10_000,
+        turns=3,
+    )
 
 
 def at_least(minimum: int) -> Callable[[str], int]:

@@ -1,4 +1,4 @@
-"""A trained network in use: the speed, memory and start of `main.py predict --images`."""
+"""A trained network in use: `main.py predict --images` and `main.py export`."""
 
 import statistics
 import subprocess
@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from PIL import Image
 
+from project.benchmarks import exported
 from project.benchmarks.fitting import CONFIGS, fit_arguments
 from project.benchmarks.report import report
 from project.cli.main import main
@@ -70,7 +71,13 @@ def measure(images: int, turns: int) -> None:
         resnet, convnet = (_train(network, root, folders[0].parent) for network in ("resnet18", "convnet"))
         starts = _starts(convnet, next(folders[0].iterdir()), turns)
         speed = _speed(resnet, folders[:10], images, turns, min(seconds for _, seconds, _ in starts))
-        rows = [*speed, *_memory(convnet, folders), *_start_rows(starts)]
+        rows = [
+            *speed,
+            *_memory(convnet, folders),
+            *_start_rows(starts),
+            *_light_starts(turns),
+            *exported.rows(convnet),
+        ]
     report("use", [{"figure": name, "measured": value, "goal": goal} for name, value, goal in rows], images=images)
 
 
@@ -130,9 +137,20 @@ def _start_rows(starts: Sequence[tuple[float, float, float]]) -> list[tuple[str,
     ]
 
 
+def _light_starts(turns: int) -> list[tuple[str, float, str]]:
+    commands = {
+        "main.py export --help": ("from project.cli.main import main; main(['export', '--help'])", "at most 1"),
+        "python -c 'import project'": ("import project", "at most 0.1"),
+    }
+    return [
+        (f"seconds of {name}", statistics.median(_seconds([sys.executable, "-c", code]) for _ in range(turns)), goal)
+        for name, (code, goal) in commands.items()
+    ]
+
+
 def _seconds(command: Sequence[str]) -> float:
     started = time.perf_counter()
-    subprocess.run(command, check=True)
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
     return time.perf_counter() - started
 
 

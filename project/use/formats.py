@@ -63,7 +63,8 @@ class Pt2(Format):
         torch.export.save(self.program, buffer, extra_files={METADATA: json.dumps(metadata)})
         return {"": buffer.getvalue()}
 
-    def open(self, path: Path) -> Answer:
+    @staticmethod
+    def open(path: Path) -> Answer:
         answer: Answer = torch.export.load(path).module()
         return answer
 
@@ -90,7 +91,8 @@ class Onnx(Format):
         self.exported.model.metadata_props.update({name: json.dumps(value) for name, value in metadata.items()})
         return {"": self.exported.model_proto.SerializeToString()}
 
-    def open(self, path: Path) -> Answer:
+    @staticmethod
+    def open(path: Path) -> Answer:
         import onnxruntime
 
         session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])

@@ -235,14 +235,18 @@ def test_loader(cifar10_dir: Path) -> None:
 
 def test_use() -> None:
     use.measure(images=20, turns=1)
-    network, files, speed, _, few, many, memory, torch_import, first_line, start = (
-        row["measured"] for row in written("use")["rows"]
+    rows = written("use")["rows"]
+    network, files, speed, _, few, many, memory, torch_import, first_line, start, *others = (
+        row["measured"] for row in rows
     )
     assert speed == pytest.approx(files / network)
     assert memory == pytest.approx(many / few)
     assert start == pytest.approx(first_line / torch_import)
     assert 0.1 < few < 4
-    assert min(files, torch_import) > 0
+    assert min(files, torch_import, *others) > 0
+    assert [row["figure"] for row in rows if "validation images" in row["figure"]] == [
+        f"equal answers of {form} on 3 validation images" for form in ("onnx", "pt2", "safetensors")
+    ]
 
 
 def test_startup() -> None:
