@@ -14,8 +14,8 @@ import pytest
 import yaml
 from PIL import Image
 
+from project.cli.commands import tool_module
 from project.cli.main import main
-from project.cli.tools import tool_module
 from tests.conftest import CONFIGS, REPOSITORY
 from tests.data_sets import write_cifar10
 from tests.test_configs import SMALL

@@ -1,5 +1,7 @@
 """The commands of main.py, and its --help. Nothing here is slow to import."""
 
+from collections.abc import Sequence
+
 TRAINER_COMMANDS = {
     "fit": "Train a network, keep the checkpoint with the best validation accuracy, and test it once.",
     "validate": "Measure the loss and the accuracy of a checkpoint on the validation images.",
@@ -10,6 +12,9 @@ TOOL_COMMANDS = {
     "predict --images": "Print and write the classes of image files and folders of your own.",
     "export": "Write a trained network as ONNX, torch.export or safetensors, and prove that it answers the same.",
 }
+# The module of each tool. It has add_options(parser) and run(options), which returns the Result.
+MODULES = {"export": "project.cli.export"}
+PREDICT_IMAGES = "project.cli.predict_images"
 PROGRAM = """usage: main.py COMMAND [--config FILE ...] [--OPTION VALUE ...]
 
 Train and test image classifiers with PyTorch Lightning; a stopped run resumes exactly where it was.
@@ -34,3 +39,11 @@ def program_help() -> str:
     """The text of main.py --help."""
     commands = {**TRAINER_COMMANDS, **TOOL_COMMANDS}
     return PROGRAM.format(commands="\n".join(f"  {name:<18}{text}" for name, text in commands.items()))
+
+
+def tool_module(words: Sequence[str]) -> str | None:
+    """The module of the command; None if it is one of LightningCLI's. predict is a tool if --images is given."""
+    if not words:
+        return None
+    is_images = words[0] == "predict" and any(word.partition("=")[0] == "--images" for word in words)
+    return PREDICT_IMAGES if is_images else MODULES.get(words[0])

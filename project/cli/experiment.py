@@ -62,6 +62,8 @@ def run_experiment(args: list[str] | None) -> Result:
     """
     words = sys.argv[1:] if args is None else args
     with ExitStack() as cleanup, user_modules(words), endings():  # cleanup sees how the command ends
+        if "fit" in words[:1]:
+            return ExperimentCLI(args, cleanup).result
         directory = Path(cleanup.enter_context(TemporaryDirectory()))
         words, found = with_checkpoint_settings(words, directory)
         return ExperimentCLI(words if found else args, cleanup, found).result

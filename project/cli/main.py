@@ -3,9 +3,8 @@
 import sys
 from collections.abc import Sequence
 
-from project.cli.commands import program_help
+from project.cli.commands import program_help, tool_module
 from project.cli.endings import endings
-from project.cli.tools import run_tool, tool_module
 from project.runs.results import Result
 from project.system.memory import keep_freed_memory
 from project.system.process import settle
@@ -33,6 +32,8 @@ def main(args: Sequence[str] | None = None, own_process: bool = False) -> Result
         if own_process:
             keep_freed_memory()
         if module := tool_module(words):
+            from project.cli.tools import run_tool
+
             return run_tool(module, words)
         # These import Lightning, which takes seconds.
         from project.cli.arguments import check_yaml

@@ -17,10 +17,6 @@ from project.runs.results import Result
 from project.system.python_path import importable
 from project.system.signals import Interrupted
 
-# The module of each command. It has add_options(parser) and run(options), which returns the Result.
-MODULES = {"export": "project.cli.export"}
-PREDICT_IMAGES = "project.cli.predict_images"
-
 
 class ToolParser(ArgumentParser):
     """Says what is wrong in one line, and knows no abbreviations."""
@@ -30,14 +26,6 @@ class ToolParser(ArgumentParser):
 
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
         fail(_explain(message))
-
-
-def tool_module(words: Sequence[str]) -> str | None:
-    """The module of the command; None if it is one of LightningCLI's. predict is a tool if --images is given."""
-    if not words:
-        return None
-    is_images = words[0] == "predict" and any(word.partition("=")[0] == "--images" for word in words)
-    return PREDICT_IMAGES if is_images else MODULES.get(words[0])
 
 
 def run_tool(module_name: str, words: Sequence[str]) -> Result:
