@@ -1,5 +1,6 @@
 """The model card of a trained network: a Markdown file that is filled from the checkpoint and its run."""
 
+import json
 import re
 from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, metadata
@@ -79,7 +80,7 @@ def _summary(checkpoint: Mapping[str, Any]) -> str:
 
 
 def _contents(checkpoint: Mapping[str, Any], parameters: int | None) -> dict[str, str]:
-    names = [escaped(name) for name in checkpoint["data"]["class_names"]]
+    names = [escaped(_quoted(name)) for name in checkpoint["data"]["class_names"]]
     more = [f"and {len(names) - LISTED_CLASSES:,} more"] * (len(names) > LISTED_CLASSES)
     channels, height, width = checkpoint["data"]["image_shape"]
     network = escaped(_class_name(checkpoint["network"]))
@@ -144,6 +145,11 @@ def _licence() -> str:
     name = _project_metadata("License-Expression")
     code = f"The code of the project has the licence {name}. " if name else ""
     return f"## Licence\n\n{code}The data has a licence of its own, which may limit the use of the weights."
+
+
+def _quoted(name: str) -> str:
+    """A name as it can stand in a list: one with a comma or without letters needs quotation marks."""
+    return json.dumps(name, ensure_ascii=False) if "," in name or not name.strip() else name
 
 
 def _class_name(settings: Mapping[str, Any]) -> str:

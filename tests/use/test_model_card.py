@@ -108,8 +108,10 @@ def test_text_of_any_kind_is_shown_literally(text: str, shown: str) -> None:
 
 
 def test_a_checkpoint_that_says_little_has_a_card() -> None:
-    data = {"class_names": [f"class {number}" for number in range(1000)], "image_shape": [3, 8, 8]}
+    names = ["a, b", "", *(f"class {number}" for number in range(998))]
+    data = {"class_names": names, "image_shape": [3, 8, 8]}
     card = model_card({"network": {"class_path": "own.Net"}, "data": data}, None, "it's", None)
-    assert "class 99, and 900 more |" in card
+    assert '| "a, b", "", class 0, class 1, ' in card
+    assert "class 97, and 900 more |" in card
     assert "Results" not in card
     assert """network = project.load("it's", allow=['own'])""" in card
