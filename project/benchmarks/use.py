@@ -73,7 +73,7 @@ def measure(images: int, turns: int) -> None:
         speed = _speed(resnet, folders[:10], images, turns, min(seconds for _, seconds, _ in starts))
         rows = [
             *speed,
-            *_memory(convnet, folders),
+            *_memory(convnet, folders, turns),
             *_start_rows(starts),
             *_light_starts(turns),
             *exported.rows(convnet),
@@ -108,8 +108,10 @@ def _speed(
     ]
 
 
-def _memory(checkpoint: str, folders: Sequence[Path]) -> list[tuple[str, float, str]]:
-    few, many = (_predict(checkpoint, given).gib for given in (folders[:1], folders))
+def _memory(checkpoint: str, folders: Sequence[Path], turns: int) -> list[tuple[str, float, str]]:
+    """Medians, since the peak differs by some percent from run to run with the order of small blocks in the heap."""
+    peaks = [[_predict(checkpoint, given).gib for given in (folders[:1], folders)] for _ in range(turns)]
+    few, many = (statistics.median(peak) for peak in zip(*peaks, strict=True))
     count = len(list(folders[0].iterdir()))
     return [
         (f"peak memory at {count:,} files in GiB", few, ""),
