@@ -3,6 +3,7 @@
 import errno
 import json
 import re
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -343,6 +344,13 @@ def test_an_exported_directory_is_loaded_and_exported_again(small: dict[str, Any
     assert main(["export", "--ckpt_path", "moved", "--to", "onnx"]).figures["source"] == "validation images"
     line = error("validate", "--config", str(CONFIGS / "mlp.yaml"), "--ckpt_path", "moved")
     assert line.startswith("--ckpt_path moved/model.safetensors: it is an exported network; give the checkpoint")
+
+
+def test_reading_a_directory_needs_safetensors(small: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    main(["export", "--ckpt_path", "small.ckpt", "--to", "safetensors", "--output", "moved"])
+    monkeypatch.setitem(sys.modules, "safetensors", None)
+    with pytest.raises(UserError, match=r"^moved: to read it, install safetensors: pip install -e '.\[export\]'$"):
+        project.load("moved")
 
 
 @pytest.mark.parametrize(
