@@ -19,7 +19,7 @@ COMPARISONS = ("layers", "optimizers_mlp", "optimizers_convnet", "batches")
 PICTURES = ("descent", "approximation", "backpropagation", "pairs", *COMPARISONS)
 
 
-def main(args: list[str] | None = None) -> None:
+def main(args: list[str] | None = None, own_process: bool = False) -> None:
     parser = argparse.ArgumentParser(description=__doc__, allow_abbrev=False)
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.add_argument("name", choices=[*PICTURES, "all"])
@@ -28,6 +28,8 @@ def main(args: list[str] | None = None) -> None:
     for name in PICTURES if options.name == "all" else [options.name]:
         print(name, flush=True)
         with ends_in_one_line(name, "the same command continues after the measurements that ended"):
+            if own_process:
+                settle()
             try:
                 print(drawing(name)(data_dir=options.data_dir), flush=True)
             except ModuleNotFoundError as error:
@@ -42,5 +44,4 @@ def drawing(name: str) -> Callable[..., Path]:
 
 
 if __name__ == "__main__":
-    settle()
-    main()
+    main(own_process=True)

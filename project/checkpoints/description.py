@@ -13,7 +13,7 @@ from typing import Any
 
 from torch import Tensor
 
-from project.checkpoints.files import FORMAT, read, write
+from project.checkpoints.files import FORMAT
 from project.system.errors import UserError
 
 
@@ -25,11 +25,6 @@ def describe(run: Mapping[str, Any], data: Mapping[str, Any]) -> dict[str, Any]:
         data: As ImageDataModule.description gives it.
     """
     return {"format": FORMAT, "network": {}, "loss": {}, **run, "data": data}
-
-
-def add_figures(path: Path, figures: Mapping[str, Any]) -> None:
-    """Write the checkpoint of `path` again, whole, with what its run has measured."""
-    write({**read(path), "figures": dict(figures)}, path)
 
 
 def check_fits(

@@ -32,7 +32,8 @@ from project.callbacks import (
     Stopwatch,
 )
 from project.callbacks.given_options import check_kinds
-from project.checkpoints.description import add_figures, check_fits
+from project.checkpoints.description import check_fits
+from project.checkpoints.files import read, write
 from project.cli.arguments import carried_over, replaced, user_modules
 from project.cli.checkpoint_settings import with_checkpoint_settings
 from project.cli.endings import endings, is_first_process
@@ -174,9 +175,12 @@ class ExperimentCLI(CommandLine):
     def _hand_over(self, path: Path, checkpoint: dict[str, Any]) -> None:
         """Let Lightning load what was read already, and keep it no longer than that."""
         check_fits(path, checkpoint, self.model.state_dict(), self.datamodule.description())
+        self._keep_for_loading(path, checkpoint)
+        self.found, self.plan = None, replace(self.plan, checkpoint=None)
+
+    def _keep_for_loading(self, path: Path, checkpoint: dict[str, Any]) -> None:
         if isinstance(files := self.trainer.strategy.checkpoint_io, CheckpointFiles):
             files.hand_over(path, checkpoint)
-        self.found, self.plan = None, replace(self.plan, checkpoint=None)
 
     def instantiate_trainer(self, **options: Any) -> Trainer:
         """Add what every run does; a run's directory brings the loggers, unless the user has named some."""
@@ -266,9 +270,11 @@ class ExperimentCLI(CommandLine):
             "train_seconds": self.stopwatch.train_seconds,
             "fit_seconds": self.stopwatch.fit_seconds,
         }
+        checkpoint = read(path)
+        self._keep_for_loading(path, dict(checkpoint))
         self.result = Result(run, {**self._test(path), **figures})
         if self.trainer.is_global_zero:
-            add_figures(path, self.result.figures)
+            write({**checkpoint, "figures": dict(self.result.figures)}, path)
             record(self.result, self.settings, self.trainer.loggers)
 
     def _test(self, path: Path) -> dict[str, Any]:

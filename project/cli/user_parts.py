@@ -51,7 +51,11 @@ class Instantiator:
             if isinstance(error, OSError) or not (option or str(error).startswith("--")):
                 raise
             free = [name for name in arguments if name not in LINKED]
-            hint = "" if class_path.startswith("project.") else f"--{option}.help {class_path} shows what it takes"
+            hint = (
+                ""
+                if class_path.startswith("project.")
+                else f"--{option}.help {_shown(kind, class_path)} shows what it takes"
+            )
             part = f"{option} {class_path}"
             refusal = self.blame(error, part, partial(kind, *args), arguments, free, hint)
             self.refusal = self.refusal or refusal
@@ -174,3 +178,8 @@ def _to_blame(make: Callable[..., Any], arguments: Mapping[str, Any], free: Sequ
             continue
         return name
     return free[0] if len(free) == 1 else None
+
+
+def _shown(kind: type, class_path: str) -> str:
+    """How the command line names a class: a class of torch or Lightning without its module."""
+    return kind.__name__ if class_path.startswith(("torch.", "lightning.")) else class_path

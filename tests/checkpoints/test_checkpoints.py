@@ -39,7 +39,7 @@ def saved_steps(monkeypatch: pytest.MonkeyPatch) -> list[int]:
         steps.append(checkpoint["global_step"])
         original(checkpoint, path)
 
-    monkeypatch.setattr(checkpoints, "write", write)
+    monkeypatch.setattr("project.training.checkpoint_io.write", write)
     return steps
 
 

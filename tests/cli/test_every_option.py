@@ -62,7 +62,7 @@ def options(run: list[str]) -> list[str]:
             raise SystemExit
 
     with pytest.raises(SystemExit):
-        Parsed(run, held=None)  # type: ignore[arg-type]
+        Parsed(run, cleanup=None)  # type: ignore[arg-type]
     return list(dict.fromkeys(name.removesuffix(".class_path") for name in found if name != "config"))
 
 
