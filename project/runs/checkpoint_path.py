@@ -28,32 +28,39 @@ def find_path(
     """
     path = Path(value)
     if value in NAMES and not path.is_file():
-        if run is not None:
-            return _newest(value, [run], run)
-        experiments = [root / experiment] if experiment else _directories(root)
-        runs = [run for directory in experiments for run in _runs(directory)]
-        return _newest(value, runs, root / (experiment or ""))
+        if run is None:
+            experiments = [root / experiment] if experiment else _directories(root)
+            newest = [found for directory in experiments if (found := _newest_run(_runs(directory)))]
+            run = max(newest, key=_saved_at, default=None)
+        return _checkpoint(value, value, run, root / (experiment or ""))
     if (path / WEIGHTS).exists():
         return path / WEIGHTS
-    if path.is_dir():
-        return _newest("best", [path] if _checkpoints(path) else _runs(path), path)
-    if path.is_file() or "/" in value or path.suffix:
+    if path.is_file() or (not path.is_dir() and ("/" in value or path.suffix)):
         return path  # the reader says what is wrong with it
-    return _newest("best", _runs(root / value), root / value)
+    directory = path if path.is_dir() else root / value
+    run = directory if _checkpoints(directory) else _newest_run(_runs(directory))
+    return _checkpoint("best", value, run, directory)
 
 
-def _newest(name: str, runs: Iterable[Path], place: Path) -> Path:
-    """The checkpoint of the run that wrote one last."""
-    runs = [run for run in runs if _checkpoints(run)]
-    if not runs:
+def _newest_run(runs: Iterable[Path]) -> Path | None:
+    """The run of an experiment with a checkpoint and the highest version; a renamed one only if it is alone."""
+    return max((run for run in runs if _checkpoints(run)), key=directories.version_of, default=None)
+
+
+def _checkpoint(name: str, value: str, run: Path | None, place: Path) -> Path:
+    if run is None or not _checkpoints(run):
         remedy = f"train one first, or {directories.NAME_A_RUN}"
-        raise UserError(f"--ckpt_path {name}: no run in {place} has a checkpoint; {remedy}")
-    run = max(runs, key=lambda run: max(path.stat().st_mtime_ns for path in _checkpoints(run)))
+        raise UserError(f"--ckpt_path {value}: no run in {run or place} has a checkpoint; {remedy}")
     paths = [run / directories.CHECKPOINTS / f"{known}.ckpt" for known in (name, "last", "previous")]
     path = next(path for path in paths if path.exists())
     why = "" if path.stem == name else f", since the run has no {name}.ckpt"
     print(f"checkpoint {path}{why}", flush=True)
     return path
+
+
+def _saved_at(run: Path) -> int:
+    """When the run has written a checkpoint, in nanoseconds."""
+    return max(path.stat().st_mtime_ns for path in _checkpoints(run))
 
 
 def _checkpoints(run: Path) -> list[Path]:

@@ -38,7 +38,7 @@ def _pixels(image: Any, shape: Sequence[int]) -> Iterator[Tensor]:
     if isinstance(image, str | Path):
         yield _channels(_decode(Path(image), shape[1]), shape[0])
     elif isinstance(image, Image.Image):
-        yield _channels(prepare(image, shape[1]) / 255, shape[0])
+        yield _channels(prepare(image, shape[1]), shape[0])
     elif isinstance(image, np.ndarray):
         yield from _array(image, shape)
     elif isinstance(image, Tensor) and image.ndim in (3, 4):
@@ -50,7 +50,7 @@ def _pixels(image: Any, shape: Sequence[int]) -> Iterator[Tensor]:
 
 def _decode(path: Path, side: int) -> Tensor:
     try:
-        return decode(path.read_bytes(), side) / 255
+        return decode(path.read_bytes(), side)
     except OSError as error:
         raise UserError(f"{path}: {error.strerror}") from None
     except ValueError as error:
@@ -71,18 +71,25 @@ def _array(array: np.ndarray, shape: Sequence[int]) -> Iterator[Tensor]:
     if np.issubdtype(array.dtype, np.floating) and not (array.min() >= 0 and array.max() <= 1):
         raise UserError(f"images: floats from {array.min():g} to {array.max():g}; give floats from 0 to 1, or uint8")
     if array.shape[:2] == tuple(shape[1:]) and array.shape[2] != 4:
-        numbers = torch.from_numpy(np.ascontiguousarray(array)).float()
-        yield _channels(numbers / 255 if array.dtype == np.uint8 else numbers, shape[0])
+        numbers = torch.from_numpy(np.ascontiguousarray(array))
+        numbers = numbers if array.dtype == np.uint8 else numbers.float()
+        yield _channels(numbers, shape[0])
         return
     bytes_ = array if array.dtype == np.uint8 else (array * 255).round().astype(np.uint8)
     image = Image.fromarray(bytes_[..., 0] if bytes_.shape[2] == 1 else bytes_)
-    yield _channels(prepare(image, shape[1]) / 255, shape[0])
+    yield _channels(prepare(image, shape[1]), shape[0])
 
 
 def _channels(pixels: Tensor, channels: int) -> Tensor:
-    """Pixels [H, W, C] with another number of channels; grey by the luminance of ITU-R 601, as Pillow has it."""
-    if pixels.shape[2] == channels:
-        return pixels
-    if channels == 1:
-        return pixels @ torch.tensor([[0.299], [0.587], [0.114]])
-    return pixels.expand(-1, -1, channels) if pixels.shape[2] == 1 else pixels
+    """Pixels [H, W, C] with another number of channels, as numbers from 0 to 1; bytes become grey as Pillow does it."""
+    if pixels.shape[2] != channels:
+        pixels = _luminance(pixels) if channels == 1 else pixels.expand(-1, -1, channels)
+    return pixels / 255 if pixels.dtype == torch.uint8 else pixels
+
+
+def _luminance(pixels: Tensor) -> Tensor:
+    """The luminance [H, W, 1] of ITU-R 601, with the whole numbers of Pillow's conversion from RGB to L."""
+    weights = torch.tensor([[19595], [38470], [7471]])  # 0.299, 0.587 and 0.114 of 2^16
+    if pixels.dtype == torch.uint8:
+        return ((pixels.long() @ weights + 2**15) >> 16).to(torch.uint8)
+    return pixels @ (weights / 2**16)

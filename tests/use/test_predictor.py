@@ -85,7 +85,12 @@ def test_other_numbers_of_channels() -> None:
     assert torch.equal(color[..., 0], torch.from_numpy(grey) / 255)
     (luminance,) = pixels_of(np.full((8, 8, 3), (10, 20, 30), np.uint8), (1, 8, 8))
     assert luminance.shape == (8, 8, 1)
-    assert luminance[0, 0].item() * 255 == pytest.approx(0.299 * 10 + 0.587 * 20 + 0.114 * 30, abs=1e-4)
+    assert luminance[0, 0].item() * 255 == pytest.approx(18)
+    (fraction,) = pixels_of(np.full((8, 8, 3), (0.1, 0.2, 0.3)), (1, 8, 8))
+    assert fraction[0, 0].item() == pytest.approx(0.299 * 0.1 + 0.587 * 0.2 + 0.114 * 0.3, abs=1e-5)
+    noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)
+    (grey,) = pixels_of(noise, (1, 64, 64))
+    assert np.array_equal((grey[..., 0] * 255).round(), np.asarray(Image.fromarray(noise).convert("L")))
 
 
 @pytest.mark.parametrize(
