@@ -1,10 +1,12 @@
 """Decoding of image files to pixels of one size, in worker processes."""
 
 import ctypes
+import os
 import signal
 import sys
 import warnings
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from io import BytesIO
 from typing import Any
 
@@ -79,16 +81,18 @@ def read_in_workers(
             batch_sampler=batches,
             num_workers=num_workers,
             collate_fn=collate,
-            worker_init_fn=_follow_parent,
+            worker_init_fn=partial(_follow_parent, os.getpid()),
             generator=generator,
             multiprocessing_context="fork" if num_workers and sys.platform == "linux" else None,
         )
     )
 
 
-def _follow_parent(worker: int) -> None:
+def _follow_parent(parent: int, worker: int) -> None:
     """Ignore signals to stop, since the parent finishes its step first; end when the parent ends for any reason."""
     for signum in (signal.SIGINT, signal.SIGTERM, REQUEUE):
         signal.signal(signum, signal.SIG_IGN)
     if sys.platform == "linux":  # otherwise the workers of a killed run would hold its lock for some seconds
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() != parent:  # it was killed before that
+            os._exit(1)
