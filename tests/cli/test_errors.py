@@ -130,7 +130,7 @@ CASES = [
     ),
     (["--trainer.devices", "0"], "--trainer.devices 0: "),
     (["--trainer.accelerator", "[1, 2]"], "list'; what it takes: Supports passing different accelerator types"),
-    (["--trainer.max_time", "{fortnights: 1}"], "--trainer.max_time {fortnights: 1}: 'fortnights' is an invalid"),
+    (["--trainer.max_time", "{fortnights: 1}"], "--trainer.max_time {fortnights: 1}: "),
     (["--trainer.max_time", "{a: 1}"], "The time duration can be specified in the format DD:HH:MM:SS"),
     (
         ["--trainer.plugins", "0"],
