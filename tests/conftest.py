@@ -16,6 +16,7 @@ from torchvision import datasets
 from torchvision.models import ResNet18_Weights, resnet18
 
 from project.cli.main import main
+from project.training.classifier import Classifier
 from tests.data_sets import write_cifar10
 
 REPOSITORY = Path(__file__).parents[1]
@@ -47,6 +48,30 @@ def digits() -> Callable[..., list[str]]:
         return [*configs, "--trainer.max_epochs", str(epochs), "--trainer.accelerator", "cpu"]
 
     return words
+
+
+class Stopped(BaseException):
+    """Ends a run early; an Exception would be an error of a part of the user's own."""
+
+
+@pytest.fixture
+def stop_at(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Fit with these words, until the run raises Stopped in place of a step."""
+
+    def stop(step: int, words: list[str]) -> None:
+        original = Classifier.training_step
+
+        def training_step(self: Classifier, batch: object, batch_idx: int) -> torch.Tensor:
+            if self.global_step == step:
+                raise Stopped
+            return original(self, batch, batch_idx)
+
+        with monkeypatch.context() as patched:
+            patched.setattr(Classifier, "training_step", training_step)
+            with pytest.raises(Stopped):
+                main(["fit", *words])
+
+    return stop
 
 
 @pytest.fixture

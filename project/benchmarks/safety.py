@@ -9,7 +9,8 @@ from unittest.mock import patch
 
 from project.benchmarks.fitting import CONFIGS, fit_arguments, fit_in_this_process
 from project.benchmarks.report import report
-from project.callbacks import Checkpoints, FiniteLoss
+from project.callbacks.checkpoints import Checkpoints
+from project.callbacks.finite_loss import FiniteLoss
 from project.data import batches
 
 PARTS: dict[str, list[tuple[Any, str]]] = {

@@ -87,7 +87,7 @@ class RunDirectory(Callback):
             print(f"run {self.path}: {summary(trainer)}", flush=True)
             return
         print(f"continuing {self.path} after {self.first_step} steps: {summary(trainer)}", flush=True)
-        starts = sorted(self.path.glob("config*.yaml"), key=lambda path: (len(path.name), path.name))
+        starts = directories.config_files(self.path)
         for difference in _differences(starts[-1].read_text(), self.config):
             print(f"changed: {difference}", flush=True)
         ending = f"-{len(starts) + 1}.yaml"

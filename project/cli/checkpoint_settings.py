@@ -2,9 +2,9 @@
 
 import re
 import sys
+from argparse import ArgumentParser
 from collections.abc import Iterator, Sequence
 from importlib.util import find_spec
-from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +13,12 @@ import yaml
 from project.checkpoints.classes import TRUSTED
 from project.checkpoints.files import read
 from project.cli.arguments import given_options
+from project.cli.commands import ALLOW, TRAINER_COMMANDS
 from project.runs.checkpoint_path import find_path
 from project.runs.directories import ROOT
 from project.runs.plan import Found
 from project.system.errors import UserError
 
-COMMANDS = ("validate", "test", "predict")
 LIGHTNING = ("lightning", "torchmetrics")
 HELP = ("-h", "--help", "--print_config")
 IMPORT_PATH = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)+")
@@ -38,7 +38,7 @@ def with_checkpoint_settings(words: Sequence[str], directory: Path) -> tuple[lis
         UserError: there is no such checkpoint, or it names a class that the user has not allowed.
     """
     options = dict(given_options(words))
-    is_evaluation = bool(words) and words[0] in COMMANDS and not set(HELP) & set(words)
+    is_evaluation = bool(words) and words[0] in TRAINER_COMMANDS and not set(HELP) & set(words)
     if not is_evaluation or "config" in options or "ckpt_path" not in options:
         return list(words), None
     root = Path(options.get("trainer.default_root_dir", ".")) / ROOT
@@ -47,10 +47,10 @@ def with_checkpoint_settings(words: Sequence[str], directory: Path) -> tuple[lis
     settings = checkpoint.get("settings")
     if not settings:
         raise UserError(f"--ckpt_path {path}: it has no settings; give its run's config.yaml with --config")
-    after = words[words.index("--allow") + 1 :] if "--allow" in words else []
-    allowed = list(takewhile(lambda word: not word.startswith("-"), after))
+    allow = ArgumentParser(add_help=False, allow_abbrev=False)
+    allow.add_argument("--allow", **ALLOW)
     for class_path in _import_paths(settings):
-        check_trusted(class_path, allowed)
+        check_trusted(class_path, allow.parse_known_args(words)[0].allow)
     file = directory / "settings.yaml"
     file.write_text(yaml.safe_dump(settings))
     return [words[0], "--config", str(file), *words[1:]], (path, checkpoint)

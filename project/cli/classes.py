@@ -53,7 +53,7 @@ def is_usable(option: str, kind: type) -> bool:
         return bool(set(list(inspect.signature(kind).parameters)[1:2]) & set(LENGTHS))
     if option == "model.loss":
         return not kind.__module__.startswith("torch.") or kind in (nn.CrossEntropyLoss, nn.MultiMarginLoss)
-    return kind not in (*REPLACEMENTS, *BASES, *project_callbacks.OF_EVERY_RUN)
+    return kind not in (*REPLACEMENTS, *BASES)
 
 
 def parameters(kind: type, without: str = "") -> dict[str, inspect.Parameter]:

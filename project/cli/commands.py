@@ -1,6 +1,7 @@
 """The commands of main.py, and its --help. Nothing here is slow to import."""
 
 from collections.abc import Sequence
+from typing import Any
 
 TRAINER_COMMANDS = {
     "fit": "Train a network, keep the checkpoint with the best validation accuracy, and test it once.",
@@ -12,6 +13,7 @@ TOOL_COMMANDS = {
     "predict --images": "Print and write the classes of image files and folders of your own.",
     "export": "Write a trained network as ONNX, torch.export or safetensors, and prove that it answers the same.",
 }
+ALLOW: dict[str, Any] = {"nargs": "*", "action": "extend", "type": str, "default": []}  # how --allow is given
 # The module of each tool. It has add_options(parser) and run(options), which returns the Result.
 MODULES = {"export": "project.cli.export"}
 PREDICT_IMAGES = "project.cli.predict_images"

@@ -16,22 +16,18 @@ from lightning.pytorch.callbacks import Checkpoint, ProgressBar, WeightAveraging
 from lightning.pytorch.loggers.logger import DummyLogger
 from torch import Tensor
 
-from project.callbacks import (
-    Checkpoints,
-    EpochBar,
-    EpochLines,
-    EvaluationLines,
-    FiniteLoss,
-    GivenOptions,
-    LostProcesses,
-    Predictions,
-    ResumedLength,
-    RunDirectory,
-    SharedCores,
-    ShortAverages,
-    Stopwatch,
-)
-from project.callbacks.given_options import check_kinds
+from project.callbacks.averaged_weights import ShortAverages
+from project.callbacks.checkpoints import Checkpoints
+from project.callbacks.epoch_lines import EpochLines, EvaluationLines
+from project.callbacks.finite_loss import FiniteLoss
+from project.callbacks.given_options import GivenOptions, check_kinds
+from project.callbacks.lost_processes import LostProcesses
+from project.callbacks.predictions import Predictions
+from project.callbacks.progress_bar import EpochBar
+from project.callbacks.resumed_length import ResumedLength
+from project.callbacks.run_directory import RunDirectory
+from project.callbacks.shared_cores import SharedCores
+from project.callbacks.stopwatch import Stopwatch
 from project.checkpoints.description import check_fits
 from project.checkpoints.files import read, write
 from project.cli.arguments import carried_over, replaced, user_modules
@@ -55,19 +51,14 @@ from project.training.classifier import Classifier
 from project.training.trainer import ExperimentTrainer
 
 
-def run_experiment(args: list[str] | None) -> Result:
-    """Run fit, validate, test or predict.
-
-    Args:
-        args: The words after the program's name; None takes them from the shell.
-    """
-    words = sys.argv[1:] if args is None else args
+def run_experiment(words: list[str]) -> Result:
+    """Run fit, validate, test or predict with the words of the command line."""
     with ExitStack() as cleanup, user_modules(words), endings():  # cleanup sees how the command ends
         if "fit" in words[:1]:
-            return ExperimentCLI(args, cleanup).result
+            return ExperimentCLI(words, cleanup).result
         directory = Path(cleanup.enter_context(TemporaryDirectory()))
         words, found = with_checkpoint_settings(words, directory)
-        return ExperimentCLI(words if found else args, cleanup, found).result
+        return ExperimentCLI(words, cleanup, found).result
 
 
 class ExperimentCLI(CommandLine):
@@ -75,16 +66,16 @@ class ExperimentCLI(CommandLine):
 
     plan: RunPlan
 
-    def __init__(self, args: list[str] | None, cleanup: ExitStack, found: Found | None = None) -> None:
+    def __init__(self, words: list[str], cleanup: ExitStack, found: Found | None = None) -> None:
         """Run the command.
 
         Args:
-            args: The words after the program's name; None takes them from the shell.
+            words: Of the command line.
             cleanup: Gives back at the command's end what it holds, such as the lock of a run.
             found: The checkpoint's path and content, if it was read for its settings.
         """
         self.cleanup, self.found = cleanup, found
-        self.words = sys.argv[1:] if args is None else args
+        self.words = words
         self.result = Result()
         try:
             super().__init__(
@@ -94,7 +85,7 @@ class ExperimentCLI(CommandLine):
                 trainer_class=ExperimentTrainer,
                 parser_class=Parser,
                 subclass_mode_data=True,
-                args=args,
+                args=words,
                 auto_configure_optimizers=False,  # Classifier's own steps a schedule every batch
                 load_from_checkpoint_support=False,
             )

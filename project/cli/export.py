@@ -13,6 +13,7 @@ from typing import Any
 
 from jsonargparse import ArgumentParser, Namespace
 
+from project.cli.commands import ALLOW
 from project.cli.output import add_output_options, check_output
 from project.runs.checkpoint_path import find_path
 from project.runs.directories import EXPERIMENT_NAME
@@ -39,8 +40,7 @@ def add_options(parser: ArgumentParser) -> None:
         default="uint8",
     )
     add("--data_dir", "Where the data is now, for the comparison; by default where it was in the training.", type=str)
-    several = {"nargs": "*", "action": "extend", "type": str, "default": []}
-    add("--allow", "Modules of your own that the checkpoint may import.", **several)
+    add("--allow", "Modules of your own that the checkpoint may import.", **ALLOW)
 
 
 def run(options: Namespace) -> Result:

@@ -11,7 +11,7 @@ from typing import Any
 
 from lightning.pytorch.cli import LightningArgumentParser
 
-from project.callbacks import Checkpoints
+from project.callbacks.checkpoints import Checkpoints
 from project.cli.classes import CLASSES, classes, is_usable, nearest, parameters
 from project.cli.commands import TRAINER_COMMANDS, program_help
 from project.cli.docstrings import argument_text, plain_text, summary

@@ -42,4 +42,4 @@ def main(args: Sequence[str] | None = None, own_process: bool = False) -> Result
         check_yaml(words)
         if own_process:
             settle()
-        return run_experiment(None if args is None else list(args))
+        return run_experiment(words)

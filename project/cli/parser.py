@@ -17,8 +17,9 @@ from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from torch import Tensor
 
 from project import data, networks
-from project.callbacks import Checkpoints
+from project.callbacks.checkpoints import Checkpoints
 from project.cli.classes import parameters
+from project.cli.commands import ALLOW
 from project.cli.endings import fail
 from project.cli.messages import explain
 from project.cli.user_parts import class_settings
@@ -107,7 +108,7 @@ class CommandLine(LightningCLI):
         parser.add_argument("--name", type=str | None, default=None, help=name_help)
         if "fit" not in self.words[:1]:
             allow_help = "Modules with classes of your own that a checkpoint may import."
-            parser.add_argument("--allow", type=str, nargs="*", default=[], help=allow_help)
+            parser.add_argument("--allow", **ALLOW, help=allow_help)
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         self.command_parser = parser  # where no command is named, that of the last, which nobody will see

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from jsonargparse import ArgumentParser, Namespace
 
+from project.cli.commands import ALLOW
 from project.cli.output import add_output_options, check_output
 from project.cli.progress import Progress
 from project.runs.results import Result
@@ -32,14 +33,13 @@ def add_options(parser: ArgumentParser) -> None:
         parser.add_argument(option, help=text, **arguments)
 
     add("--ckpt_path", "A checkpoint file, a run directory, an experiment, best or last.", type=str, required=True)
-    several = {"nargs": "*", "action": "extend", "type": str, "default": []}
-    add("--images", "Image files, and folders of them. A file that is named twice has two rows.", **several)
+    add("--images", "Image files, and folders of them. A file that is named twice has two rows.", **ALLOW)
     add("--top", "Number of classes to print for each image, from the most probable one on.", type=int, default=3)
     add_output_options(parser, "Write the predictions to this file too. Its name ends in .csv or .jsonl (JSON Lines).")
     add("--all_classes", "Write the probability of every class into the file.", action="store_true")
     add("--workers", "Number of processes that read files; 0 reads in this one.", type=int, default=_default_workers())
     add("--device", "Such as cpu or cuda; null takes cuda if there is one.", type=str)
-    add("--allow", "Modules of your own that the checkpoint may import.", **several)
+    add("--allow", "Modules of your own that the checkpoint may import.", **ALLOW)
 
 
 def run(options: Namespace) -> Result:

@@ -140,27 +140,31 @@ def _argument_problems(settings: Namespace) -> Iterator[tuple[str, str]]:
     for name in DEPRECATED:
         if maker.__module__.startswith("torch.nn") and arguments.get(name) is not None:
             yield name, "torch has reduction in its place; give that"
-    defaults: dict[str, Any] = {argument: parameter.default for argument, parameter in parameters.items()}
-    for argument, parameter in parameters.items():
-        is_needed = parameter.default is parameter.annotation is parameter.empty and argument not in LINKED
-        if is_needed and arguments.get(argument, 0) is None:
-            yield argument, f"{kind} needs a value; give one"
-            return
-    nulls = [name for name, value in arguments.items() if value is None and defaults.get(name, 0) is not None]
-    if not nulls:
+    nulls = [name for name, value in arguments.items() if value is None and name not in LINKED]
+    yield from _null_problems(maker, nulls)
+
+
+def _null_problems(maker: Any, nulls: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """Those arguments of `nulls` that may not be null."""
+    parameters = inspect.signature(maker).parameters
+    typed = []
+    for name in nulls:
+        parameter = parameters.get(name)
+        if parameter and parameter.default is parameter.annotation is parameter.empty:
+            yield name, f"{maker.__name__} needs a value; give one"
+        elif parameter is None or parameter.default is not None:
+            typed.append(name)
+    if not typed:
         return
     parser = ArgumentParser(exit_on_error=False)
     parser.add_class_arguments(maker, fail_untyped=False)
-    for argument in nulls:
-        if parser.get_default(argument) is not None:
+    for name in typed:
+        default = parser.get_default(name)
+        if default is not None:
             try:
-                alone = Namespace({argument: None})  # type: ignore[no-untyped-call]
-                parser.validate(alone, skip_unset=False, skip_required=True)
+                parser.validate(Namespace({name: None}), skip_unset=False, skip_required=True)  # type: ignore[no-untyped-call]
             except TypeError:
-                yield (
-                    argument,
-                    f"{kind} needs a value; give one, or leave it out for {parser.get_default(argument)}",
-                )
+                yield name, f"{maker.__name__} needs a value; give one, or leave it out for {default}"
 
 
 def leaves(value: Any, name: str = "") -> Iterator[tuple[str, Any]]:

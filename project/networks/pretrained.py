@@ -33,19 +33,23 @@ def load_weights(network: TorchvisionModel) -> None:
             error = ValueError(f"it has no {missing[1]}")
         fetched = "" if str(path) == network.weights else f", or delete {path} to fetch it anew"
         remedy = f"give a file of torchvision's{fetched}"
-        if "size mismatch for encoder.pos_embedding" in str(error):  # a transformer's places
+        if "size mismatch for encoder.pos_embedding" in str(error):  # of a transformer
             remedy = "give the --model.network.image_size that they were trained with; leave it out for torchvision's"
-        said = " ".join(str(error).split())
+        problem = " ".join(str(error).split())
         raise UserError(
-            f"--model.network.weights {network.weights}: no weights of {network.name}: {said}; {remedy}"
+            f"--model.network.weights {network.weights}: no weights of {network.name}: {problem}; {remedy}"
         ) from None
 
 
 def _read_state_dict(path: Path) -> dict[str, Tensor]:
-    """The file's names and tensors, of a run's checkpoint the backbone's. Raises ValueError where it has others."""
+    """Read the names and tensors of a file: all of a state dict, or those of the backbone of a run's checkpoint.
+
+    Raises:
+        ValueError: the file has something else.
+    """
     try:
         state = torch.load(path, "cpu", weights_only=True)
-    # torch.load has no exception of its own: what it raises depends on where a file is broken.
+    # torch.load has no exception of its own; its exception depends on where a file is damaged.
     except Exception as error:
         unsafe = "Unsupported global" in str(error)
         problem = "it holds more than tensors: save the network's state_dict()"
@@ -67,19 +71,22 @@ def _checked_names(state: Any) -> dict[str, Any]:
 
 
 def _backbone_weights(state: dict[str, Tensor], path: Path) -> dict[str, Tensor]:
-    """What a checkpoint of TorchvisionModel has of its backbone, under torchvision's names; `state` is changed."""
+    """The weights of the backbone in a checkpoint of TorchvisionModel, under torchvision's names; changes `state`."""
     for name in [name for name in state if not name.startswith("network.backbone.")]:
         del state[name]
     if not state:
         raise ValueError("its state_dict is not TorchvisionModel's: save that of a network of torchvision alone")
     check_digest(path)
-    for prefix in ("network.", "backbone."):  # one by one: both together would lose the backbone's own version
+    for prefix in (
+        "network.",
+        "backbone.",
+    ):  # one after the other: together they would lose the version of the backbone
         consume_prefix_in_state_dict_if_present(state, prefix)
     return state
 
 
 def _weights_file(name: str, weights: str) -> Path:
-    """The file of the weights, which torchvision's own name stands for, fetched where it is missing."""
+    """The path of a weights file. A file of torchvision has torchvision's name, and is fetched if it is missing."""
     entries: Any = get_model_weights(name)
     entry = entries.DEFAULT if weights == "default" else entries.__members__.get(weights)
     if entry is None:

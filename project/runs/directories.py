@@ -119,6 +119,11 @@ def newest_run(root: Path, experiment: str, configs: Sequence[Path] = (), job: s
     return runs[-1] if runs else None
 
 
+def config_files(run: Path) -> list[Path]:
+    """The config file of each start of a run, in their order: config.yaml, config-2.yaml and so on."""
+    return sorted(run.glob("config*.yaml"), key=lambda path: (len(path.name), path.name))
+
+
 def named_run(configs: Sequence[Path]) -> Path | None:
     """The run directory of the first config file, if it is a run's own config.yaml; else None.
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import yaml
 
-from project.runs.directories import CONFIG
+from project.runs.directories import CONFIG, config_files
 from project.runs.results import read_results
 
 FREE = {"seed_everything", "ckpt_path", "config", "name"}  # options in which such runs may differ
@@ -25,6 +25,5 @@ def runs_of_other_seeds(run: Path) -> list[Path]:
 
 def _settings(run: Path) -> dict[str, Any]:
     """The options of a run's last start, which may have other options than its first."""
-    starts = sorted(run.glob("config*.yaml"), key=lambda path: (len(path.name), path.name))
-    settings: dict[str, Any] = yaml.safe_load(starts[-1].read_text())
+    settings: dict[str, Any] = yaml.safe_load(config_files(run)[-1].read_text())
     return settings

@@ -17,18 +17,15 @@ def lazy_names(package: str, file: str) -> tuple[Callable[[str], Any], Callable[
         package: Its __name__.
         file: Its __file__.
     """
-    imports = [node for node in ast.walk(ast.parse(Path(file).read_text())) if isinstance(node, ast.ImportFrom)]
-    modules = {alias.name: node.module for node in imports for alias in node.names if _is_of(package, node.module)}
+    blocks = [node for node in ast.parse(Path(file).read_text()).body if isinstance(node, ast.If)]
+    imports = [node for block in blocks for node in block.body if isinstance(node, ast.ImportFrom)]
+    modules = {alias.name: str(node.module) for node in imports for alias in node.names}
 
     def get(name: str) -> Any:
         if name not in modules:
             raise AttributeError(f"module {package!r} has no attribute {name!r}")
-        value = getattr(import_module(str(modules[name])), name)
+        value = getattr(import_module(modules[name]), name)
         setattr(sys.modules[package], name, value)
         return value
 
     return get, lambda: [*vars(sys.modules[package]), *modules]
-
-
-def _is_of(package: str, module: str | None) -> bool:
-    return module is not None and module.startswith(f"{package}.") and module != __name__

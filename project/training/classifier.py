@@ -68,20 +68,13 @@ class Classifier(LightningModule):
         self.backbone_rate: float | None = None  # as a fraction of the optimizer's rate, set by Finetuning
         if compile:
             self.network.compile()
-        metrics = MetricCollection(
-            {
-                "loss": MeanLoss(),
-                "accuracy": MulticlassAccuracy(num_classes, average="micro", validate_args=False),
-            },
-            compute_groups=False,
-        )
         self._epoch_is_logged = False
         self._done: Position | None = None  # before a resumed run's first step
-        self.train_metrics = metrics.clone("train/")
-        self.val_metrics = metrics.clone("val/")
-        self.test_metrics = metrics.clone("test/")
+        self.train_metrics, self.val_metrics, self.test_metrics = (
+            _metrics(f"{stage}/", num_classes) for stage in ("train", "val", "test")
+        )
         self.test_views = test_views
-        self.views_accuracy = MulticlassAccuracy(num_classes, average="micro", validate_args=False)
+        self.views_accuracy = _accuracy(num_classes)
 
     @classmethod
     def load_from_checkpoint(  # type: ignore[override]
@@ -225,6 +218,15 @@ class Classifier(LightningModule):
         weight = image_weights(self.loss, labels)
         metrics.update(preds=logits.detach(), target=labels, value=loss.detach(), weight=weight)
         return total, logits
+
+
+def _metrics(prefix: str, num_classes: int) -> MetricCollection:
+    metrics = {"loss": MeanLoss(), "accuracy": _accuracy(num_classes)}
+    return MetricCollection(metrics, prefix=prefix, compute_groups=False)  # type: ignore[arg-type]
+
+
+def _accuracy(num_classes: int) -> MulticlassAccuracy:
+    return MulticlassAccuracy(num_classes, average="micro", validate_args=False)
 
 
 def _use_channels_last(network: nn.Module) -> None:

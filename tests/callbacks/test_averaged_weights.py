@@ -19,10 +19,6 @@ OURS, LIGHTNINGS = ("--trainer.callbacks+=AveragedWeights", "--trainer.callbacks
 WHOLE, RESUMED = Path("lightning_logs/speed/version_0"), Path("lightning_logs/speed/version_1")
 
 
-class Stopped(BaseException):
-    """Ends a run early. An Exception would count as an error in the user's code."""
-
-
 @pytest.fixture
 def normalised(digits: Callable[..., list[str]]) -> list[str]:
     """The words of a fit of 78 steps on a network with batch normalisation."""
@@ -69,20 +65,10 @@ def test_a_short_run(digits: Callable[..., list[str]], capsys: pytest.CaptureFix
     assert "EMAWeightAveraging" not in capsys.readouterr().out
 
 
-def test_a_resumed_average(normalised: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_resumed_average(normalised: list[str], stop_at: Callable[..., None]) -> None:
     words = [*normalised, "--checkpoints.every_n_steps", "10"]
     main(["fit", *words])
-    original = Classifier.training_step
-
-    def training_step(self: Classifier, batch: Any, batch_idx: int) -> torch.Tensor:
-        if self.global_step == 55:
-            raise Stopped
-        return original(self, batch, batch_idx)
-
-    with monkeypatch.context() as patched:
-        patched.setattr(Classifier, "training_step", training_step)
-        with pytest.raises(Stopped):
-            main(["fit", *words])
+    stop_at(55, words)
     main(["fit", *words, "--ckpt_path", "last"])
     assert differences(WHOLE, RESUMED) == []
     whole = torch.load(WHOLE / "checkpoints/last.ckpt", weights_only=True)

@@ -11,7 +11,6 @@ import pytest
 from project.benchmarks.comparison import differences
 from project.checkpoints.files import read
 from project.cli.main import main
-from project.training.classifier import Classifier
 
 FIRST, SECOND = Path("lightning_logs/mlp/version_0"), Path("lightning_logs/mlp/version_1")
 STEPS = 1257 // 32
@@ -75,23 +74,13 @@ def test_a_new_run_from_anothers_checkpoint_has_its_own_best_and_early_stop(digi
 
 @pytest.mark.parametrize("where", ["on_exception.ckpt", "hpc_ckpt_1.ckpt"])
 def test_a_new_run_loads_no_file_that_nobody_named(
-    digits: Callable[..., list[str]], monkeypatch: pytest.MonkeyPatch, where: str
+    digits: Callable[..., list[str]], stop_at: Callable[..., None], monkeypatch: pytest.MonkeyPatch, where: str
 ) -> None:
     """Lightning looks for the first beside its OnExceptionCheckpoint, and for the second on SLURM."""
     words = [*digits(), "--trainer.limit_train_batches", "10"]
     main(["fit", *words])
-    original = Classifier.training_step
-
-    def training_step(self: Classifier, batch: Any, batch_idx: int) -> Any:
-        if self.global_step == 5:
-            raise Killed
-        return original(self, batch, batch_idx)
-
     callback = ["--trainer.callbacks", "OnExceptionCheckpoint", "--trainer.callbacks.dirpath", "."]
-    with monkeypatch.context() as patched:
-        patched.setattr(Classifier, "training_step", training_step)
-        with pytest.raises(Killed):
-            main(["fit", *words, *callback])
+    stop_at(5, [*words, *callback])
     shutil.rmtree(SECOND)
     assert read(Path("on_exception.ckpt"))["global_step"] == 5
     if where == "on_exception.ckpt":

@@ -4,24 +4,22 @@ import csv
 import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 from rich.console import Console
 
 from project.cli.main import main
-from project.training.classifier import Classifier
 
 RUN = Path("lightning_logs/mlp/version_0")
 
 
-class Killed(BaseException):
-    """Ends a run early."""
-
-
 @pytest.mark.parametrize("name", ["TQDMProgressBar", "RichProgressBar"])
 def test_lightnings_parts_count_epochs_from_1(
-    digits: Callable[..., list[str]], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, name: str
+    digits: Callable[..., list[str]],
+    stop_at: Callable[..., None],
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    name: str,
 ) -> None:
     """A bar, a logger and a ModelCheckpoint that the user asks for count as the terminal does, also when resumed."""
     monkeypatch.setenv("COLUMNS", "200")
@@ -30,17 +28,7 @@ def test_lightnings_parts_count_epochs_from_1(
     words = [*digits(epochs=2), "--trainer.callbacks", name, *checkpoint, *logger]
     monkeypatch.setattr(Console, "is_terminal", True)
     words += ["--checkpoints.every_n_steps", "44"]
-    original = Classifier.training_step
-
-    def training_step(self: Classifier, batch: Any, batch_idx: int) -> Any:
-        if self.global_step == 50:
-            raise Killed
-        return original(self, batch, batch_idx)
-
-    with monkeypatch.context() as patched:
-        patched.setattr(Classifier, "training_step", training_step)
-        with pytest.raises(Killed):
-            main(["fit", *words])
+    stop_at(50, words)
     main(["fit", *words, "--ckpt_path", "last"])
     printed = re.sub(r"\x1b\[[\d;]*m", "", "".join(capsys.readouterr()))
     drawn = re.findall(r"Epoch +([^\s:]+)[^\r\n]*? (\d+)/39", printed)

@@ -15,7 +15,8 @@ from lightning.pytorch.strategies.launchers.subprocess_script import _Subprocess
 
 from project.benchmarks.processes import FORKSERVER, imitate_shell
 from project.benchmarks.resume import arguments_of
-from project.callbacks import LostProcesses, lost_processes
+from project.callbacks import lost_processes
+from project.callbacks.lost_processes import LostProcesses
 from project.cli.main import main
 from project.training.classifier import Classifier
 from tests.runs.test_kills import PLAIN

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 import torch
 
-from project.callbacks import SharedCores, shared_cores
+from project.callbacks import shared_cores
+from project.callbacks.shared_cores import SharedCores
 from project.cli.main import main
 
 LINE = "other programs interrupt the {} threads of this run {} times a second"

@@ -3,56 +3,23 @@
 import csv
 import json
 import os
-import resource
 import shutil
-import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
 
 from project.checkpoints.files import read, write
 from project.cli import progress
 from project.cli.main import main
 from project.system.tables import read_text
-from project.use.image_files import FILES_AT_ONCE, predict_files
+from project.use.image_files import FILES_AT_ONCE
 from project.use.predictor import BATCH
-from tests.conftest import CONFIGS, REPOSITORY
-from tests.data_sets import write_image_folder
-
-CLASSES = ["=1+1", 'dog, "big"']
-SETTINGS = ["--config", str(CONFIGS / "mlp.yaml"), "--config", str(CONFIGS / "data/image_folder.yaml")]
-OPTIONS = ["--data.image_size", "16", "--data.batch_size", "4", "--data.workers", "0", "--trainer.accelerator", "cpu"]
-
-
-@pytest.fixture(scope="module")
-def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A directory with a folder of images and a run that has learned from them."""
-    root = tmp_path_factory.mktemp("trained")
-    write_image_folder(root / "images")
-    for old, new in zip(("cat", "dog"), CLASSES, strict=True):
-        (root / "images" / old).rename(root / "images" / new)
-    words = [*SETTINGS, *OPTIONS, "--data.data_dir", str(root / "images"), "--trainer.default_root_dir", str(root)]
-    main(["fit", *words, "--trainer.max_steps", "20"])
-    return root
-
-
-@pytest.fixture
-def predict(root: Path) -> list[str]:
-    """The words before the images."""
-    checkpoint = root / "lightning_logs/mlp/version_0/checkpoints/last.ckpt"
-    return ["predict", "--ckpt_path", str(checkpoint), "--images"]
-
-
-def noise(path: str | bytes, height: int = 20, width: int = 30) -> None:
-    pixels = np.random.default_rng(len(path)).integers(0, 256, (height, width, 3), np.uint8)
-    with open(path, "wb") as file:
-        Image.fromarray(pixels).save(file, "png")
+from tests.cli.conftest import CLASSES, OPTIONS, SETTINGS, noise
+from tests.conftest import REPOSITORY
 
 
 def rows(path: str) -> list[dict[str, str]]:
@@ -183,55 +150,6 @@ def test_progress_on_a_terminal(
     assert len(shown) == 7
 
 
-@pytest.mark.parametrize(
-    ("words", "line"),
-    [
-        (["nope", "--force"], "--images nope: there is no such file or folder; give image files, or folders of them"),
-        (["--force"], "--images: no images are there; give image files, or folders of them"),
-        (["empty", "--force"], "--images empty: no images are there; give image files, or folders of them"),
-        (["texts", "--force"], "--images texts: 1 of 1 files cannot be read: texts/a.txt (no image)"),
-        (["a.png"], "--output out.csv: it exists; name another, or replace it by --force"),
-        (["a.png", "--output", "nowhere/a.csv"], "--output nowhere/a.csv: there is no directory nowhere; make it"),
-        (["a.png", "--output", "out.txt"], "--output out.txt: give a name that ends in .csv or .jsonl"),
-        (["a.png", "--output", "taken.csv", "--force"], "--output taken.csv: it is a directory; name a file"),
-        (["a.png", "--top", "0"], "--top 0: give a whole number of at least 1"),
-        (["a.png", "--workers", "-1"], "--workers -1: give a whole number of at least 0"),
-        (["a.png", "--force", "--device", "meta"], "--device meta: this device cannot be used ("),
-        (["a.png", "--force", "--device", "abacus"], "--device abacus: this device cannot be used ("),
-        (["a.png", "--force", "--ckpt_path", "no.ckpt"], "--ckpt_path no.ckpt: there is no such file"),
-    ],
-)
-def test_refusals(words: list[str], line: str, predict: list[str], error: Callable[..., str]) -> None:
-    noise("a.png")
-    Path("empty").mkdir()
-    Path("taken.csv").mkdir()
-    Path("texts").mkdir()
-    Path("texts/a.txt").write_text("no image")
-    Path("out.csv").write_text("earlier")
-    assert error(*predict, "--output", "out.csv", "--images", *words).startswith(line)
-    assert Path("out.csv").read_text() == "earlier"
-    assert sorted(path.name for path in Path().iterdir()) == ["a.png", "empty", "out.csv", "taken.csv", "texts"]
-
-
-@pytest.mark.parametrize(
-    ("words", "line"),
-    [
-        (["--top", "x"], "--top x: give a whole number"),
-        (["--workers", "1.5"], "--workers 1.5: give a whole number"),
-        (["--outptu", "x"], "--outptu x: no such option of this command; leave it out, or see --help"),
-        (["--output"], "--output: expected one argument"),
-    ],
-)
-def test_options_that_the_parser_refuses(
-    words: list[str], line: str, predict: list[str], error: Callable[..., str]
-) -> None:
-    assert error(*predict, "a.png", *words) == line
-
-
-def test_the_checkpoint_is_needed(error: Callable[..., str]) -> None:
-    assert error("predict", "--images", "a.png") == "--ckpt_path: missing; give it, or see --help"
-
-
 def test_a_network_of_ones_own(
     predict: list[str], capsys: pytest.CaptureFixture[str], error: Callable[..., str]
 ) -> None:
@@ -246,51 +164,6 @@ def test_a_network_of_ones_own(
     assert capsys.readouterr().out.startswith("a.png  ")
     assert str(Path.cwd()) not in sys.path
     del sys.modules["mynet"]
-
-
-def test_every_class_needs_a_file(predict: list[str], error: Callable[..., str]) -> None:
-    noise("a.png")
-    line = "--all_classes: the probabilities go into a file; name it by --output"
-    assert error(*predict, "a.png", "--all_classes") == line
-
-
-@contextmanager
-def small_files(size: int) -> Iterator[None]:
-    """No file may become larger than `size` bytes, as on a disk that is full."""
-    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, limits[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
-
-
-@pytest.mark.parametrize("count", [1, 2000])
-def test_full_disk_leaves_the_old_file(count: int, predict: list[str], error: Callable[..., str]) -> None:
-    """The disk is full at the end, or while rows are written."""
-    noise("a.png", 4, 4)
-    Path("out.csv").write_text("earlier")
-    with small_files(20):
-        line = error(*predict, *["a.png"] * count, "--output", "out.csv", "--force", "--workers", "0")
-    assert line == "--output out.csv: cannot be written (File too large); make room, or name another"
-    assert Path("out.csv").read_text() == "earlier"
-    assert [path.name for path in Path().glob(".*")] == []
-
-
-def test_sigterm_leaves_no_half_file(predict: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    noise("a.png", 4, 4)
-
-    def stopped(*args: object) -> Iterator[list[tuple[str, str]]]:
-        yield from predict_files(*args)  # type: ignore[arg-type, misc]
-        assert [path.name for path in Path().glob(".*")] == [".out.csv.unfinished"]
-        os.kill(os.getpid(), signal.SIGTERM)
-
-    monkeypatch.setattr("project.use.image_files.predict_files", stopped)
-    before = signal.getsignal(signal.SIGTERM)
-    with pytest.raises(SystemExit, match="143"):
-        main([*predict, "a.png", "--output", "out.csv"])
-    assert [path.name for path in Path().iterdir()] == ["a.png"]
-    assert signal.getsignal(signal.SIGTERM) == before
 
 
 def test_one_file_needs_no_lightning(predict: list[str], root: Path) -> None:

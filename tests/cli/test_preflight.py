@@ -3,8 +3,7 @@
 import gc
 import json
 import random
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,163 +17,9 @@ from project.cli.main import main
 from project.cli.preflight import Trial, try_parts
 from project.networks import MLP, Perceptron
 from project.training.classifier import Classifier
+from tests.cli.own_parts import line
 from tests.conftest import CONFIGS
 
-OWN = """
-import torch
-from lightning.pytorch import Callback
-from torch import nn
-from torch.optim.lr_scheduler import ExponentialLR
-
-class Strict(nn.Module):
-    def __init__(self, width: int):
-        raise ValueError("too wide")
-
-class Seven(nn.Module):
-    def __init__(self):
-        super().__init__()
-        self.layer = nn.Linear(3072, 7)
-
-    def forward(self, images):
-        return self.layer(images.flatten(1))
-
-class Narrow(Seven):
-    def forward(self, images):
-        return nn.functional.linear(images.flatten(1), torch.zeros(10, 5))
-
-class Pair(Seven):
-    def forward(self, images):
-        return images, images
-
-class View(Seven):
-    def forward(self, images):
-        return self.layer(images.view(len(images), -1))
-
-class Ten(nn.Module):
-    def __init__(self, num_classes):
-        super().__init__()
-        self.layer = nn.Linear(3072, num_classes)
-
-    def forward(self, images):
-        return self.layer(images.flatten(1))
-
-class Softmax(Ten):
-    def forward(self, images):
-        return super().forward(images).softmax(1)
-
-class SoftmaxInEvaluation(Ten):
-    def forward(self, images):
-        return super().forward(images) if self.training else super().forward(images).softmax(1)
-
-class Sigmoid(Ten):
-    def forward(self, images):
-        return super().forward(images).sigmoid()
-
-class LogSoftmax(Ten):
-    def forward(self, images):
-        return super().forward(images).log_softmax(1)
-
-class Detached(Ten):
-    def forward(self, images):
-        return super().forward(images).detach()
-
-class InTraining(Ten):
-    def forward(self, images):
-        if self.training:
-            raise KeyError("mask")
-        return super().forward(images)
-
-class Overwritten(Ten):
-    def forward(self, images):
-        return super().forward(images).exp_().relu_().sub_(1)
-
-class PairInTraining(Ten):
-    def forward(self, images):
-        return (super().forward(images),) * 2 if self.training else super().forward(images)
-
-class Stepless(torch.optim.SGD):
-    def step(self, closure):
-        assert closure() > 0
-        raise NotImplementedError
-
-class Numb(nn.CrossEntropyLoss):
-    def forward(self, logits, labels):
-        return super().forward(logits.detach(), labels)
-
-class Crooked(torch.optim.lr_scheduler.LRScheduler):
-    def __init__(self, optimizer, total_steps):
-        super().__init__(optimizer)
-
-    def get_lr(self):
-        return [0.1 / (1 - self.last_epoch) for group in self.optimizer.param_groups]
-
-class Late(Ten):
-    steps = 0
-
-    def forward(self, images):
-        self.steps += self.training
-        if self.steps > 5:
-            raise KeyError('sixth')
-        return super().forward(images)
-
-class Undetermined(Late):
-    def forward(self, images):
-        self.steps += self.training
-        if self.steps > 5:
-            torch.zeros(1).put_(torch.tensor([0]), torch.ones(1))
-        return Ten.forward(self, images)
-
-class Inside(nn.Module):
-    def forward(self, logits, step):
-        return torch.zeros(3) @ torch.zeros(4) if step > 5 else logits
-
-class LateInside(Late):
-    def __init__(self, num_classes):
-        super().__init__(num_classes)
-        self.inside = Inside()
-
-    def forward(self, images):
-        self.steps += self.training
-        return self.inside(Ten.forward(self, images), self.steps)
-
-class Quiet(Callback):
-    pass
-
-class Nag(Callback):
-    def on_train_batch_end(self, trainer, *rest):
-        trainer.nagged()
-
-class Volume(nn.Module):
-    def __init__(self, num_classes):
-        super().__init__()
-        self.convolution = nn.Conv3d(3, 8, (1, 3, 3), stride=(1, 2, 2))
-        self.layer = nn.LazyLinear(num_classes)
-
-    def forward(self, images):
-        return self.layer(self.convolution(images[:, :, None]).relu().flatten(1))
-
-class Single(Ten):
-    def __deepcopy__(self, memo):
-        raise RuntimeError
-
-class Fading(ExponentialLR):
-    pass
-
-class Lonely(ExponentialLR):
-    def __init__(self, optimizer):
-        super().__init__(optimizer, 0.9)
-
-def reduce(logits, labels):
-    return logits.mean()
-"""
-
-
-def line(text: str) -> str:
-    """Where it stands in mine.py."""
-    return f"(mine.py, line {1 + OWN[: OWN.index(text)].count(chr(10))})"
-
-
-OTHERS = {"needs.py": "import nothing_like_it", "spoiled.py": "class Network:\ndef"}
 OWN_PARTS = [
     (["--model.network", "mine.Strict", "--model.network.width", "7"], "--model.network.width 7: too wide"),
     (["--model.network", "mine.Seven"], "--model.network mine.Seven: gives [3, 7] for 3 images; give logits [N, 10]"),
@@ -259,83 +104,11 @@ OWN_PARTS = [
 ]
 
 
-@pytest.fixture
-def mine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
-    """The words that fit mlp.yaml on the digits, where Python finds mine.py."""
-    (tmp_path / "torch").mkdir()  # a folder of that name is not torch's own
-    monkeypatch.chdir(tmp_path / "torch")
-    for name, text in {"mine.py": OWN, **OTHERS}.items():
-        Path(name).write_text(text)
-    monkeypatch.syspath_prepend(Path.cwd())
-    yield ["--config", str(CONFIGS / "data/digits.yaml"), "--trainer.accelerator", "cpu"]
-    sys.modules.pop("mine", None)
-
-
 @pytest.mark.parametrize(("options", "expected"), OWN_PARTS, ids=[" ".join(options) for options, _ in OWN_PARTS])
 def test_parts_of_ones_own(error: Callable[..., str], mine: list[str], options: list[str], expected: str) -> None:
     network = [] if "--model.network" in options else ["--config", str(CONFIGS / "mlp.yaml")]
     assert expected in error("fit", *network, *mine, *options)
     assert not list(Path().glob("lightning_logs/*/*"))
-
-
-LATE = [
-    (["--model.network", "mine.Late"], "--model.network mine.Late: KeyError 'sixth'", "KeyError('sixth')"),
-    (["--model.network", "mine.LateInside"], "mine.LateInside: inconsistent tensor size, expected", "@ torch.zeros(4)"),
-    (
-        ["--trainer.callbacks", "mine.Nag"],
-        "--trainer.callbacks mine.Nag: AttributeError 'ExperimentTrainer' object",
-        "nagged",
-    ),
-]
-
-
-@pytest.mark.parametrize(("options", "expected", "raised"), LATE, ids=[options[1] for options, *_ in LATE])
-def test_a_part_of_ones_own_that_fails_later(
-    error: Callable[..., str], mine: list[str], options: list[str], expected: str, raised: str
-) -> None:
-    network = [] if "--model.network" in options else ["--config", str(CONFIGS / "mlp.yaml")]
-    failed = error("fit", *network, *mine, *options)
-    assert expected in failed
-    assert failed.endswith(line(raised))
-
-
-@pytest.mark.parametrize(
-    ("options", "expected"),
-    [
-        (
-            ["--model.network", "mine.Single", "--model.optimizer", "SparseAdam"],
-            "--model.optimizer torch.optim.SparseAdam: SparseAdam does not support dense gradients",
-        ),
-        (
-            [
-                "--model.network",
-                "mine.Ten",
-                "--trainer.callbacks",
-                "EarlyStopping",
-                "--trainer.callbacks.monitor",
-                "nothing",
-                "--trainer.callbacks+=mine.Quiet",  # a callback of one's own may log what is watched
-            ],
-            "lightning.pytorch.callbacks.EarlyStopping: Early stopping conditioned on metric `nothing`",
-        ),
-    ],
-)
-def test_a_part_of_a_library_that_fails_later(
-    error: Callable[..., str], mine: list[str], options: list[str], expected: str
-) -> None:
-    assert expected in error("fit", *options, *mine)
-
-
-def test_what_torch_cannot_do_deterministically(error: Callable[..., str], mine: list[str]) -> None:
-    failed = error("fit", "--model.network", "mine.Undetermined", *mine, "--trainer.deterministic", "true")
-    assert failed == "--trainer.deterministic true: torch has no deterministic put_ here; give warn in place of true"
-    torch.use_deterministic_algorithms(False)
-
-
-def test_an_error_of_our_own_keeps_its_traceback(mine: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delattr(Classifier, "_step")
-    with pytest.raises(AttributeError, match="_step"):
-        main(["fit", "--config", str(CONFIGS / "mlp.yaml"), *mine])
 
 
 def test_weights_of_five_dimensions_and_of_no_shape_yet(mine: list[str]) -> None:

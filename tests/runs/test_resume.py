@@ -16,37 +16,16 @@ from project.cli.main import main
 from project.runs.directories import lock_run
 from project.system.errors import UserError
 from project.training.classifier import Classifier
+from tests.conftest import Stopped
 
 WHOLE, RESUMED = Path("lightning_logs/mlp/version_0"), Path("lightning_logs/mlp/version_1")
 STEPS = 1257 // 32
-
-
-class Stopped(BaseException):
-    """What ends a run before its time; an Exception would be an error of a part of the user's own."""
 
 
 @pytest.fixture(autouse=True)
 def event_files_in_order(monkeypatch: pytest.MonkeyPatch) -> None:
     """TensorBoard reads the event files of one second in the order of their names, in which 10 comes before 9."""
     monkeypatch.setattr(event_file_writer, "_global_uid", event_file_writer.AtomicCounter(1000))
-
-
-@pytest.fixture
-def stop_at(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
-    def stop(step: int, words: list[str]) -> None:
-        original = Classifier.training_step
-
-        def training_step(self: Classifier, batch: object, batch_idx: int) -> torch.Tensor:
-            if self.global_step == step:
-                raise Stopped
-            return original(self, batch, batch_idx)
-
-        with monkeypatch.context() as patched:
-            patched.setattr(Classifier, "training_step", training_step)
-            with pytest.raises(Stopped):
-                main(["fit", *words])
-
-    return stop
 
 
 @pytest.fixture

@@ -2,8 +2,6 @@
 
 import errno
 import json
-import re
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,8 +9,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from PIL import Image
-from torch import nn
 
 import project
 from project.checkpoints.files import read, write
@@ -21,16 +17,14 @@ from project.system.errors import UserError
 from project.use import export
 from project.use.export import Export, compare
 from project.use.formats import METADATA
-from tests.conftest import CONFIGS, REPOSITORY
+from tests.conftest import REPOSITORY
 from tests.data_sets import write_cifar10
+from tests.use.checkpoints import STRANGE_NAMES, checkpoint_of
 
 onnxruntime = pytest.importorskip("onnxruntime", reason="pip install -e .[export]")
 for package in ("onnx", "onnxscript", "onnxruntime", "safetensors"):
     pytest.importorskip(package, reason="pip install -e '.[export]'")
 safetensors_torch = pytest.importorskip("safetensors.torch")
-
-
-SHAPE = (3, 32, 32)
 NETWORKS: dict[str, dict[str, Any]] = {
     "ConvNet": {"widths": [4, 4, 4, 4], "batch_norm": True},
     "MLP": {"hidden": [8]},
@@ -41,54 +35,6 @@ NETWORKS: dict[str, dict[str, Any]] = {
 }
 OUTPUTS = {"onnx": "output.onnx", "pt2": "output.pt2", "safetensors": "output"}
 FORMS = ("onnx", "pt2", "safetensors")
-STRANGE_NAMES = [
-    "a, b",
-    'say "hi"',
-    "two\nlines",
-    "<b>*bold*</b> | [x](y) # $z$",
-    "=1+1",
-    "\udc80é",
-    "`",
-    "~",
-    "&amp;",
-    "",
-]
-
-
-@pytest.fixture(autouse=True)
-def few_images(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(export, "IMAGES", 6)
-    monkeypatch.setattr(export, "BATCH", 4)
-
-
-def checkpoint_of(network: str, arguments: dict[str, Any], classes: list[str]) -> dict[str, Any]:
-    """A checkpoint with all that every use needs, of a network with random weights and statistics."""
-    init_args = {**arguments, "num_classes": len(classes), "image_shape": list(SHAPE)}
-    torch.manual_seed(1)
-    module: nn.Module = getattr(project.networks, network)(**init_args)
-    for value in module.state_dict().values():
-        if value.is_floating_point() and value.ndim == 1:
-            value.uniform_(0.5, 1.5)
-        elif network == "Perceptron":
-            value.normal_(std=0.01)
-    state = {f"network.{name}": value for name, value in module.state_dict().items()}
-    return {
-        "format": 1,
-        "epoch": 1,
-        "global_step": 1,
-        "loops": {},
-        "loss": {"class_path": "torch.nn.CrossEntropyLoss"},
-        "network": {"class_path": f"project.networks.{network}", "init_args": init_args},
-        "experiment": "small",
-        "state_dict": state,
-        "data": {
-            "class_names": classes,
-            "image_shape": list(SHAPE),
-            "mean": [0.2, 0.4, 0.6],
-            "std": [0.1, 0.2, 0.3],
-            "preparation": {"mode": "RGB", "size": [32, 32], "resample": "bilinear", "crop": "center"},
-        },
-    }
 
 
 def eager(checkpoint: dict[str, Any], pixels: np.ndarray) -> np.ndarray:
@@ -129,15 +75,6 @@ def test_each_form_of_each_network_answers_as_the_network(network: str) -> None:
         }
         for form, answer in answers.items():
             np.testing.assert_allclose(answer, expected[:number], atol=1e-5, err_msg=form)
-
-
-@pytest.fixture
-def small() -> dict[str, Any]:
-    """A checkpoint in small.ckpt, of a network for classes with strange names and of data that is at hand."""
-    checkpoint = checkpoint_of("MLP", {"hidden": [4]}, STRANGE_NAMES)
-    checkpoint["settings"] = {"data": {"class_path": "project.data.Digits", "init_args": {"val_size": 100}}}
-    write(checkpoint, Path("small.ckpt"))
-    return checkpoint
 
 
 def metadata_of(path: Path) -> dict[str, Any]:
@@ -334,75 +271,3 @@ def test_the_extra_is_named_where_it_is_missing(
     monkeypatch.setattr("project.cli.export.find_spec", lambda name: None)
     line = error("export", "--ckpt_path", "small.ckpt", "--to", "onnx")
     assert line == "--to onnx: onnx is not installed: pip install -e '.[export]'"
-
-
-def test_an_exported_directory_is_loaded_and_exported_again(small: dict[str, Any], error: Callable[..., str]) -> None:
-    main(["export", "--ckpt_path", "small.ckpt", "--to", "safetensors"])
-    Path("small.ckpt").unlink()
-    Path("small_safetensors").rename("moved")
-    assert project.load("moved").class_names == tuple(STRANGE_NAMES)
-    assert main(["export", "--ckpt_path", "moved", "--to", "onnx"]).figures["source"] == "validation images"
-    line = error("validate", "--config", str(CONFIGS / "mlp.yaml"), "--ckpt_path", "moved")
-    assert line.startswith("--ckpt_path moved/model.safetensors: it is an exported network; give the checkpoint")
-
-
-def test_reading_a_directory_needs_safetensors(small: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
-    main(["export", "--ckpt_path", "small.ckpt", "--to", "safetensors", "--output", "moved"])
-    monkeypatch.setitem(sys.modules, "safetensors", None)
-    with pytest.raises(UserError, match=r"^moved: to read it, install safetensors: pip install -e '.\[export\]'$"):
-        project.load("moved")
-
-
-@pytest.mark.parametrize(
-    ("name", "content", "problem"),
-    [
-        ("model.safetensors", b"half", "moved: not a directory that export has written, or damaged ("),
-        ("config.json", b"{", "moved: not a directory that export has written, or damaged ("),
-        ("config.json", b"[]", "moved: its config.json is not one that export has written; export"),
-        (
-            "config.json",
-            b'{"format": 99, "network": {}, "data": {}}',
-            "moved: a newer version of this project wrote it",
-        ),
-    ],
-)
-def test_a_damaged_directory_ends_in_a_line(small: dict[str, Any], name: str, content: bytes, problem: str) -> None:
-    main(["export", "--ckpt_path", "small.ckpt", "--to", "safetensors", "--output", "moved"])
-    Path("moved", name).write_bytes(content)
-    with pytest.raises(UserError, match=f"^{re.escape(problem)}"):
-        project.load("moved")
-
-
-README = (REPOSITORY / "README.md").read_text()
-
-
-def photographs() -> dict[str, dict[str, Any]]:
-    """What Pillow's save takes, for images of many modes, sizes and formats."""
-    noise = np.random.default_rng(0).integers(0, 256, (9, 12, 4), np.uint8)
-    color = Image.fromarray(noise).resize((480, 360), Image.Resampling.BICUBIC)
-    exif = Image.Exif()
-    exif[0x0112] = 6  # a quarter turn
-    rgb = color.convert("RGB")
-    return {
-        "large and turned": {"image": rgb, "format": "JPEG", "exif": exif},
-        "of four inks": {"image": rgb.convert("CMYK"), "format": "JPEG"},
-        "grey": {"image": rgb.convert("L"), "format": "PNG"},
-        "small": {"image": rgb.resize((20, 9)), "format": "PNG"},
-        "transparent": {"image": color, "format": "PNG"},
-        "with a palette": {"image": rgb.quantize(16), "format": "PNG", "transparency": 3},
-    }
-
-
-@pytest.mark.parametrize("kind", photographs())
-def test_the_program_of_the_readme_answers_as_project_load(
-    kind: str, small: dict[str, Any], capsys: pytest.CaptureFixture[str]
-) -> None:
-    main(["export", "--ckpt_path", "small.ckpt", "--to", "onnx", "--output", "convnet.onnx"])
-    options = photographs()[kind]
-    options.pop("image").save("photo.jpg", **options)
-    (program,) = re.findall(r"```python\n(import json.*?)```", README, re.DOTALL)
-    answers: dict[str, Any] = {}
-    exec(program, answers)
-    expected = project.load("small.ckpt").logits("photo.jpg").softmax(1)[0].numpy()
-    np.testing.assert_allclose(answers["probabilities"], expected, atol=1e-6)
-    assert capsys.readouterr().out.splitlines()[-1].endswith(str(answers["probabilities"].max()))

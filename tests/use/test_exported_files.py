@@ -1,0 +1,89 @@
+"""Exported files are used without their checkpoint: a safetensors directory, and ONNX by the README's program."""
+
+import re
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import project
+from project.cli.main import main
+from project.system.errors import UserError
+from tests.conftest import CONFIGS, REPOSITORY
+from tests.use.checkpoints import STRANGE_NAMES
+
+
+def test_an_exported_directory_is_loaded_and_exported_again(small: dict[str, Any], error: Callable[..., str]) -> None:
+    main(["export", "--ckpt_path", "small.ckpt", "--to", "safetensors"])
+    Path("small.ckpt").unlink()
+    Path("small_safetensors").rename("moved")
+    assert project.load("moved").class_names == tuple(STRANGE_NAMES)
+    assert main(["export", "--ckpt_path", "moved", "--to", "onnx"]).figures["source"] == "validation images"
+    line = error("validate", "--config", str(CONFIGS / "mlp.yaml"), "--ckpt_path", "moved")
+    assert line.startswith("--ckpt_path moved/model.safetensors: it is an exported network; give the checkpoint")
+
+
+def test_reading_a_directory_needs_safetensors(small: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    main(["export", "--ckpt_path", "small.ckpt", "--to", "safetensors", "--output", "moved"])
+    monkeypatch.setitem(sys.modules, "safetensors", None)
+    with pytest.raises(UserError, match=r"^moved: to read it, install safetensors: pip install -e '.\[export\]'$"):
+        project.load("moved")
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "problem"),
+    [
+        ("model.safetensors", b"half", "moved: not a directory that export has written, or damaged ("),
+        ("config.json", b"{", "moved: not a directory that export has written, or damaged ("),
+        ("config.json", b"[]", "moved: its config.json is not one that export has written; export"),
+        (
+            "config.json",
+            b'{"format": 99, "network": {}, "data": {}}',
+            "moved: a newer version of this project wrote it",
+        ),
+    ],
+)
+def test_a_damaged_directory_ends_in_a_line(small: dict[str, Any], name: str, content: bytes, problem: str) -> None:
+    main(["export", "--ckpt_path", "small.ckpt", "--to", "safetensors", "--output", "moved"])
+    Path("moved", name).write_bytes(content)
+    with pytest.raises(UserError, match=f"^{re.escape(problem)}"):
+        project.load("moved")
+
+
+README = (REPOSITORY / "README.md").read_text()
+
+
+def photographs() -> dict[str, dict[str, Any]]:
+    """What Pillow's save takes, for images of many modes, sizes and formats."""
+    noise = np.random.default_rng(0).integers(0, 256, (9, 12, 4), np.uint8)
+    color = Image.fromarray(noise).resize((480, 360), Image.Resampling.BICUBIC)
+    exif = Image.Exif()
+    exif[0x0112] = 6  # a quarter turn
+    rgb = color.convert("RGB")
+    return {
+        "large and turned": {"image": rgb, "format": "JPEG", "exif": exif},
+        "of four inks": {"image": rgb.convert("CMYK"), "format": "JPEG"},
+        "grey": {"image": rgb.convert("L"), "format": "PNG"},
+        "small": {"image": rgb.resize((20, 9)), "format": "PNG"},
+        "transparent": {"image": color, "format": "PNG"},
+        "with a palette": {"image": rgb.quantize(16), "format": "PNG", "transparency": 3},
+    }
+
+
+@pytest.mark.parametrize("kind", photographs())
+def test_the_program_of_the_readme_answers_as_project_load(
+    kind: str, small: dict[str, Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    main(["export", "--ckpt_path", "small.ckpt", "--to", "onnx", "--output", "convnet.onnx"])
+    options = photographs()[kind]
+    options.pop("image").save("photo.jpg", **options)
+    (program,) = re.findall(r"```python\n(import json.*?)```", README, re.DOTALL)
+    answers: dict[str, Any] = {}
+    exec(program, answers)
+    expected = project.load("small.ckpt").logits("photo.jpg").softmax(1)[0].numpy()
+    np.testing.assert_allclose(answers["probabilities"], expected, atol=1e-6)
+    assert capsys.readouterr().out.splitlines()[-1].endswith(str(answers["probabilities"].max()))
