@@ -4,6 +4,7 @@ import contextlib
 import io
 import json
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -21,12 +22,13 @@ CONFIGS = MAIN.parents[1] / "configs"
 PROGRAM = """
 import json, sys
 from pathlib import Path
+from project.benchmarks.fitting import peak_gib
 from project.cli.main import main
 from project.system.process import settle
 file, *sys.argv = sys.argv[1:]
 settle()
 result = main()
-Path(file).write_text(json.dumps({**result.figures, "run": str(result.directory)}))
+Path(file).write_text(json.dumps({**result.figures, "run": str(result.directory), "peak_gib": peak_gib()}))
 """
 
 
@@ -46,12 +48,24 @@ def fit_in_new_process(arguments: Sequence[str]) -> dict[str, Any]:
     """Run main.py in a new process: results.json, the run directory, and the seconds and GiB of the process."""
     with tempfile.TemporaryDirectory() as directory:
         file = Path(directory, "result.json")
-        seconds, gib = _run([sys.executable, "-c", PROGRAM, str(file), str(MAIN), *arguments])
-        return {**json.loads(file.read_text()), "process_seconds": seconds, "peak_gib": gib}
+        seconds = _run([sys.executable, "-c", PROGRAM, str(file), str(MAIN), *arguments])
+        return {**json.loads(file.read_text()), "process_seconds": seconds}
 
 
-def _run(command: list[str]) -> tuple[float, float]:
-    """Run a command and print its output. Return its seconds and its peak memory in GiB.
+def peak_gib() -> float:
+    """Peak memory of this process in GiB.
+
+    On Linux not by ru_maxrss, which includes the memory of the process that started this one.
+    """
+    if sys.platform == "linux":
+        status = Path("/proc/self/status").read_text().split()
+        return int(status[status.index("VmHWM:") + 1]) / 2**20
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # on macOS in bytes
+    return peak / (2**30 if sys.platform == "darwin" else 2**20)
+
+
+def _run(command: list[str]) -> float:
+    """Run a command and print its output. Return its seconds.
 
     At Ctrl-C it kills the process and all processes that the process started.
     """
@@ -61,14 +75,12 @@ def _run(command: list[str]) -> tuple[float, float]:
         try:
             for line in process.stdout:
                 print(f"  {line}", end="", flush=True)
-            _, status, usage = os.wait4(process.pid, 0)
+            process.wait()
         except BaseException:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
             process.wait()
             raise
-        process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode:
         sys.exit(process.returncode if process.returncode > 0 else 128 - process.returncode)
-    kib = usage.ru_maxrss / (1024 if sys.platform == "darwin" else 1)
-    return time.perf_counter() - started, kib / 2**20
+    return time.perf_counter() - started

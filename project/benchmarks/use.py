@@ -38,17 +38,16 @@ with torch.inference_mode():
         predictor.network(batch).cpu()
 print(time.perf_counter() - started)
 """
-# scripts/main.py, which writes its peak memory in KiB to a file. The peak that the system reports of a new process
-# includes the memory of the process that has started it.
+# scripts/main.py, which writes its peak memory in GiB to a file.
 PREDICT = """
 import resource, sys
 from pathlib import Path
+from project.benchmarks.fitting import peak_gib
 from project.cli.main import main
 file, *words = sys.argv[1:]
 main(words, own_process=True)
-status = Path("/proc/self/status").read_text().split()
-workers = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
-Path(file).write_text(str(int(status[status.index("VmHWM:") + 1]) + workers))
+workers = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 2**20
+Path(file).write_text(str(peak_gib() + workers))
 """
 
 
@@ -170,7 +169,7 @@ def _predict(checkpoint: str, images: Sequence[Path]) -> Prediction:
         seconds = time.perf_counter() - started
         if process.returncode:
             sys.exit(process.returncode)
-        return Prediction(seconds, first_line, int(peak.read_text()) / 2**20)
+        return Prediction(seconds, first_line, float(peak.read_text()))
 
 
 def _train(network: str, root: Path, images: Path) -> str:

@@ -30,6 +30,14 @@ def written(name: str) -> dict[str, Any]:
     return content
 
 
+def test_peak_memory_is_of_the_process_alone() -> None:
+    memory = b"1" * 2**30  # of the process that starts the other
+    program = "from project.benchmarks.fitting import peak_gib; print(peak_gib())"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert len(memory) == 2**30
+    assert 0.005 < float(done.stdout) < 0.5
+
+
 def test_article_network() -> None:
     network = article.article_network()
     assert sum(weights.numel() for weights in network.parameters()) == 299_434
