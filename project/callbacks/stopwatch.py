@@ -13,7 +13,7 @@ class Stopwatch(Callback):
     Training is the steps with their batches, and what a network computes from the data before its first step. It does
     not include validation, checkpoints and the start of the program.
 
-    Logs images_per_second after each epoch: training images of all processes, divided by seconds of training.
+    Logs train/images_per_second after each epoch: training images of all processes, divided by seconds of training.
     """
 
     def __init__(self) -> None:
@@ -53,7 +53,8 @@ class Stopwatch(Callback):
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._stop(trainer)
         if self._images:
-            pl_module.log("images_per_second", self._images / self.epoch_seconds, reduce_fx="sum", sync_dist=True)
+            speed = self._images / self.epoch_seconds
+            pl_module.log("train/images_per_second", speed, reduce_fx="sum", sync_dist=True)
 
     def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
         self._stop(trainer)  # writing a checkpoint is no training

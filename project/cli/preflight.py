@@ -28,7 +28,7 @@ from project.system.errors import UserError
 from project.training.classifier import Classifier
 
 NUM_IMAGES = 3  # a wrong shape of one or two images may look right
-ALSO_LOGGED = ("lr", "images_per_second", "epoch", "step")  # few would watch these
+ALSO_LOGGED = ("train/lr", "train/images_per_second", "epoch", "step")  # few would watch these
 
 
 def check_fit(

@@ -73,6 +73,10 @@ class Curves(TensorBoardLogger):
     def __init__(self, run: Path, first_step: int | None = None) -> None:
         super().__init__(run, name="", version="", default_hp_metric=False, purge_step=first_step)
 
+    def log_metrics(self, metrics: Mapping[str, Any], step: int | None = None) -> None:
+        """Leave out the number of the epoch, which would be a straight line. metrics.csv has it."""
+        super().log_metrics({name: value for name, value in metrics.items() if name != "epoch"}, step)
+
 
 def record(result: Result, settings: Mapping[str, Any], loggers: Sequence[Logger]) -> None:
     """Write the figures of a finished run: TensorBoard's HPARAMS tab, results.json, and the last printed lines."""

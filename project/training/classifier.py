@@ -135,7 +135,7 @@ class Classifier(LightningModule):
         every = self.trainer.log_every_n_steps  # type: ignore[attr-defined]
         if (every and (self.global_step + 1) % every == 0) or self.trainer.should_stop:  # as Lightning writes them
             self.log("train/loss_step", loss)
-            self.log("lr", self.trainer.optimizers[0].param_groups[0]["lr"])
+            self.log("train/lr", self.trainer.optimizers[0].param_groups[0]["lr"])
         return loss
 
     def on_train_epoch_end(self) -> None:

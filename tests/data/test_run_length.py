@@ -174,7 +174,7 @@ def test_a_resumed_runs_schedule_ends_with_it(an_epoch: list[str]) -> None:
     """39 steps and 20; torch's schedule refuses a step more than it was made for."""
     main([*an_epoch, "--trainer.log_every_n_steps", "1", "--trainer.limit_train_batches", "20"])
     with Path("lightning_logs/mlp/version_0/metrics.csv").open() as file:
-        rates = [float(row["lr"]) for row in csv.DictReader(file) if row["lr"]]
+        rates = [float(row["train/lr"]) for row in csv.DictReader(file) if row["train/lr"]]
     optimizer = torch.optim.AdamW([torch.zeros(1)], lr=0.002)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 0.002, total_steps=59, pct_start=0.2)
     expected = []

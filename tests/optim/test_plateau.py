@@ -17,7 +17,7 @@ WORDS += ["0", "--model.optimizer.lr"]
 def rates() -> list[float]:
     """Of the six epochs."""
     with Path("lightning_logs/mlp/version_0/metrics.csv").open() as file:
-        rows = [float(row["lr"]) for row in csv.DictReader(file) if row["lr"]]
+        rows = [float(row["train/lr"]) for row in csv.DictReader(file) if row["train/lr"]]
     assert len(rows) == 24
     return rows[::4]
 

@@ -100,10 +100,10 @@ def test_callbacks_of_lightning(capsys: pytest.CaptureFixture[str], digits: Call
 def test_metrics(learned: list[str]) -> None:
     with (RUN / "metrics.csv").open() as file:
         rows = list(csv.DictReader(file))
-    for name in ("train/loss", "train/accuracy", "val/loss", "val/accuracy", "images_per_second"):
+    for name in ("train/loss", "train/accuracy", "val/loss", "val/accuracy", "train/images_per_second"):
         assert len([row for row in rows if row[name]]) == 8
     assert len([row for row in rows if row["test/accuracy"]]) == 1
-    assert [int(row["step"]) for row in rows if row["lr"]] == list(range(72))  # of nine an epoch each
+    assert [int(row["step"]) for row in rows if row["train/lr"]] == list(range(72))  # of nine an epoch each
     curve = [float(row["train/loss"]) for row in rows if row["train/loss"]]
     assert curve[0] > 1
     assert curve[-1] < 0.5
@@ -117,9 +117,9 @@ def test_tensorboard(learned: list[str]) -> None:
     results = json.loads((RUN / "results.json").read_text())
     (accuracy,) = events.Scalars("test/accuracy")
     assert accuracy.value == pytest.approx(results["test/accuracy"])
-    for name in ("train/loss", "train/accuracy", "val/loss", "val/accuracy", "images_per_second"):
+    for name in ("train/loss", "train/accuracy", "val/loss", "val/accuracy", "train/images_per_second"):
         assert [event.step for event in events.Scalars(name)] == [9 * epoch - 1 for epoch in range(1, 9)]
-    assert {"lr", "train/loss_step", "test/loss"} <= set(events.Tags()["scalars"])
+    assert {"train/lr", "train/loss_step", "test/loss"} <= set(events.Tags()["scalars"])
     shown = events.summary_metadata
     assert shown["_hparams_/experiment"].plugin_data.plugin_name == "hparams"
     assert b"test/accuracy" in shown["_hparams_/experiment"].plugin_data.content

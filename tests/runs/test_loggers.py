@@ -89,10 +89,7 @@ def test_epochs_are_counted_from_1(digits: Callable[..., list[str]], capsys: pyt
     run = Path("lightning_logs/mlp/version_0")
     logged = rows(run / TABLE)
     of = {name: [row["epoch"] for row in logged if row[name]] for name in logged[0]}
-    assert of["train/loss"] == of["val/loss"] == of["images_per_second"] == ["1", "2", "3"]
-    assert of["lr"] == ["1"] * 3 + ["2"] * 3 + ["3"] * 3
+    assert of["train/loss"] == of["val/loss"] == of["train/images_per_second"] == ["1", "2", "3"]
+    assert of["train/lr"] == ["1"] * 3 + ["2"] * 3 + ["3"] * 3
     assert of["test/loss"] == ["3"]
-    points = EventAccumulator(str(run)).Reload().Scalars("epoch")
-    assert {(point.step, str(int(point.value))) for point in points} == {
-        (int(row["step"]), row["epoch"]) for row in logged
-    }
+    assert "epoch" not in EventAccumulator(str(run)).Reload().Tags()["scalars"]

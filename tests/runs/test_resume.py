@@ -40,9 +40,8 @@ def both(digits: Callable[..., list[str]], stop_at: Callable[..., None]) -> None
 
 def rows(run: Path) -> list[dict[str, str]]:
     with (run / "metrics.csv").open() as file:
-        return [
-            {name: value for name, value in row.items() if name != "images_per_second"} for row in csv.DictReader(file)
-        ]
+        found = list(csv.DictReader(file))
+    return [{name: value for name, value in row.items() if name != "train/images_per_second"} for row in found]
 
 
 @pytest.mark.usefixtures("both")
@@ -62,7 +61,7 @@ def test_curves_join() -> None:
     assert rows(WHOLE) == rows(RESUMED)
     whole, resumed = (EventAccumulator(str(run)).Reload() for run in (WHOLE, RESUMED))
     assert whole.Tags()["scalars"] == resumed.Tags()["scalars"]
-    for name in set(whole.Tags()["scalars"]) - {"images_per_second"}:
+    for name in set(whole.Tags()["scalars"]) - {"train/images_per_second"}:
         curves = ([(event.step, event.value) for event in events.Scalars(name)] for events in (whole, resumed))
         assert next(curves) == next(curves)
 
@@ -109,7 +108,7 @@ def test_options_win_over_the_checkpoint(
     printed = capsys.readouterr().out
     assert "changed: --model.optimizer.lr: 0.01 -> 0.003" in printed
     assert "changed: --model.optimizer.weight_decay: 0.05 -> 0.2" in printed
-    rates = [float(row["lr"]) for row in rows(WHOLE) if row["lr"]]
+    rates = [float(row["train/lr"]) for row in rows(WHOLE) if row["train/lr"]]
     assert rates == pytest.approx([0.01] * STEPS + [0.003] * STEPS)
     group = torch.load(WHOLE / "checkpoints/last.ckpt", weights_only=True)["optimizer_states"][0]["param_groups"][0]
     assert (group["lr"], group["weight_decay"]) == (pytest.approx(0.003), 0.2)
@@ -122,7 +121,7 @@ def test_a_schedules_peak_wins_over_the_checkpoint(
     words = [*digits(epochs=2), *schedule, "--trainer.log_every_n_steps", "1", "--model.optimizer.lr"]
     stop_at(STEPS + 3, [*words, "0.01"])
     main(["fit", *words, "0.02", "--ckpt_path", "last"])
-    rates = [float(row["lr"]) for row in rows(WHOLE) if row["lr"]]
+    rates = [float(row["train/lr"]) for row in rows(WHOLE) if row["train/lr"]]
     line = [(2 * STEPS - step) / (2 * STEPS) for step in range(2 * STEPS)]
     assert rates == pytest.approx([(0.01 if step < STEPS else 0.02) * share for step, share in enumerate(line)])
 

@@ -36,11 +36,11 @@ def test_rate_and_loss_of_each_step_are_logged(
     words = [*digits(), *schedule, "--model.optimizer.lr", "0.012", "--trainer.max_steps", "8"]
     main(["fit", *words, "--trainer.log_every_n_steps", "1"])
     with Path("lightning_logs/mlp/version_0/metrics.csv").open() as file:
-        rows = [row for row in csv.DictReader(file) if row["lr"]]
+        rows = [row for row in csv.DictReader(file) if row["train/lr"]]
     # Steps 0 to 7 of 8 with a warm-up of 2: 1/3 and 2/3 of the rate, then (8 - t) / 6 of it.
     expected = [0.004, 0.008, 0.012, 0.010, 0.008, 0.006, 0.004, 0.002]
     assert [int(row["step"]) for row in rows] == list(range(8))
-    assert [float(row["lr"]) for row in rows] == pytest.approx(expected)
+    assert [float(row["train/lr"]) for row in rows] == pytest.approx(expected)
     assert [float(row["train/loss_step"]) for row in rows] == pytest.approx([loss for loss, _ in steps])
 
 

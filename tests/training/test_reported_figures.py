@@ -74,7 +74,8 @@ def reported() -> dict[str, float]:
     """The last of each figure in metrics.csv, with which TensorBoard's curves and results.json agree."""
     with (RUN / "metrics.csv").open() as file:
         last = {name: float(value) for row in csv.DictReader(file) for name, value in row.items() if value}
-    figures = {name: value for name, value in last.items() if "/" in name and name != "train/loss_step"}
+    of_steps = {"train/loss_step", "train/lr", "train/images_per_second"}
+    figures = {name: value for name, value in last.items() if "/" in name and name not in of_steps}
     events = EventAccumulator(str(RUN)).Reload()
     results = json.loads((RUN / "results.json").read_text())
     for name, value in figures.items():
@@ -150,7 +151,7 @@ def test_two_processes() -> None:
         written = [(name, value) for row in csv.DictReader(file) for name, value in row.items() if value]
     names = [name for name, _ in written]
     assert [names.count(f"{part}/loss") for part in ("train", "val", "test")] == [5, 5, 1]
-    assert [float(value) for name, value in written if name == "images_per_second"] == [50.0] * 5
+    assert [float(value) for name, value in written if name == "train/images_per_second"] == [50.0] * 5
     results = json.loads((RUN / "results.json").read_text())
     assert (results["steps"], results["train_seconds"]) == (5, 100)
     numbers = torch.tensor([0, 2, 4, 5, 6, 7, 8, 9])
