@@ -1,5 +1,5 @@
 #!/usr/bin/env python
-"""The command line: main.py fit|validate|test|predict|export"""
+"""The command line: main.py fit|validate|test|predict|export|compare"""
 
 from project.cli.main import main
 

@@ -16,10 +16,11 @@ MAY_IMPORT = {
     "data": {"system"},
     "networks": {"system", "checkpoints", "data"},
     "runs": {"system", "checkpoints", "data"},
+    "compare": {"system", "runs"},
     "use": {"system", "optim", "checkpoints", "data", "networks", "runs"},
     "training": {"system", "optim", "checkpoints", "data", "networks"},
     "callbacks": {"system", "optim", "checkpoints", "data", "networks", "runs", "training"},
-    "cli": {"system", "optim", "checkpoints", "data", "networks", "runs", "training", "callbacks", "use"},
+    "cli": {"system", "optim", "checkpoints", "data", "networks", "runs", "training", "callbacks", "use", "compare"},
 }
 NOT_IMPORTED = {"benchmarks", "figures"}  # they may import every room
 ROOMS = {path.name: path for path in (REPOSITORY / "project").iterdir() if (path / "__init__.py").exists()}

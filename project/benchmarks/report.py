@@ -72,7 +72,7 @@ def summary(runs: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> list[d
     """Three rows: the mean, the standard deviation, and half the 95 % confidence interval of the mean (Student's t)."""
     if len(runs) < 2:
         return []
-    from scipy.stats import t  # type: ignore[import-untyped]  # comes with scikit-learn
+    from scipy.stats import t  # comes with scikit-learn
 
     values = {column: [float(run[column]) for run in runs] for column in columns}
     half = float(t.ppf(0.975, len(runs) - 1)) / len(runs) ** 0.5

@@ -19,15 +19,15 @@ def add_output_options(parser: ArgumentParser, text: str) -> None:
     parser.add_argument("--force", action="store_true", help="Replace an output that exists.")
 
 
-def check_output(path: Path, force: bool) -> None:
-    """Check before anything slow that `path` can be written.
+def check_output(path: Path, force: bool, option: str = "--output") -> None:
+    """Check before anything slow that `path`, the value of `option`, can be written.
 
     Raises:
         UserError: it exists and may not be replaced, or it cannot be written.
     """
     if os.path.lexists(path) and not force:
-        raise UserError(f"--output {path}: it exists; name another, or replace it by --force")
+        raise UserError(f"{option} {path}: it exists; name another, or replace it by --force")
     if not path.parent.is_dir():
-        raise UserError(f"--output {path}: there is no directory {path.parent}; make it, or name another")
+        raise UserError(f"{option} {path}: there is no directory {path.parent}; make it, or name another")
     if not os.access(path.parent, os.W_OK):
-        raise UserError(f"--output {path}: the directory {path.parent} cannot be written; name another")
+        raise UserError(f"{option} {path}: the directory {path.parent} cannot be written; name another")

@@ -18,6 +18,7 @@ from project.cli.output import add_output_options, check_output
 from project.cli.progress import Progress
 from project.runs.results import Result
 from project.system.errors import UserError
+from project.system.text import printable
 from project.use.image_paths import image_paths
 from project.use.prediction_files import FORMATS, prediction_file
 
@@ -74,7 +75,7 @@ class _Problems:
     def add(self, path: str, problem: str) -> None:
         self.count += 1
         if self.count <= NAMED:
-            self._lines.append(f"{_printable(path)} ({problem})")
+            self._lines.append(f"{printable(path)} ({problem})")
 
     def summary(self, num_files: int) -> str:
         rest = [f"and {self.count - NAMED:,} more"] * (self.count > NAMED)
@@ -140,17 +141,8 @@ def _given(options: Namespace) -> str:
 def _line(path: str, result: "Prediction | str", top: int) -> str:
     """What is printed of an image."""
     if isinstance(result, str):
-        return f"{_printable(path)}  cannot be read: {result}"
-    return "  ".join(
-        [_printable(path), *(f"{_printable(name)} {100 * value:.2f} %" for name, value in result.top[:top])]
-    )
-
-
-def _printable(text: str) -> str:
-    """Text with escapes in place of line breaks, control codes and what the terminal cannot show."""
-    encoding = sys.stdout.encoding or "utf-8"
-    escaped = "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)
-    return escaped.encode(encoding, errors="backslashreplace").decode(encoding)
+        return f"{printable(path)}  cannot be read: {result}"
+    return "  ".join([printable(path), *(f"{printable(name)} {100 * value:.2f} %" for name, value in result.top[:top])])
 
 
 def _default_workers() -> int:

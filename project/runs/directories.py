@@ -4,6 +4,7 @@ Nothing here imports torch, so that finished runs can be listed at once.
 """
 
 import errno
+import fcntl
 import os
 import re
 import tempfile
@@ -19,6 +20,7 @@ ROOT = "lightning_logs"
 CHECKPOINTS = "checkpoints"
 CONFIG = "config.yaml"
 ENVIRONMENT = "environment.yaml"
+LOCK = ".lock"
 EXPERIMENT_NAME = r"\w[\w.-]{0,59}"  # a file's name has at most 255 bytes
 NAME_A_RUN = f"name a run with --config {ROOT}/<experiment>/version_<n>/{CONFIG}"
 
@@ -89,12 +91,24 @@ def create_run(root: Path, experiment: str, files: Mapping[str, str]) -> Path:
 
 def lock_run(run: Path) -> FileLock:
     """Keep other processes from training the run. Raises UserError where one is training it."""
-    run_lock = FileLock(run / ".lock")
+    run_lock = FileLock(run / LOCK)
     try:
-        run_lock.acquire(blocking=False)
+        run_lock.acquire(timeout=0.2, poll_interval=0.02)
     except Timeout:
         raise UserError(f"--ckpt_path last: another process is training {run}; wait for it, or stop it") from None
     return run_lock
+
+
+def is_training(run: Path) -> bool:
+    """Whether a process trains the run now. This looks at the lock for a moment, which `lock_run` waits for."""
+    try:
+        with (run / LOCK).open() as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:  # no process has ever trained it
+        return False
+    return False
 
 
 def all_runs(root: Path, experiment: str) -> list[Path]:

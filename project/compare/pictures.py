@@ -1,0 +1,87 @@
+"""The pictures of the runs, side by side, inside a page."""
+
+from base64 import b64encode
+from collections.abc import Iterable, Iterator
+from html import escape
+from itertools import groupby, zip_longest
+from pathlib import Path
+from typing import NamedTuple
+
+from project.compare.groups import Group
+from project.compare.runs import Run
+
+FOLDER = "pictures"
+FIRST = ("mistakes", "confusion", "classes", "reliability", "curves", "training_batch")
+MOST_BYTES = 20 * 2**20  # of all pictures of a page; base64 makes a third more of them
+PNG = b"\x89PNG\r\n\x1a\n"
+
+
+class Picture(NamedTuple):
+    """A PNG file of a run."""
+
+    run: Run
+    name: str
+    content: bytes
+
+
+class Pictures(NamedTuple):
+    """The pictures that a page takes."""
+
+    shown: list[Picture]
+    left_out: int
+    """Number of pictures that would make the page too large."""
+
+
+def read_pictures(groups: Iterable[Group], most_bytes: int = MOST_BYTES) -> Pictures:
+    """The pictures of all runs, one kind after the other, until they have `most_bytes`.
+
+    Of each kind, those of the first run of each group come first.
+    """
+    runs = [(run, path) for run in _by_turns(groups) for path in (run.path / FOLDER).glob("*.png")]
+    shown: list[Picture] = []
+    left_out = total = 0
+    for run, path in sorted(runs, key=lambda found: _kind(found[1].stem)):
+        content = _read(path, most_bytes - total)
+        left_out += content is None
+        if content:
+            shown.append(Picture(run, path.stem, content))
+            total += len(content)
+    return Pictures(shown, left_out)
+
+
+def picture_strips(pictures: Pictures) -> str:
+    """A strip for each kind of picture, with all runs in it."""
+    return "\n".join(
+        f"<h3>{escape(name.replace('_', ' '))}</h3>\n"
+        f'<div class="strip" tabindex="0" role="region" aria-label="{escape(name)}">{"".join(map(_figure, same))}</div>'
+        for name, same in groupby(pictures.shown, key=lambda picture: picture.name)
+    )
+
+
+def _kind(name: str) -> tuple[int, str]:
+    """What people look at first comes first. The training batch, which is the largest, is the last of FIRST."""
+    return (FIRST.index(name) if name in FIRST else len(FIRST), name)
+
+
+def _read(path: Path, most_bytes: int) -> bytes | None:
+    """The content of a PNG file; empty if it cannot be read or is none, None if it is too large."""
+    try:
+        with path.open("rb") as file:
+            start = file.read(len(PNG))
+            if start != PNG:
+                return b""
+            return start + file.read() if path.stat().st_size <= most_bytes else None
+    except OSError:
+        return b""
+
+
+def _figure(picture: Picture) -> str:
+    label = escape(picture.run.label)
+    data = b64encode(picture.content).decode()
+    alt = f"{escape(picture.name)} of {label}"
+    return f'<figure><figcaption>{label}</figcaption><img alt="{alt}" src="data:image/png;base64,{data}"></figure>'
+
+
+def _by_turns(groups: Iterable[Group]) -> Iterator[Run]:
+    for turn in zip_longest(*(group.runs for group in groups)):
+        yield from (run for run in turn if run is not None)

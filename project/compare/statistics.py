@@ -1,0 +1,52 @@
+"""Means with their intervals, differences in pairs, and McNemar's test."""
+
+import math
+from collections.abc import Sequence
+from typing import NamedTuple
+
+CONFIDENCE = 0.95
+
+
+class Summary(NamedTuple):
+    """The mean of n values."""
+
+    mean: float
+    n: int
+    deviation: float | None = None
+    """The standard deviation of a sample, with n - 1 in its denominator; None for one value."""
+    half: float | None = None
+    """Half the 95 % interval of the mean, by Student's t; None for one value."""
+
+    @property
+    def interval(self) -> tuple[float, float] | None:
+        return None if self.half is None else (self.mean - self.half, self.mean + self.half)
+
+
+def summarise(values: Sequence[float]) -> Summary:
+    """The mean of at least one value, with deviation and 95 % interval if there are several; nan if one is nan."""
+    n = len(values)
+    mean = sum(values) / n
+    if n < 2:
+        return Summary(mean, n)
+    deviation = math.sqrt(sum((value - mean) ** 2 for value in values) / (n - 1))
+    return Summary(mean, n, deviation, _t_quantile(n - 1) * deviation / math.sqrt(n))
+
+
+def mcnemar(only_first: int, only_second: int) -> float:
+    """The two-sided p-value of McNemar's exact test: how likely so uneven a split is if both are equally good.
+
+    Args:
+        only_first: Number of images that only the first one classifies correctly.
+        only_second: The same of the second one.
+    """
+    if not (disagreements := only_first + only_second):
+        return 1.0
+    from scipy.special import bdtr  # scipy.stats takes a second to import
+
+    return min(1.0, 2 * float(bdtr(min(only_first, only_second), disagreements, 0.5)))
+
+
+def _t_quantile(degrees: int) -> float:
+    from scipy.special import stdtrit
+
+    return float(stdtrit(degrees, (1 + CONFIDENCE) / 2))

@@ -1,0 +1,161 @@
+"""The comparison as columns of text, and its tables on the terminal."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from project.compare.answers import Answers, Disagreement
+from project.compare.comparison import Comparison, Difference
+from project.compare.groups import Group, ranges
+from project.compare.statistics import Summary
+
+SHOWN = ("test/nll", "test/ece", "test/nll_calibrated", "test/ece_calibrated", "train_seconds")
+STATE = "state"
+
+
+class Cell(NamedTuple):
+    """A cell of a table."""
+
+    text: str = ""
+    value: float | str | None = None
+    """By which a column is sorted."""
+    note: str = ""
+    """What a page says below the text."""
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of the table of groups."""
+
+    name: str
+    cell: Callable[[Group], Cell]
+    is_number: bool = True
+
+
+class Table(NamedTuple):
+    """Rows of cells under names."""
+
+    names: Sequence[str]
+    is_number: Sequence[bool]
+    rows: Sequence[Sequence[Cell]]
+
+
+def group_table(comparison: Comparison) -> Table:
+    """A row for each group. A column that would be empty is left out."""
+    columns = [
+        Column("run", lambda group: Cell(group.label, group.label, _state(group)), is_number=False),
+        *(Column(name, _setting(name), is_number=False) for name in comparison.settings),
+        Column("seeds", _seeds, is_number=False),
+        *_figures(comparison),
+        Column(STATE, lambda group: Cell(_state(group), _state(group)), is_number=False),
+    ]
+    rows = [[column.cell(group) for column in columns] for group in comparison.groups]
+    used = [any(row[place].text for row in rows) for place in range(len(columns))]
+    return Table(
+        [column.name for column, is_used in zip(columns, used, strict=True) if is_used],
+        [column.is_number for column, is_used in zip(columns, used, strict=True) if is_used],
+        [[cell for cell, is_used in zip(row, used, strict=True) if is_used] for row in rows],
+    )
+
+
+def difference_table(comparison: Comparison) -> Table | None:
+    """A row for each group that shares seeds or test images with the baseline; None if there is no such group."""
+    known = [difference for difference in comparison.differences if difference.seeds > 1 or difference.answers]
+    names = ["run", "difference", "95 % interval", "pairs", "only it right", "only baseline right", "McNemar p"]
+    rows = [_difference_row(difference, comparison.main) for difference in known]
+    used = [any(row[place].text for row in rows) for place in range(len(names))]
+    if not rows:
+        return None
+    return Table(
+        [name for name, is_used in zip(names, used, strict=True) if is_used],
+        [place > 0 for place, is_used in enumerate(used) if is_used],
+        [[cell for cell, is_used in zip(row, used, strict=True) if is_used] for row in rows],
+    )
+
+
+def figure_text(name: str, value: float, sign: str = "") -> str:
+    """A figure with as many digits as are worth reading: 84.56 %, 0.4312, 173.2."""
+    factor, digits, unit = _unit(name)
+    return f"{factor * value:{sign}.{digits}f}{unit}"
+
+
+def _unit(name: str) -> tuple[int, int, str]:
+    if "accuracy" in name:
+        return 100, 2, " %"
+    return (1, 1, "") if "seconds" in name else (1, 4, "")
+
+
+def _figures(comparison: Comparison) -> list[Column]:
+    """The main figure with its interval, then the other accuracies, and what else is worth a column."""
+    main = comparison.main
+    names = dict.fromkeys(name for group in comparison.groups for name in group.figures)
+    accuracies = sorted(name for name in names if "accuracy" in name or name.startswith("val/"))
+    others = dict.fromkeys([*accuracies, *(name for name in SHOWN if name in names)])
+    return [
+        Column(main, _figure(main)),
+        Column("95 % interval", lambda group: _interval(main, group.figures.get(main))),
+        Column("ensemble", _ensemble),
+        *(Column(name, _figure(name)) for name in others if name != main),
+    ]
+
+
+def _state(group: Group) -> str:
+    return "" if group.is_finished else group.state
+
+
+def _setting(name: str) -> Callable[[Group], Cell]:
+    def cell(group: Group) -> Cell:
+        value = group.settings.get(name)
+        return Cell() if value is None else Cell(str(value), value)
+
+    return cell
+
+
+def _figure(name: str) -> Callable[[Group], Cell]:
+    def cell(group: Group) -> Cell:
+        if name not in group.figures:
+            return Cell()
+        summary = group.figures[name]
+        text = figure_text(name, summary.mean)
+        if summary.deviation is not None:
+            factor, digits, unit = _unit(name)
+            text = f"{text.removesuffix(unit)} ± {factor * summary.deviation:.{digits}f}{unit}"
+        return Cell(text, summary.mean)
+
+    return cell
+
+
+def _interval(name: str, summary: Summary | None, sign: str = "") -> Cell:
+    if summary is None or summary.interval is None:
+        return Cell()
+    low, high = (figure_text(name, value, sign) for value in summary.interval)
+    return Cell(f"{low.removesuffix(_unit(name)[2])} to {high}", summary.interval[0])
+
+
+def _seeds(group: Group) -> Cell:
+    seeds = [str(seed) for seed in group.seeds if seed is not None]
+    return Cell(ranges(seeds) + (f" (n = {len(seeds)})" if len(seeds) > 1 else ""), len(seeds))
+
+
+def _ensemble(group: Group) -> Cell:
+    if len(group.runs) < 2 or not isinstance(group.answers, Answers):
+        return Cell()
+    return Cell(figure_text("accuracy", group.answers.accuracy), group.answers.accuracy)
+
+
+def _difference_row(difference: Difference, main: str) -> list[Cell]:
+    pairs, answers = difference.pairs, difference.answers
+    counts = [Cell(), Cell(), Cell(answers or "") if not isinstance(answers, Disagreement) else Cell()]
+    if isinstance(answers, Disagreement):
+        counts = [
+            Cell(f"{answers.only_first:,}", answers.only_first),
+            Cell(f"{answers.only_second:,}", answers.only_second),
+            Cell(f"{answers.p:.2g}", answers.p),
+        ]
+    return [
+        Cell(difference.group.label, difference.group.label),
+        Cell(figure_text(main, pairs.mean, "+"), pairs.mean) if pairs else Cell(),
+        _interval(main, pairs, "+"),
+        Cell(str(difference.seeds), difference.seeds) if pairs else Cell(),
+        *counts,
+    ]
