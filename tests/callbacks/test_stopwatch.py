@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from project.checkpoints import files as checkpoints
 from project.cli.main import main
 from project.data import Digits
+from project.training.checkpoint_io import CheckpointFiles
 from project.training.classifier import Classifier
 
 RUN = Path("lightning_logs/mlp/version_0")
@@ -37,10 +37,10 @@ def slow(monkeypatch: pytest.MonkeyPatch) -> Callable[[Any, str, float], list[in
     def patch(owner: Any, name: str, seconds: float) -> list[int]:
         original, calls = getattr(owner, name), [0]
 
-        def called(*args: Any) -> Any:
+        def called(*args: Any, **options: Any) -> Any:
             clock.now += seconds
             calls[0] += 1
-            return original(*args)
+            return original(*args, **options)
 
         monkeypatch.setattr(owner, name, called)
         return calls
@@ -54,7 +54,7 @@ def test_each_second_counts_where_it_was_spent(
     slow(Digits, "load", 0.25)
     slow(Classifier, "training_step", 1)
     slow(Classifier, "validation_step", 1_000)
-    written = slow(checkpoints, "write", 1_000_000)
+    written = slow(CheckpointFiles, "save_checkpoint", 1_000_000)
     slow(Classifier, "test_step", 1_000_000_000)
     words = [*digits(epochs=2), "--trainer.val_check_interval", "0.5", "--checkpoints.every_n_steps", "10"]
     main(["fit", *words])
