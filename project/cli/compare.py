@@ -27,8 +27,8 @@ def add_options(parser: ArgumentParser) -> None:
     add("runs", "Run directories, folders with runs, patterns, experiments.", nargs="*", type=str, default=[ROOT])
     where = "Only runs for which this holds, such as 'data.batch_size>100'; give it again for another condition."
     add("--where", where, action="append", type=str, default=[], metavar="CONDITION")
-    add("--sort", "A setting or a figure. Groups are compared in this figure; by default the accuracy.", type=str)
-    add("--baseline", "A run of the row that the others are compared with; by default the best row.", type=str)
+    add("--sort", "A setting or a figure. Groups are compared in this figure.", type=str, metavar="NAME")
+    add("--baseline", "A run of the row that the others are compared with; else the best.", type=str, metavar="RUN")
     add("--html", "Write a page with tables, curves and pictures, which needs no network.", type=str, metavar="FILE")
     add("--csv", "Write a table with a row for each run.", type=str, metavar="FILE")
     add("--force", "Replace files that exist.", action="store_true")

@@ -62,7 +62,7 @@ def ticks(low: float, high: float, count: int = 5) -> list[float]:
         return [low]
     rough = (high - low) / count
     unit = 10.0 ** math.floor(math.log10(rough))
-    step = next(factor * unit for factor in (1, 2, 5, 10) if factor * unit >= rough)
+    step = next(factor * unit for factor in (1, 2, 5, 10) if factor * unit > 0.8 * rough)
     first, last = math.ceil(low / step), math.floor(high / step)
     return [float(f"{place * step:.12g}") for place in range(first, last + 1)] or [low]
 

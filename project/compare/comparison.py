@@ -40,7 +40,7 @@ class Comparison:
     settings: Sequence[str]
     """The names of the settings in which the groups differ."""
     baseline: Group | None
-    """With which the other groups are compared: the one that was asked for, or the first one that has finished."""
+    """With which the other groups are compared: the one that was asked for, or the best one that has finished."""
     differences: Sequence[Difference]
     left_out: Sequence[Run]
     """The runs that --where leaves out."""
@@ -71,7 +71,7 @@ def compare(
     figures = {name for run in runs for name in run.figures}
     main = order if order in figures else next((name for name in MAIN if name in figures), MAIN[0])
     groups = sort(pool(runs), order or main)
-    base = _baseline(groups, baseline)
+    base = _baseline(sort(groups, main), baseline)
     others = [group for group in groups if group.is_finished and group is not base] if base else []
     return Comparison(
         groups=groups,

@@ -7,12 +7,13 @@ from html import escape
 from pathlib import Path
 from string import Template
 
+from project.compare.answers import Answers
 from project.compare.charts import CURVES, RATES, Line, chart, line_style, points
 from project.compare.comparison import Comparison
 from project.compare.groups import Group
 from project.compare.pictures import MOST_BYTES, picture_strips, read_pictures
 from project.compare.runs import Run
-from project.compare.settings import differing
+from project.compare.settings import SEED, differing
 from project.compare.table import STATE, Cell, Table, difference_table, group_table
 from project.runs.results import read_metrics
 from project.system.files import atomic_write
@@ -54,9 +55,12 @@ def _sections(comparison: Comparison) -> Iterator[tuple[str, str]]:
 def _summary(comparison: Comparison) -> str:
     states = [run.state.partition(",")[0].partition(":")[0] for run in comparison.runs]
     counts = ", ".join(f"{states.count(state)} {state}" for state in dict.fromkeys(states))
+    ensembles = " An ensemble answers by the mean of the probabilities of all seeds."
     return (
         f"{counts}. Runs that differ by seed alone are one row: mean ± standard deviation, and the 95 % interval of "
         f"the mean (Student's t). Sorted by {comparison.order}; a click on the name of a column sorts by it."
+        + ensembles
+        * any(isinstance(group.answers, Answers) and len(group.runs) > 1 for group in comparison.groups)
     )
 
 
@@ -136,7 +140,8 @@ def _pictures(groups: Sequence[Group]) -> str:
     pictures = read_pictures(groups)
     if not pictures.shown and not pictures.left_out:
         return ""
-    note = f"{pictures.left_out} pictures are left out, since a page takes at most {MOST_BYTES >> 20} MiB of them."
+    limit = f"a page takes at most {MOST_BYTES >> 20} MiB of them. Compare fewer runs to see all of theirs."
+    note = f"{pictures.left_out} pictures are left out, since {limit}"
     actual = '<input type="checkbox" id="actual"> <label for="actual">actual size</label>'
     return (f"<p>{note}</p>\n" if pictures.left_out else "") + actual + picture_strips(pictures)
 
@@ -149,7 +154,7 @@ def _settings(groups: Sequence[Group]) -> str:
     every = [{**group.settings, **_environment(group)} for group in known]
     head = "".join(f'<th scope="col">{_breakable(group.label)}</th>' for group in known)
     rows = []
-    for name in differing(every):
+    for name in (name for name in differing(every) if name != SEED):
         texts = ["" if settings.get(name) is None else str(settings[name]) for settings in every]
         cells = "".join(_setting(text, text != texts[0]) for text in texts)
         rows.append(f'<tr><th scope="row">{escape(name)}</th>{cells}</tr>')

@@ -11,7 +11,8 @@ from project.compare.groups import Group
 from project.compare.runs import Run
 
 FOLDER = "pictures"
-FIRST = ("mistakes", "confusion", "classes", "reliability", "curves", "training_batch")
+FIRST = ("mistakes", "confusion", "classes", "reliability", "curves")
+LARGEST = "training_batch"
 MOST_BYTES = 20 * 2**20  # of all pictures of a page; base64 makes a third more of them
 PNG = b"\x89PNG\r\n\x1a\n"
 
@@ -33,20 +34,20 @@ class Pictures(NamedTuple):
 
 
 def read_pictures(groups: Iterable[Group], most_bytes: int = MOST_BYTES) -> Pictures:
-    """The pictures of all runs, one kind after the other, until they have `most_bytes`.
+    """All pictures of the first run of each group, then of the second ones, until they have `most_bytes`.
 
-    Of each kind, those of the first run of each group come first.
+    Training batches come last of all. The result is sorted by kind.
     """
-    runs = [(run, path) for run in _by_turns(groups) for path in (run.path / FOLDER).glob("*.png")]
+    runs = [(run, path) for run in _by_turns(groups) for path in sorted((run.path / FOLDER).glob("*.png"))]
     shown: list[Picture] = []
     left_out = total = 0
-    for run, path in sorted(runs, key=lambda found: _kind(found[1].stem)):
+    for run, path in sorted(runs, key=lambda found: found[1].stem == LARGEST):
         content = _read(path, most_bytes - total)
         left_out += content is None
         if content:
             shown.append(Picture(run, path.stem, content))
             total += len(content)
-    return Pictures(shown, left_out)
+    return Pictures(sorted(shown, key=lambda picture: _kind(picture.name)), left_out)
 
 
 def picture_strips(pictures: Pictures) -> str:
@@ -59,7 +60,7 @@ def picture_strips(pictures: Pictures) -> str:
 
 
 def _kind(name: str) -> tuple[int, str]:
-    """What people look at first comes first. The training batch, which is the largest, is the last of FIRST."""
+    """What people look at first comes first."""
     return (FIRST.index(name) if name in FIRST else len(FIRST), name)
 
 

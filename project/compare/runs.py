@@ -21,6 +21,7 @@ FILES = (directories.CONFIG, directories.ENVIRONMENT, RESULTS, METRICS)
 DEPTH = 4  # of run directories below a folder: a project, lightning_logs, an experiment, a run
 SECTIONS = ("trainer", "model", "data", "ckpt_path")  # of each config.yaml; the last one ends the file
 ACCURACY = "val/accuracy"
+DAMAGED = (OSError, ValueError, TypeError, OverflowError, RecursionError, csv.Error, yaml.YAMLError)
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,12 +78,12 @@ def read_run(path: Path) -> Run:
     if problem := _missing(path):
         return Run(path, problem=problem)
     run = Run(path)
-    for part in (_with_settings, _with_figures):
+    results = RESULTS if (path / RESULTS).exists() else METRICS
+    parts = {directories.CONFIG: _with_settings, directories.ENVIRONMENT: _with_environment, results: _with_figures}
+    for file, part in parts.items():
         try:
             run = part(run)
-        except (OSError, ValueError, OverflowError, RecursionError, csv.Error, yaml.YAMLError) as error:
-            results = RESULTS if (path / RESULTS).exists() else METRICS
-            file = directories.CONFIG if part is _with_settings else results
+        except DAMAGED as error:
             run = replace(run, problem=run.problem or _reason(error, file))
     return run
 
@@ -102,22 +103,42 @@ def _with_settings(run: Run) -> Run:
     for section in SECTIONS:
         if not any(name.partition(".")[0] == section for name in settings):
             raise ValueError(f"it has no {section}: it is cut, or of another project")
+    return replace(run, settings=settings)
+
+
+def _with_environment(run: Run) -> Run:
     environment = read_environment(run.path)
     in_use = {f"environment.{name}": str(environment[name])[:16] for name in IN_USE if name in environment}
-    return replace(run, settings={**settings, **in_use}, environment=environment)
+    return replace(run, settings={**run.settings, **in_use} if run.settings else {}, environment=environment)
 
 
 def _with_figures(run: Run) -> Run:
     results = read_results(run.path)
-    if results is not None:
-        if not isinstance(results, dict):
-            raise ValueError("no figures")
+    if not isinstance(results, dict | None):
+        raise ValueError("no figures")
+    is_running = directories.is_training(run.path)
+    if results is not None and not is_running and not _goes_on(run.path, results):
         return replace(run, figures={name: value for name, value in results.items() if _is_number(value)})
     rows = read_metrics(run.path)
-    epochs = [int(float(row["epoch"])) for row in rows if row.get("epoch")]
-    progress = f"epoch {max(epochs, default=0)} of {run.settings.get('trainer.max_epochs', '?')}"
     figures = _best_validation(run.settings, rows)
-    return replace(run, progress=progress, figures=figures, is_running=directories.is_training(run.path))
+    return replace(run, progress=_progress(run.settings, rows), figures=figures, is_running=is_running)
+
+
+def _goes_on(path: Path, results: Mapping[str, Any]) -> bool:
+    """Whether the run was made longer after these results, and has not finished again."""
+    if len(directories.config_files(path)) < 2:
+        return False
+    return _largest("step", read_metrics(path)) > float(results.get("steps", math.inf))
+
+
+def _progress(settings: Settings, rows: Sequence[Mapping[str, str]]) -> str:
+    limit = settings.get("trainer.max_epochs")
+    is_known = isinstance(limit, int) and limit > 0
+    return f"epoch {_largest('epoch', rows)}" + (f" of {limit}" if is_known else "")
+
+
+def _largest(name: str, rows: Sequence[Mapping[str, str]]) -> int:
+    return max((int(float(row[name])) for row in rows if row.get(name)), default=0)
 
 
 def _best_validation(settings: Settings, rows: Sequence[Mapping[str, str]]) -> dict[str, float]:
@@ -148,6 +169,8 @@ def _reason(error: Exception, file: str) -> str:
 
 def _directories(word: str) -> list[Path]:
     """The directories that a word of the command line means."""
+    if not word.strip():
+        raise UserError("an empty path: name a run directory, a folder with runs, or an experiment")
     path = Path(word)
     if path.is_dir():
         return [path]

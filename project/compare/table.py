@@ -76,7 +76,8 @@ def difference_table(comparison: Comparison) -> Table | None:
 def figure_text(name: str, value: float, sign: str = "") -> str:
     """A figure with as many digits as are worth reading: 84.56 %, 0.4312, 173.2."""
     factor, digits, unit = _unit(name)
-    return f"{factor * value:{sign}.{digits}f}{unit}"
+    rounded = round(factor * value, digits) + 0.0  # no -0.00
+    return f"{rounded:{sign}.{digits}f}{unit}"
 
 
 def _unit(name: str) -> tuple[int, int, str]:

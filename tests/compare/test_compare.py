@@ -14,6 +14,7 @@ from scipy import stats
 from scipy.special import softmax
 
 from project.cli.main import main
+from project.compare.answers import read_answers
 from project.compare.comparison import compare
 from project.compare.runs import read_run
 from project.runs.directories import lock_run
@@ -150,6 +151,10 @@ def test_runs_with_a_seed_twice_and_resumed_ones(printed: Printed) -> None:
     (run / "config-2.yaml").write_text(json.dumps(config(3)))
     header, best, *_ = map(cells, printed())
     assert best[header.index("resumed")] == "trainer.max_epochs 5 -> 10"
+    (run / "results.json").write_text('{"test/accuracy": 0.8, "steps": 20}')  # metrics.csv goes on until step 30
+    assert read_run(run).state == "unfinished, epoch 3 of 10"
+    with lock_run(Path("lightning_logs/try/version_1")):
+        assert read_run(Path("lightning_logs/try/version_1")).state == "running, epoch 3 of 10"
 
 
 def test_unfinished_and_broken_runs_are_shown(printed: Printed) -> None:
@@ -195,6 +200,22 @@ def test_unfinished_and_broken_runs_are_shown(printed: Printed) -> None:
     assert read_run(running).state == "unfinished, epoch 3 of 10"
 
 
+def test_a_file_that_is_cut_anywhere_gives_no_traceback() -> None:
+    run = write_run("try/version_0", figures={"test/accuracy": 0.9, "steps": 30})
+    write_logits(run, np.eye(3), np.arange(3))
+    for file in ("config.yaml", "environment.yaml", "results.json", "test.npz", "metrics.csv"):
+        content = (run / file).read_bytes()
+        for end in range(0, len(content), 13):
+            (run / file).write_bytes(content[:end])
+            found = read_run(run)
+            if file == "results.json" or (file == "config.yaml" and end < len(content) - len("ckpt_path: null\n")):
+                assert found.problem.startswith(file)
+            assert isinstance(read_answers([run]), str) == (file == "test.npz")
+        (run / file).write_bytes(content)
+        if file == "results.json":
+            (run / file).unlink()  # then metrics.csv is read
+
+
 def test_what_chooses_the_checkpoint_is_shown_of_an_unfinished_run() -> None:
     settings = config()
     settings["checkpoints"] = {"monitor": "val/loss", "mode": None}
@@ -230,6 +251,7 @@ def test_words(printed: Printed, error: Callable[..., str], monkeypatch: pytest.
     assert error("compare", "lightning_logs/benchmarks") == (
         "lightning_logs/benchmarks: no run is there; train one first, or name a run directory"
     )
+    assert error("compare", "").startswith("an empty path: name a run directory")
     assert error("compare", "renamed/config.yaml").startswith("renamed/config.yaml: it is a file")
 
 
