@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from html import escape
 from typing import NamedTuple
 
-WIDTH, HEIGHT = 420, 260
+WIDTH, HEIGHT = 360, 230
 LEFT, RIGHT, TOP, BOTTOM = 52, 10, 8, 34  # room for the numbers at the axes
 MOST_POINTS = 200  # of a line
 COLORS = 6  # .c0 to .c5 of the page; then the same ones dashed

@@ -1,7 +1,8 @@
 """The comparison as columns of text, and its tables on the terminal."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
+from itertools import compress
 from typing import NamedTuple
 
 from project.compare.answers import Answers, Disagreement
@@ -9,8 +10,9 @@ from project.compare.comparison import Comparison, Difference
 from project.compare.groups import Group, ranges
 from project.compare.statistics import Summary
 
+SMALLEST = 1e-99  # a p-value
 SHOWN = ("test/nll", "test/ece", "test/nll_calibrated", "test/ece_calibrated", "train_seconds")
-STATE = "state"
+STATE, INTERVAL = "state", "95 % interval"
 
 
 class Cell(NamedTuple):
@@ -38,6 +40,16 @@ class Table(NamedTuple):
     names: Sequence[str]
     is_number: Sequence[bool]
     rows: Sequence[Sequence[Cell]]
+    optional: Collection[str] = ()
+    """The names of columns that a narrow terminal may leave out, the last one first."""
+
+    def only(self, is_shown: Sequence[bool]) -> "Table":
+        """The columns that are shown."""
+        names, is_number = list(compress(self.names, is_shown)), list(compress(self.is_number, is_shown))
+        return Table(names, is_number, [list(compress(row, is_shown)) for row in self.rows], self.optional)
+
+    def without_empty_columns(self) -> "Table":
+        return self.only([any(row[place].text for row in self.rows) for place in range(len(self.names))])
 
 
 def group_table(comparison: Comparison) -> Table:
@@ -50,27 +62,21 @@ def group_table(comparison: Comparison) -> Table:
         Column(STATE, lambda group: Cell(_state(group), _state(group)), is_number=False),
     ]
     rows = [[column.cell(group) for column in columns] for group in comparison.groups]
-    used = [any(row[place].text for row in rows) for place in range(len(columns))]
+    needed = {comparison.main, INTERVAL}
     return Table(
-        [column.name for column, is_used in zip(columns, used, strict=True) if is_used],
-        [column.is_number for column, is_used in zip(columns, used, strict=True) if is_used],
-        [[cell for cell, is_used in zip(row, used, strict=True) if is_used] for row in rows],
-    )
+        [column.name for column in columns],
+        [column.is_number for column in columns],
+        rows,
+        [column.name for column in columns if column.is_number and column.name not in needed],
+    ).without_empty_columns()
 
 
 def difference_table(comparison: Comparison) -> Table | None:
     """A row for each group that shares seeds or test images with the baseline; None if there is no such group."""
     known = [difference for difference in comparison.differences if difference.seeds > 1 or difference.answers]
-    names = ["run", "difference", "95 % interval", "pairs", "only it right", "only baseline right", "McNemar p"]
+    names = ["run", "difference", INTERVAL, "pairs", "only it right", "only baseline right", "McNemar p"]
     rows = [_difference_row(difference, comparison.main) for difference in known]
-    used = [any(row[place].text for row in rows) for place in range(len(names))]
-    if not rows:
-        return None
-    return Table(
-        [name for name, is_used in zip(names, used, strict=True) if is_used],
-        [place > 0 for place, is_used in enumerate(used) if is_used],
-        [[cell for cell, is_used in zip(row, used, strict=True) if is_used] for row in rows],
-    )
+    return Table(names, [name != "run" for name in names], rows).without_empty_columns() if rows else None
 
 
 def figure_text(name: str, value: float, sign: str = "") -> str:
@@ -94,7 +100,7 @@ def _figures(comparison: Comparison) -> list[Column]:
     others = dict.fromkeys([*accuracies, *(name for name in SHOWN if name in names)])
     return [
         Column(main, _figure(main)),
-        Column("95 % interval", lambda group: _interval(main, group.figures.get(main))),
+        Column(INTERVAL, lambda group: _interval(main, group.figures.get(main))),
         Column("ensemble", _ensemble),
         *(Column(name, _figure(name)) for name in others if name != main),
     ]
@@ -129,8 +135,8 @@ def _figure(name: str) -> Callable[[Group], Cell]:
 def _interval(name: str, summary: Summary | None, sign: str = "") -> Cell:
     if summary is None or summary.interval is None:
         return Cell()
-    low, high = (figure_text(name, value, sign) for value in summary.interval)
-    return Cell(f"{low.removesuffix(_unit(name)[2])} to {high}", summary.interval[0])
+    low, high = (figure_text(name, value, sign).removesuffix(_unit(name)[2]) for value in summary.interval)
+    return Cell(f"{low} to {high}", summary.interval[0])
 
 
 def _seeds(group: Group) -> Cell:
@@ -151,7 +157,7 @@ def _difference_row(difference: Difference, main: str) -> list[Cell]:
         counts = [
             Cell(f"{answers.only_first:,}", answers.only_first),
             Cell(f"{answers.only_second:,}", answers.only_second),
-            Cell(f"{answers.p:.2g}", answers.p),
+            Cell(f"{answers.p:.2g}" if answers.p > SMALLEST else f"below {SMALLEST}", answers.p),
         ]
     return [
         Cell(difference.group.label, difference.group.label),

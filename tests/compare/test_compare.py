@@ -59,7 +59,7 @@ def test_runs_of_other_seeds_are_pooled(printed: Printed) -> None:
         percent = 100 * np.array(values)
         low, high = stats.t.interval(0.95, 3, percent.mean(), stats.sem(percent))
         mean = f"{percent.mean():.2f} ± {percent.std(ddof=1):.2f} %"
-        assert row[:5] == [f"{name}/version_0-3", lr, "0-3 (n = 4)", mean, f"{low:.2f} to {high:.2f} %"]
+        assert row[:5] == [f"{name}/version_0-3", lr, "0-3 (n = 4)", mean, f"{low:.2f} to {high:.2f}"]
     assert other[5] == "9.5 ± 0.0"
 
 
@@ -71,7 +71,7 @@ def test_groups_with_the_same_seeds_are_compared_in_pairs(printed: Printed) -> N
     paired = stats.ttest_rel(SLOW_ACCURACIES, FAST_ACCURACIES)
     low, high = (100 * value for value in paired.confidence_interval(0.95))
     mean = 100 * (np.mean(SLOW_ACCURACIES) - np.mean(FAST_ACCURACIES))
-    assert cells(row) == ["slow/version_0-3", f"{mean:+.2f} %", f"{low:+.2f} to {high:+.2f} %", "4"]
+    assert cells(row) == ["slow/version_0-3", f"{mean:+.2f} %", f"{low:+.2f} to {high:+.2f}", "4"]
     title, *_ = [line for line in printed("--baseline", "lightning_logs/slow/version_2") if "compared with" in line]
     assert "slow/version_0-3" in title
 
@@ -291,14 +291,21 @@ def test_where_and_sort(printed: Printed, error: Callable[..., str]) -> None:
 def test_a_terminal_folds_names_at_their_dots(printed: Printed, monkeypatch: pytest.MonkeyPatch) -> None:
     for place, weight_decay in enumerate((0.05, 0.1)):
         optimizer = {**ADAMW, "init_args": {**ADAMW["init_args"], "weight_decay": weight_decay}}
-        write_run(f"lightning_logs/[b]/version_{place}", config(optimizer=optimizer), {"test/accuracy": 0.5})
+        figures = {"test/accuracy": 0.5, "train_seconds": 1}
+        write_run(f"lightning_logs/[b]/version_{place}", config(optimizer=optimizer), figures)
     monkeypatch.setattr(sys.stdout, "isatty", lambda: True, raising=False)
     monkeypatch.setenv("COLUMNS", "60")
     monkeypatch.setenv("TERM", "xterm")
     lines = [re.sub(r"\x1b\[[\d;]*m", "", line) for line in printed()]
     assert max(map(len, lines)) <= 60
-    assert [".optimizer" in line for line in lines[:3]] == [False, True, False]
-    assert any("[b]/version_0" in line for line in lines)
+    assert [line.split() for line in lines[1:4]] == [
+        ["optimizer."],
+        ["weight_", "test/", "train_"],
+        ["run", "decay", "seeds", "accuracy", "seconds"],
+    ]
+    assert any(cells(line)[0] == "[b]/version_0" for line in lines)
+    monkeypatch.setenv("COLUMNS", "45")
+    assert "too wide for this terminal: train_seconds; --csv" in " ".join(printed())
 
 
 def test_real_runs_without_torch(digits: Callable[..., list[str]]) -> None:
