@@ -30,10 +30,7 @@ def main(args: list[str] | None = None, own_process: bool = False) -> None:
         with ends_in_one_line(name, "the same command continues after the measurements that ended"):
             if own_process:
                 settle()
-            try:
-                print(drawing(name)(data_dir=options.data_dir), flush=True)
-            except ModuleNotFoundError as error:
-                parser.exit(2, f"error: there is no {error.name}: pip install -e '.[figures]'\n")
+            print(drawing(name)(data_dir=options.data_dir), flush=True)
 
 
 def drawing(name: str) -> Callable[..., Path]:

@@ -12,6 +12,7 @@ from tests.conftest import REPOSITORY
 MAY_IMPORT = {
     "system": set(),
     "optim": {"system"},
+    "pictures": set(),
     "checkpoints": {"system"},
     "data": {"system"},
     "networks": {"system", "checkpoints", "data"},
@@ -19,7 +20,7 @@ MAY_IMPORT = {
     "compare": {"system", "runs"},
     "use": {"system", "optim", "checkpoints", "data", "networks", "runs"},
     "training": {"system", "optim", "checkpoints", "data", "networks"},
-    "callbacks": {"system", "optim", "checkpoints", "data", "networks", "runs", "training"},
+    "callbacks": {"system", "optim", "checkpoints", "data", "networks", "runs", "training", "pictures"},
     "cli": {"system", "optim", "checkpoints", "data", "networks", "runs", "training", "callbacks", "use", "compare"},
 }
 NOT_IMPORTED = {"benchmarks", "figures"}  # they may import every room

@@ -22,6 +22,7 @@ def quieten() -> None:
 
     for name in ("lightning.pytorch", "lightning.fabric"):
         logging.getLogger(name).setLevel(logging.WARNING)
+    logging.getLogger("matplotlib").setLevel(logging.ERROR)  # it warns where it cannot save its list of fonts
     for message in (
         "Be aware that when using `ckpt_path`, callbacks used",  # test and predict need none of their states
         "Couldn't infer the batch indices",  # Predictions knows them
