@@ -15,7 +15,17 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 LOGITS = "test.npz"
-DAMAGED = (OSError, EOFError, KeyError, ValueError, zipfile.BadZipFile, zlib.error, NotImplementedError)
+DAMAGED = (
+    OSError,
+    EOFError,
+    KeyError,
+    IndexError,
+    TypeError,
+    ValueError,
+    zipfile.BadZipFile,
+    zlib.error,
+    NotImplementedError,
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,7 +87,7 @@ def _read(file: Path) -> tuple[str, Any, Any]:
     """The name of the test set, labels [N] and probabilities [N, K], in the order of the images' numbers."""
     import numpy as np
 
-    with np.load(file, allow_pickle=False) as arrays:
+    with file.open("rb") as opened, np.load(opened, allow_pickle=False) as arrays:
         order = np.argsort(arrays["index"], kind="stable")
         labels, logits = arrays["label"][order], arrays["logits"][order].astype(np.float32)
         names = arrays["name"][order] if "name" in arrays else arrays["index"][order]

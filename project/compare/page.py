@@ -11,6 +11,7 @@ from project.compare.answers import Answers
 from project.compare.charts import CURVES, RATES, Line, chart, line_style, points
 from project.compare.comparison import Comparison
 from project.compare.groups import Group
+from project.compare.notes import notes
 from project.compare.pictures import MOST_BYTES, picture_strips, read_pictures
 from project.compare.runs import Run
 from project.compare.settings import SEED, differing
@@ -45,7 +46,7 @@ def write_page(comparison: Comparison, path: Path) -> None:
 
 def _sections(comparison: Comparison) -> Iterator[tuple[str, str]]:
     """The title and the content of each section; the content is empty where there is nothing to show."""
-    yield "Results", _html_table(group_table(comparison), "Results")
+    yield "Results", _html_table(group_table(comparison), "Results") + _notes(comparison)
     yield "Differences", _differences(comparison)
     yield "Curves", _curves(comparison.groups)
     yield "Pictures", _pictures(comparison.groups)
@@ -62,6 +63,10 @@ def _summary(comparison: Comparison) -> str:
         + ensembles
         * any(isinstance(group.answers, Answers) and len(group.runs) > 1 for group in comparison.groups)
     )
+
+
+def _notes(comparison: Comparison) -> str:
+    return "".join(f"<p>{escape(line)}.</p>" for line in notes(comparison))
 
 
 def _differences(comparison: Comparison) -> str:

@@ -118,7 +118,9 @@ def _with_figures(run: Run) -> Run:
         raise ValueError("no figures")
     is_running = directories.is_training(run.path)
     if results is not None and not is_running and not _goes_on(run.path, results):
-        return replace(run, figures={name: value for name, value in results.items() if _is_number(value)})
+        numbers = {name: value for name, value in results.items() if type(value) in (int, float)}
+        sum(map(float, numbers.values()))  # OverflowError for a whole number that is too large
+        return replace(run, figures=numbers)
     rows = read_metrics(run.path)
     figures = _best_validation(run.settings, rows)
     return replace(run, progress=_progress(run.settings, rows), figures=figures, is_running=is_running)
@@ -153,10 +155,6 @@ def _best_validation(settings: Settings, rows: Sequence[Mapping[str, str]]) -> d
     return {monitor: min(numbers) if is_lowest else max(numbers)}
 
 
-def _is_number(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool)
-
-
 def _reason(error: Exception, file: str) -> str:
     """What is wrong with the file, in a few words."""
     if isinstance(error, OSError):
@@ -184,16 +182,17 @@ def _directories(word: str) -> list[Path]:
     return sorted(matches, key=_order)
 
 
-def _runs_below(directory: Path, depth: int = DEPTH) -> Iterator[Path]:
+def _runs_below(directory: Path, above: tuple[Path, ...] = ()) -> Iterator[Path]:
+    """The runs in a directory and in those below it; a link to one of the directories `above` is not followed."""
     if _is_run(directory):
         yield directory
-    elif depth:
+    elif len(above) < DEPTH and (resolved := directory.resolve()) not in above:
         try:
             below = [path for path in directory.iterdir() if path.name[0] != "." and path.is_dir()]
         except OSError:  # a folder that nobody has named
             below = []
         for path in sorted(below, key=_order):
-            yield from _runs_below(path, depth - 1)
+            yield from _runs_below(path, (*above, resolved))
 
 
 def _is_run(path: Path) -> bool:

@@ -2,10 +2,10 @@
 
 import re
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 from project.compare.comparison import Comparison
-from project.compare.settings import differing
+from project.compare.notes import notes
 from project.compare.table import Table, difference_table, group_table
 from project.system.text import printable
 
@@ -19,8 +19,8 @@ def print_comparison(comparison: Comparison) -> None:
             "", f"{comparison.main} compared with {printable(comparison.baseline.label)}, seed by seed:", "", sep="\n"
         )
         _print(differences)
-    if notes := list(_notes(comparison)):
-        print("", *notes, sep="\n")
+    if lines := list(notes(comparison)):
+        print("", *map(printable, lines), sep="\n")
     sys.stdout.flush()
 
 
@@ -75,17 +75,3 @@ def _widths(table: Table, headers: Sequence[str]) -> list[int]:
 def _texts(table: Table) -> list[list[str]]:
     """The names and the rows, as they can be printed."""
     return [[printable(name) for name in table.names], *([printable(cell.text) for cell in row] for row in table.rows)]
-
-
-def _notes(comparison: Comparison) -> Iterator[str]:
-    for group in comparison.groups:
-        if group.repeated:
-            labels = printable(", ".join(run.label for run in group.repeated))
-            yield f"{labels}: left out of the means, since {printable(group.label)} has the same settings and seeds"
-        if isinstance(group.answers, str) and len(group.runs) > 1:
-            yield f"{printable(group.label)}: no ensemble, since {printable(group.answers)}"
-    if comparison.left_out:
-        broken = sum(1 for run in comparison.left_out if run.problem)
-        yield f"left out by --where: {len(comparison.left_out)} runs" + (f", {broken} of them broken" if broken else "")
-    if names := differing(run.environment for run in comparison.runs if run.environment):
-        yield f"the runs also differ in their environment.yaml: {', '.join(map(printable, names))}"
