@@ -19,6 +19,7 @@ from torch import Tensor
 from project.callbacks.averaged_weights import ShortAverages
 from project.callbacks.checkpoints import Checkpoints
 from project.callbacks.epoch_lines import EpochLines, EvaluationLines
+from project.callbacks.evaluation_logits import EvaluationLogits
 from project.callbacks.finite_loss import FiniteLoss
 from project.callbacks.given_options import GivenOptions, check_kinds
 from project.callbacks.lost_processes import LostProcesses
@@ -44,7 +45,7 @@ from project.networks.pretrained import load_weights
 from project.runs import directories
 from project.runs.loggers import record
 from project.runs.plan import Found, RunOptions, RunPlan, plan_evaluation, plan_fit
-from project.runs.results import Result
+from project.runs.results import Result, write_test
 from project.system.errors import UserError
 from project.training.checkpoint_io import CheckpointFiles
 from project.training.classifier import Classifier
@@ -224,13 +225,14 @@ class ExperimentCLI(CommandLine):
         self.stopwatch = Stopwatch()
         self.run_directory = RunDirectory(self.plan, self.config_text, self.cleanup, self._has_default_loggers)
         self.checkpoints: Checkpoints = self.parts["checkpoints"]
+        self.logits = EvaluationLogits()
         callbacks = [self.stopwatch, EpochLines(self.stopwatch), self.run_directory, GivenOptions(), FiniteLoss()]
         if self.plan.checkpoint is not None:
             callbacks = [ResumedLength(self.options.ckpt_path, saved_position(self.plan.checkpoint)), *callbacks]
         users = self.options.trainer.callbacks or []
         averages = ShortAverages(users if isinstance(users, list) else [users])
         checkpoints = [] if self.options.trainer.enable_checkpointing is False else [self.checkpoints]
-        return [*callbacks, averages, SharedCores(), *checkpoints]
+        return [*callbacks, self.logits, averages, SharedCores(), *checkpoints]
 
     def _prepare_subcommand_kwargs(self, subcommand: str) -> dict[str, Any]:
         """Checkpoints are read without running code from them, whatever plugin reads them."""
@@ -265,6 +267,8 @@ class ExperimentCLI(CommandLine):
         self._keep_for_loading(path, dict(checkpoint))
         self.result = Result(run, {**self._test(path), **figures})
         if self.trainer.is_global_zero:
+            test = self.logits.test
+            write_test(run, test.arrays(self.datamodule.test, self.datamodule.class_names) if test else {})
             write({**checkpoint, "figures": dict(self.result.figures)}, path)
             record(self.result, self.settings, self.trainer.loggers)
 

@@ -14,6 +14,7 @@ from project.system.files import atomic_write
 
 RESULTS = "results.json"
 METRICS = "metrics.csv"
+TEST = "test.npz"
 
 
 @dataclass(frozen=True)
@@ -58,6 +59,23 @@ def write_results(run: Path, figures: Mapping[str, Any]) -> Path:
     with atomic_write(file) as unfinished:
         unfinished.write_text(json.dumps(figures, indent=2) + "\n")
     return file
+
+
+def write_test(run: Path, arrays: Mapping[str, Any]) -> None:
+    """Write test.npz, which numpy.load reads: the label and the logits of each test image.
+
+    Args:
+        run: The run directory.
+        arrays: NumPy arrays by their names; see project.callbacks.evaluation_logits. Without any, the file of an
+            earlier test is deleted.
+    """
+    if not arrays:
+        (run / TEST).unlink(missing_ok=True)
+        return
+    import numpy as np  # reading results needs no NumPy
+
+    with atomic_write(run / TEST) as unfinished, unfinished.open("wb") as file:
+        np.savez(file, **arrays)
 
 
 def format_figures(figures: Mapping[str, Any]) -> list[str]:

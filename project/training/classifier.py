@@ -74,6 +74,7 @@ class Classifier(LightningModule):
             _metrics(f"{stage}/", num_classes) for stage in ("train", "val", "test")
         )
         self.test_views = test_views
+        self.val_views: Views = "plain"  # of a validation in training; the temperature is fitted on the test_views
         self.views_accuracy = _accuracy(num_classes)
 
     @classmethod
@@ -158,17 +159,22 @@ class Classifier(LightningModule):
                 for state, value in states.items():
                     setattr(self.train_metrics[name], state, value)
 
-    def validation_step(self, batch: Batch, batch_idx: int) -> None:
-        self._step(batch, self.val_metrics)
+    def validation_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        """Logits [N, num_classes] float32, the mean of the val_views."""
+        _, plain = self._step(batch, self.val_metrics)
         self.log_dict(self.val_metrics)
+        return views_logits(self, batch[0], self.val_views, plain).float()
 
-    def test_step(self, batch: Batch, batch_idx: int) -> None:
+    def test_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        """Logits [N, num_classes] float32, the mean of the test_views."""
         _, plain = self._step(batch, self.test_metrics)
         self.log_dict(self.test_metrics)
+        images, labels = batch
+        logits = views_logits(self, images, self.test_views, plain)
         if self.test_views != "plain":
-            images, labels = batch
-            self.views_accuracy.update(views_logits(self, images, self.test_views, plain), labels)
+            self.views_accuracy.update(logits, labels)
             self.log(f"test/accuracy_{self.test_views}", self.views_accuracy)
+        return logits.float()
 
     def predict_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Probabilities [N, num_classes]."""

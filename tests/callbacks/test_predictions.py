@@ -4,6 +4,7 @@ import csv
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from project.benchmarks.processes import run_main
@@ -37,6 +38,9 @@ def test_rows(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     files = [Path("images", row["image"]) for row in whole]
     assert len(set(files)) == IMAGES
     assert all(file.is_file() and file.parent.name == row["label"] for file, row in zip(files, whole, strict=True))
+    with np.load("lightning_logs/mlp/version_0/test.npz") as saved:
+        assert saved["name"].tolist() == [row["image"] for row in whole]
+        assert [saved["class_names"][label] for label in saved["label"]] == [row["label"] for row in whole]
     right = sum(row["label"] == row["predicted"] for row in whole)
     assert right / IMAGES == pytest.approx(results["test/accuracy"])
     assert len({row["probability"] for row in whole}) > IMAGES / 2

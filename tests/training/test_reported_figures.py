@@ -47,16 +47,24 @@ class Loss(NamedTuple):
 PLAIN, WEIGHTED = Loss([1] * 10, 0.0), Loss([1, 2, 3, 4, 0.5, 6, 7, 8, 9, 10], 0.1)
 
 
+class Measured(NamedTuple):
+    """Computed from a checkpoint over all images, one by one."""
+
+    loss: float
+    accuracy: float
+    views_logits: Tensor
+    """[N, num_classes] float64, the mean of several views."""
+
+
 @torch.no_grad()
-def measured(checkpoint: str, data: type[ImageDataModule], part: Part, criterion: Loss) -> tuple[float, float, float]:
-    """Loss, accuracy, and accuracy of several views, over all images, one by one."""
+def measured(checkpoint: str, data: type[ImageDataModule], part: Part, criterion: Loss) -> Measured:
     pixels, labels = part
     network = MLP(int(labels.max()) + 1)
     state = torch.load(RUN / f"checkpoints/{checkpoint}.ckpt", weights_only=True)["state_dict"]
     state.pop("loss.weight", None)
     network.load_state_dict({name.removeprefix("network."): value for name, value in state.items()})
     mean, std = (torch.tensor(values)[:, None, None] for values in (data.mean, data.std))
-    loss, right, right_of_views = 0.0, 0, 0
+    loss, right, of_views = 0.0, 0, []
     for image, label in zip((pixels.permute(0, 3, 1, 2) / 255 - mean) / std, labels.tolist(), strict=True):
         logits = network(image[None])[0].double()
         loss += criterion(logits, label)
@@ -64,10 +72,9 @@ def measured(checkpoint: str, data: type[ImageDataModule], part: Part, criterion
         padded = np.pad(image.numpy(), ((0, 0), (1, 1), (1, 1)), mode="reflect")
         moved = [torch.from_numpy(padded[:, place : place + 32, place : place + 32]) for place in (0, 2)]
         views = torch.stack([view for plain in (image, *moved) for view in (plain, plain.flip(2))])
-        logits = torch.tensor([2.0, 2, 1, 1, 1, 1]) @ network(views)
-        right_of_views += logits.argmax().item() == label
+        of_views.append(torch.tensor([2.0, 2, 1, 1, 1, 1], dtype=torch.float64) / 8 @ network(views).double())
     total = sum(criterion.weight[label] for label in labels.tolist())
-    return loss / total, right / len(labels), right_of_views / len(labels)
+    return Measured(loss / total, right / len(labels), torch.stack(of_views))
 
 
 def reported() -> dict[str, float]:
@@ -88,14 +95,21 @@ def compare(data: type[ImageDataModule], train: Part, val: Part, test: Part, cri
     """Each figure of the last epoch and of the test with those of the same images, of which some are right."""
     figures = reported()
     for name, checkpoint, part in (("train", "previous", train), ("val", "last", val), ("test", "best", test)):
-        loss, accuracy, of_views = measured(checkpoint, data, part, criterion)
+        loss, accuracy, views_logits = measured(checkpoint, data, part, criterion)
         assert figures.pop(f"{name}/loss") == pytest.approx(loss, rel=1e-5)
         assert figures.pop(f"{name}/accuracy") == pytest.approx(accuracy)
         assert 0.5 < accuracy < 0.95
-    assert figures == {"test/accuracy_mirror_shift": pytest.approx(of_views)}
-    assert of_views != accuracy
+    views_accuracy = (views_logits.argmax(1) == test[1]).double().mean().item()
+    assert figures == {"test/accuracy_mirror_shift": pytest.approx(views_accuracy)}
+    assert views_accuracy != accuracy
+    with np.load(RUN / "test.npz") as saved:  # which loads no pickled objects
+        assert set(saved) == {"index", "label", "logits", "class_names"}
+        assert saved["index"].tolist() == list(range(len(test[1])))
+        assert saved["label"].tolist() == test[1].tolist()
+        assert saved["logits"].dtype == np.float32
+        assert saved["logits"] == pytest.approx(views_logits.numpy(), abs=1e-4)
     best = json.loads((RUN / "results.json").read_text())["val/accuracy"]
-    assert best == pytest.approx(measured("best", data, val, criterion)[1])
+    assert best == pytest.approx(measured("best", data, val, criterion).accuracy)
 
 
 @pytest.mark.parametrize("criterion", [PLAIN, WEIGHTED], ids=["plain", "weighted"])
