@@ -17,6 +17,7 @@ from project.system.process import settle
 
 CONTINUED = ("seeds", "article")
 WITHOUT_FIT_OPTIONS = ("overhead", "loader", "resume", "damage", "use")
+LOOK_PARTS = ("calibration", "pictures")  # modules of project/benchmarks/look
 FIT_IN_THIS_PROCESS = ("overhead", "safety", "gpu")  # the process needs the settings of main.py
 
 
@@ -73,6 +74,18 @@ def add_benchmarks(parser: argparse.ArgumentParser) -> None:
         images=10_000,
         turns=3,
     )
+    look = add(
+        "look", "what a run shows by itself: calibrated probabilities, the time of the pictures", seeds=5, turns=3
+    )
+    look.add_argument("--parts", type=parts, default=LOOK_PARTS, help=f"default: {','.join(LOOK_PARTS)}")
+
+
+def parts(text: str) -> tuple[str, ...]:
+    """Parts of the benchmark look, which commas separate."""
+    names = tuple(text.split(","))
+    if unknown := [name for name in names if name not in LOOK_PARTS]:
+        raise argparse.ArgumentTypeError(f"{unknown[0]} is no part; give some of {','.join(LOOK_PARTS)}")
+    return names
 
 
 def at_least(minimum: int) -> Callable[[str], int]:

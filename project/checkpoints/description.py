@@ -2,8 +2,11 @@
 
 format: the number FORMAT. network, loss: class_path and init_args of each. data: class_names, image_shape (C, H, W),
 mean and std of each channel in [0, 1], and how an image of any size is prepared. experiment: its name. settings: all
-options of the run. environment: versions, hardware and the data's fingerprint. figures: what the run measured, in the
-checkpoint that was tested.
+options of the run. environment: versions, hardware and the data's fingerprint.
+
+The checkpoint that was tested has more: figures, which the run measured; and calibration, if there were validation
+images: the temperature by which the mean logits of the views (plain, mirror or mirror_shift) are divided, and the
+number of images that it was fitted on.
 """
 
 from collections.abc import Mapping

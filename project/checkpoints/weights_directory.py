@@ -17,7 +17,7 @@ WEIGHTS = "model.safetensors"
 DESCRIPTION = "config.json"
 TRAINING = "training.yaml"
 # The keys of a checkpoint's description. Two more stand elsewhere: settings in training.yaml, state_dict in WEIGHTS.
-KEYS = ("format", "experiment", "network", "loss", "data", "environment", "figures")
+KEYS = ("format", "experiment", "network", "loss", "data", "environment", "figures", "calibration")
 NEEDED = {"format": int, "network": dict, "data": dict}
 NETWORK = "network."  # in a checkpoint the names of the network's weights begin so
 

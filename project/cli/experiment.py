@@ -34,6 +34,7 @@ from project.checkpoints.files import read, write
 from project.cli.arguments import carried_over, replaced, user_modules
 from project.cli.checkpoint_settings import with_checkpoint_settings
 from project.cli.endings import endings, is_first_process
+from project.cli.final_evaluation import FinalEvaluation
 from project.cli.messages import user_message
 from project.cli.parser import CommandLine, Parser
 from project.cli.preflight import check_fit, try_parts
@@ -47,7 +48,7 @@ from project.runs.loggers import record
 from project.runs.plan import Found, RunOptions, RunPlan, plan_evaluation, plan_fit
 from project.runs.results import Result, write_test
 from project.system.errors import UserError
-from project.training.checkpoint_io import CheckpointFiles
+from project.training.checkpoint_io import hand_over
 from project.training.classifier import Classifier
 from project.training.trainer import ExperimentTrainer
 
@@ -165,14 +166,10 @@ class ExperimentCLI(CommandLine):
         }
 
     def _hand_over(self, path: Path, checkpoint: dict[str, Any]) -> None:
-        """Let Lightning load what was read already, and keep it no longer than that."""
+        """Let Lightning load the checkpoint of the plan."""
         check_fits(path, checkpoint, self.model.state_dict(), self.datamodule.description())
-        self._keep_for_loading(path, checkpoint)
+        hand_over(self.trainer, path, checkpoint)
         self.found, self.plan = None, replace(self.plan, checkpoint=None)
-
-    def _keep_for_loading(self, path: Path, checkpoint: dict[str, Any]) -> None:
-        if isinstance(files := self.trainer.strategy.checkpoint_io, CheckpointFiles):
-            files.hand_over(path, checkpoint)
 
     def instantiate_trainer(self, **options: Any) -> Trainer:
         """Add what every run does; a run's directory brings the loggers, unless the user has named some."""
@@ -263,23 +260,16 @@ class ExperimentCLI(CommandLine):
             "train_seconds": self.stopwatch.train_seconds,
             "fit_seconds": self.stopwatch.fit_seconds,
         }
-        checkpoint = read(path)
-        self._keep_for_loading(path, dict(checkpoint))
-        self.result = Result(run, {**self._test(path), **figures})
+        checkpoint = {name: value for name, value in read(path).items() if name != "calibration"}
+        evaluation = FinalEvaluation(self.trainer, self.datamodule, self.logits, path)
+        if calibration := evaluation.calibrate(checkpoint):
+            checkpoint["calibration"] = calibration
+        self.result = Result(run, {**evaluation.test(checkpoint), **figures})
         if self.trainer.is_global_zero:
             test = self.logits.test
             write_test(run, test.arrays(self.datamodule.test, self.datamodule.class_names) if test else {})
             write({**checkpoint, "figures": dict(self.result.figures)}, path)
             record(self.result, self.settings, self.trainer.loggers)
-
-    def _test(self, path: Path) -> dict[str, Any]:
-        """What the test of a checkpoint measures; nothing with --trainer.limit_test_batches 0."""
-        # It would put the weights of the last step in place of the averaged ones that the checkpoint brings.
-        trainer: Any = self.trainer
-        trainer.callbacks = [callback for callback in trainer.callbacks if not isinstance(callback, WeightAveraging)]
-        options = {"datamodule": self.datamodule, "ckpt_path": path, "weights_only": True, "verbose": False}
-        (measured,) = self.trainer.test(self.model, **options) or [{}]
-        return dict(measured)
 
 
 def _numbers(metrics: Mapping[str, Tensor]) -> dict[str, float]:

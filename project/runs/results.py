@@ -79,8 +79,12 @@ def write_test(run: Path, arrays: Mapping[str, Any]) -> None:
 
 
 def format_figures(figures: Mapping[str, Any]) -> list[str]:
-    """A line for each figure, with as many digits as are worth reading; the files have all of them."""
-    return [f"{name} {_format(name, value)}" for name, value in figures.items() if value is not None]
+    """A line for each figure, with as many digits as are worth reading; the files have all of them.
+
+    Figures that are not one number or text, such as those of each class, are left out.
+    """
+    flat = {name: value for name, value in figures.items() if value is not None and not isinstance(value, Mapping)}
+    return [f"{name} {_format(name, value)}" for name, value in flat.items()]
 
 
 def _format(name: str, value: Any) -> str:

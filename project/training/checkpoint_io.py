@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from lightning.fabric.plugins import CheckpointIO
+from lightning.pytorch import Trainer
 
 from project.checkpoints.files import Checkpoint, read, write
 
@@ -27,3 +28,9 @@ class CheckpointFiles(CheckpointIO):
 
     def remove_checkpoint(self, path: Any) -> None:
         Path(path).unlink(missing_ok=True)
+
+
+def hand_over(trainer: Trainer, path: Path, checkpoint: Checkpoint) -> None:
+    """Let Lightning load what was read already, and keep it no longer than that."""
+    if isinstance(files := trainer.strategy.checkpoint_io, CheckpointFiles):
+        files.hand_over(path, checkpoint)

@@ -1,6 +1,6 @@
 """The system around a network: loss, optimizer, learning-rate schedule and metrics."""
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any, Self
 
@@ -21,10 +21,10 @@ from project.checkpoints.files import read
 from project.data.batches import Batch
 from project.data.run_length import Position, saved_position, total_steps
 from project.networks.protocol import AuxiliaryHeads, InitializedFromImages, NormalisesImages, has_backbone
+from project.networks.test_time_augmentation import Views, views_logits, views_probabilities
 from project.system.errors import UserError
 from project.training.agreement import gathered
 from project.training.mean_loss import MeanLoss, image_weights
-from project.training.test_time_augmentation import Views, views_logits
 
 INITIAL_IMAGES = 1000  # their 961,000 patches fix the 78 numbers of a covariance well; 5,000 take a second longer
 Schedule = Callable[[Optimizer, int], LRScheduler]
@@ -74,7 +74,8 @@ class Classifier(LightningModule):
             _metrics(f"{stage}/", num_classes) for stage in ("train", "val", "test")
         )
         self.test_views = test_views
-        self.val_views: Views = "plain"  # of a validation in training; the temperature is fitted on the test_views
+        self.val_views: Views = "plain"  # in training; a temperature is fitted on the test_views
+        self.calibration: Mapping[str, Any] = {}  # of the checkpoint; see project.checkpoints.description
         self.views_accuracy = _accuracy(num_classes)
 
     @classmethod
@@ -107,6 +108,7 @@ class Classifier(LightningModule):
         network, loss = (instantiate(checkpoint[name], allow) for name in ("network", "loss"))
         model = cls(network, len(checkpoint["data"]["class_names"]), loss, **options)
         model.load_state_dict(checkpoint["state_dict"], strict=strict is not False)
+        model.calibration = checkpoint.get("calibration", {})
         return model.to(map_location)
 
     def forward(self, images: Tensor) -> Tensor:
@@ -152,6 +154,7 @@ class Classifier(LightningModule):
         checkpoint["train_metrics"] = gathered(self.trainer, counted)
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        self.calibration = checkpoint.get("calibration", {})
         self._done = saved_position(checkpoint) if "loops" in checkpoint else None
         counted = checkpoint.get("train_metrics", ())
         if self.trainer.global_rank < len(counted):
@@ -177,9 +180,8 @@ class Classifier(LightningModule):
         return logits.float()
 
     def predict_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        """Probabilities [N, num_classes]."""
-        logits: Tensor = self(batch[0])
-        return logits.float().softmax(1)
+        """Probabilities [N, num_classes], calibrated if the checkpoint is."""
+        return views_probabilities(self, batch[0], self.calibration)
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         optimizer = self.make_optimizer()

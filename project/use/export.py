@@ -16,7 +16,7 @@ from project.runs.directories import ENVIRONMENT
 from project.system.errors import UserError
 from project.use.formats import Answer, Format, ImagesToProbabilities, Onnx, Pt2, Safetensors
 from project.use.model_card import model_card, project_version
-from project.use.predictor import Predictor, make_network
+from project.use.predictor import Predictor, make_predictor
 from project.use.validation_images import validation_images
 
 IMAGES = 1000  # on which the exported network is compared
@@ -94,7 +94,7 @@ class Export:
     def _predictor(self) -> Predictor | None:
         """The network to export. Its weights alone can be exported if its class cannot be imported."""
         try:
-            return Predictor(make_network(self.checkpoint, self.allow), self.checkpoint["data"])
+            return make_predictor(self.checkpoint, allow=self.allow)
         except UserError as error:
             if self.to != "safetensors":
                 raise
@@ -132,7 +132,7 @@ class Export:
             raise UserError(f"--to {self.to}: {kind} cannot be exported ({problem}); {remedy}") from None
 
     def _metadata(self) -> dict[str, Any]:
-        data, run_keys = self.checkpoint["data"], ("experiment", "figures", "environment")
+        data, run_keys = self.checkpoint["data"], ("experiment", "figures", "environment", "calibration")
         channels, height, width = data["image_shape"]
         return {
             "project": project_version(),
@@ -165,7 +165,7 @@ def trace(network: nn.Module, example: Tensor) -> ExportedProgram:
 @torch.inference_mode()
 def compare(predictor: Predictor, answer: Answer, pixels: Tensor, source: str) -> Comparison:
     """Compare the answers of an exported network with the network's, on images [N, H, W, C]."""
-    expected = predictor.logits(pixels.numpy()).softmax(1)
+    expected = predictor.probabilities(pixels.numpy())
     answers = torch.cat([answer(batch) for batch in torch.split(pixels, BATCH)])
     equal = int((answers.argmax(1) == expected.argmax(1)).sum())
     return Comparison(len(pixels), source, equal, (answers - expected).abs().max().item())

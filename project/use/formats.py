@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.export import ExportedProgram
 
 from project.checkpoints import weights_directory
+from project.networks.test_time_augmentation import views_probabilities
 from project.system.errors import UserError
 from project.use.predictor import Predictor, load
 
@@ -22,22 +23,22 @@ ONNX_LIMIT = 2**31 - 2**20  # bytes of weights: an ONNX file with its weights in
 
 
 class ImagesToProbabilities(nn.Module):
-    """A network with normalisation and softmax inside."""
+    """A network with normalisation, views, temperature and softmax inside."""
 
     mean: Tensor
     std: Tensor
 
     def __init__(self, predictor: Predictor) -> None:
         super().__init__()
-        self.network = predictor.network
+        self.network, self.calibration = predictor.network, predictor.calibration
         self.register_buffer("mean", predictor.mean)
         self.register_buffer("std", predictor.std)
 
     def forward(self, images: Tensor) -> Tensor:
         """Images [N, H, W, C], uint8 or floats from 0 to 1, to probabilities [N, num_classes]."""
         pixels = images.float() / 255 if images.dtype == torch.uint8 else images
-        logits: Tensor = self.network(((pixels - self.mean) / self.std).permute(0, 3, 1, 2))
-        return logits.float().softmax(1)
+        normalised = ((pixels - self.mean) / self.std).permute(0, 3, 1, 2)
+        return views_probabilities(self.network, normalised, self.calibration)
 
 
 class Format(ABC):
@@ -111,4 +112,4 @@ class Safetensors(Format):
 
     def open(self, path: Path) -> Answer:
         predictor = load(path, allow=self.allow)
-        return lambda images: predictor.logits(images.numpy()).softmax(1)
+        return lambda images: predictor.probabilities(images.numpy())

@@ -17,6 +17,11 @@ from project.runs.seeds import runs_of_other_seeds
 
 MARKUP = re.compile(r"([\\`*_{}\[\]<>#|!&~$])")
 LISTED_CLASSES = 100  # more would hide the rest of the card
+VIEWS = {
+    "plain": "the image itself",
+    "mirror": "the image and its mirror image, on average",
+    "mirror_shift": "the image, moved images and their mirror images, on average",
+}
 
 
 def model_card(checkpoint: Mapping[str, Any], run: Path | None, name: str, parameters: int | None) -> str:
@@ -36,6 +41,8 @@ def model_card(checkpoint: Mapping[str, Any], run: Path | None, name: str, param
         _table("What it is", _contents(checkpoint, parameters)),
         _table("How it was trained", _environment(checkpoint.get("environment", {}))),
         _table("Results", _results(checkpoint, run)),
+        _classes(checkpoint.get("figures", {}).get("per_class", {})),
+        _probabilities(checkpoint.get("calibration")),
         _usage(checkpoint, name),
         _training(checkpoint),
         _licence(),
@@ -121,6 +128,36 @@ def _results(checkpoint: Mapping[str, Any], run: Path | None) -> dict[str, str]:
         row = f"test/accuracy of {len(accuracies)} seeds, mean ± standard deviation"
         rows[row] = f"{100 * mean(accuracies):.2f} ± {100 * stdev(accuracies):.2f} %"
     return rows
+
+
+def _classes(per_class: Mapping[str, Mapping[str, Any]]) -> str:
+    """A row for each class of the test images, whose accuracy is the share of its images that are right."""
+    if not per_class:
+        return ""
+    columns = ("images", "accuracy", "precision", "recall", "f1")
+    rows = [
+        [escaped(_quoted(name)), *(_cell(column, figures.get(column)) for column in columns)]
+        for name, figures in list(per_class.items())[:LISTED_CLASSES]
+    ]
+    table = [["class", *columns], ["---", *["---:"] * len(columns)], *rows]
+    more = f"\n\nand {len(per_class) - LISTED_CLASSES:,} more classes" * (len(per_class) > LISTED_CLASSES)
+    return "## Each class\n\n" + "\n".join(f"| {' | '.join(row)} |" for row in table) + more
+
+
+def _cell(column: str, value: Any) -> str:
+    if value is None:
+        return ""
+    return f"{value:,}" if column == "images" else f"{100 * value:.2f} %"
+
+
+def _probabilities(calibration: Mapping[str, Any] | None) -> str:
+    if not calibration:
+        return ""
+    return (
+        f"## Probabilities\n\nThe probabilities are calibrated: the logits are divided by the temperature "
+        f"{calibration['temperature']:.4f}, which was fitted on {calibration['images']:,} validation images. The "
+        f"logits are those of {VIEWS[calibration['views']]}."
+    )
 
 
 def _usage(checkpoint: Mapping[str, Any], name: str) -> str:

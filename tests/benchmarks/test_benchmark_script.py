@@ -45,7 +45,20 @@ def test_fits_in_this_process_have_the_settings_of_main(
 ) -> None:
     calls: list[str] = []
     monkeypatch.setattr(benchmark_script, "settle", lambda: calls.append("settled"))
-    names = ("overhead", "loader", "startup", "cost", "resume", "damage", "safety", "gpu", "seeds", "article", "use")
+    names = (
+        "overhead",
+        "loader",
+        "startup",
+        "cost",
+        "resume",
+        "damage",
+        "safety",
+        "gpu",
+        "seeds",
+        "article",
+        "use",
+        "look",
+    )
     modules = {name: importlib.import_module(f"project.benchmarks.{name}") for name in names}
     in_this_process = [name for name, module in modules.items() if hasattr(module, "fit_in_this_process")]
     assert sorted(in_this_process) == ["gpu", "overhead", "safety"]

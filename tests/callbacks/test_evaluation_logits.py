@@ -36,5 +36,5 @@ def test_limited_batches(digits: Callable[..., list[str]], monkeypatch: pytest.M
         assert validation is not None
         assert torch.equal(validation.indices, torch.arange(75))
         assert validation.logits.shape == (75, 10)
-    main(["fit", *words, *limits, "0", "--ckpt_path", "last"])
+    main(["fit", *words, *limits, "0", "--ckpt_path", "last", "--trainer.max_epochs", "2"])
     assert not FILE.exists()

@@ -68,8 +68,10 @@ def test_files_of_a_run(fit: Fit) -> None:
     assert printed[-1] == f"results: {RUN / 'results.json'}"
     accuracies = [f"{name} {100 * results[name]:.2f} %" for name in ("test/accuracy", "val/accuracy")]
     seconds = [f"{name} {results[name]:.1f}" for name in ("train_seconds", "fit_seconds")]
-    said = [accuracies[0], f"test/loss {results['test/loss']:.4f}", accuracies[1], "checkpoint checkpoints/best.ckpt"]
-    assert printed[-1 - len(results) : -1] == [*said, "epochs 8", "steps 72", *seconds]
+    losses = [f"{name} {value:.4f}" for name, value in results.items() if name.startswith(("test/", "temperature"))]
+    assert len(losses) == 9
+    lines = [accuracies[0], *losses[1:], accuracies[1], "checkpoint checkpoints/best.ckpt", "epochs 8", "steps 72"]
+    assert printed[-1 - len(results) : -1] == [*lines, *seconds]
     epochs = [line.split() for line in printed if line.startswith("epoch ")]
     assert [words[1] for words in epochs] == [f"{epoch}/8" for epoch in range(1, 9)]
     # Over all epochs, not only up to the best one. Each is printed to a tenth of a second.

@@ -9,7 +9,7 @@ import torch
 
 from project.cli.main import main
 from project.networks import WhitenedConvNet
-from project.training.test_time_augmentation import views_logits
+from project.networks.test_time_augmentation import views_logits
 
 RUN = Path("lightning_logs/speed/version_0")
 

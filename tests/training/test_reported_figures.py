@@ -15,14 +15,17 @@ import numpy as np
 import pytest
 import torch
 import yaml
+from sklearn.metrics import log_loss
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from torch import Tensor
+from torchmetrics.classification import MulticlassCalibrationError
 
 from project.cli.main import main
 from project.data import CIFAR10, Digits, ImageDataModule
 from project.networks import MLP
 from tests.conftest import CONFIGS, REPOSITORY
 from tests.data_sets import cifar10_files
+from tests.training.test_calibration import reference_temperature
 
 RUN = Path("lightning_logs/mlp/version_0")
 OPTIONS = ["--data.flip", "none", "--model.optimizer.lr", "0.004", "--model.lr_scheduler", "null"]
@@ -99,6 +102,7 @@ def compare(data: type[ImageDataModule], train: Part, val: Part, test: Part, cri
         assert figures.pop(f"{name}/loss") == pytest.approx(loss, rel=1e-5)
         assert figures.pop(f"{name}/accuracy") == pytest.approx(accuracy)
         assert 0.5 < accuracy < 0.95
+    check_calibration(views_logits, test[1], measured("best", data, val, criterion).views_logits, val[1])
     views_accuracy = (views_logits.argmax(1) == test[1]).double().mean().item()
     assert figures == {"test/accuracy_mirror_shift": pytest.approx(views_accuracy)}
     assert views_accuracy != accuracy
@@ -110,6 +114,28 @@ def compare(data: type[ImageDataModule], train: Part, val: Part, test: Part, cri
         assert saved["logits"] == pytest.approx(views_logits.numpy(), abs=1e-4)
     best = json.loads((RUN / "results.json").read_text())["val/accuracy"]
     assert best == pytest.approx(measured("best", data, val, criterion).accuracy)
+
+
+def check_calibration(logits: Tensor, labels: Tensor, val_logits: Tensor, val_labels: Tensor) -> None:
+    """The temperature and the scores of the test, with those of other libraries."""
+    results = json.loads((RUN / "results.json").read_text())
+    # Views are not plain, so a temperature of other logits would differ.
+    expected = reference_temperature(val_logits, val_labels)
+    assert results["temperature"] == pytest.approx(expected, rel=1e-4)
+    assert abs(expected - 1) > 0.02
+    calibration = torch.load(RUN / "checkpoints/best.ckpt", weights_only=True)["calibration"]
+    assert calibration == {
+        "temperature": results["temperature"],
+        "images": len(val_labels),
+        "views": "mirror_shift",
+    }
+    for ending, temperature in (("", 1.0), ("_calibrated", expected)):
+        probabilities = (logits / temperature).softmax(1)
+        errors = (probabilities - torch.eye(probabilities.shape[1])[labels]).square().sum(1)
+        calibration_error = MulticlassCalibrationError(probabilities.shape[1], n_bins=15)(probabilities, labels)
+        assert results[f"test/nll{ending}"] == pytest.approx(log_loss(labels, probabilities), rel=1e-4)
+        assert results[f"test/brier{ending}"] == pytest.approx(errors.mean().item(), rel=1e-4)
+        assert results[f"test/ece{ending}"] == pytest.approx(calibration_error.item(), abs=1e-4)
 
 
 @pytest.mark.parametrize("criterion", [PLAIN, WEIGHTED], ids=["plain", "weighted"])

@@ -33,8 +33,15 @@ NETWORKS: dict[str, dict[str, Any]] = {
     "TorchvisionModel": {"name": "squeezenet1_0", "image_size": 40},  # resizes and normalises images by itself
     "WhitenedConvNet": {"widths": [4, 4, 4]},
 }
+CALIBRATIONS: dict[str, dict[str, Any]] = {
+    "ConvNet": {"temperature": 1.7, "images": 5, "views": "mirror_shift"},
+    "MLP": {"temperature": 0.4, "images": 5, "views": "mirror"},
+    "ResNet18": {"temperature": 3.0, "images": 5, "views": "plain"},
+}
 OUTPUTS = {"onnx": "output.onnx", "pt2": "output.pt2", "safetensors": "output"}
 FORMS = ("onnx", "pt2", "safetensors")
+IMAGES = np.random.default_rng(0).integers(0, 256, (5, 32, 32, 3), np.uint8)
+IMAGES //= np.array([1, 2, 4, 8, 16], np.uint8)[:, None, None, None]
 
 
 def eager(checkpoint: dict[str, Any], pixels: np.ndarray) -> np.ndarray:
@@ -46,15 +53,25 @@ def eager(checkpoint: dict[str, Any], pixels: np.ndarray) -> np.ndarray:
     if hasattr(network, "renormalise_from"):
         network.renormalise_from(mean, std)
     images = torch.from_numpy((pixels / 255 - np.array(mean)) / np.array(std)).float().permute(0, 3, 1, 2)
-    return network.eval()(images).softmax(1).detach().numpy()
+    calibration = checkpoint.get("calibration", {"temperature": 1, "views": "plain"})
+    padded = np.pad(images.numpy(), ((0, 0), (0, 0), (1, 1), (1, 1)), mode="reflect")
+    moved = [torch.from_numpy(padded[:, :, place : place + 32, place : place + 32]) for place in (0, 2)]
+    weights = {"plain": [1], "mirror": [1 / 2] * 2, "mirror_shift": [1 / 4] * 2 + [1 / 8] * 4}[calibration["views"]]
+    views = [view for plain in (images, *moved) for view in (plain, plain.flip(3))]
+    network.eval()
+    logits = sum(weight * network(view) for weight, view in zip(weights, views, strict=False))
+    return (logits / calibration["temperature"]).softmax(1).detach().numpy()
 
 
 @pytest.mark.parametrize("network", NETWORKS)
 def test_each_form_of_each_network_answers_as_the_network(network: str) -> None:
     checkpoint = checkpoint_of(network, NETWORKS[network], ["cat", "dog"])
+    if network in CALIBRATIONS:
+        checkpoint["calibration"] = CALIBRATIONS[network]
+        plain = eager({**checkpoint, "calibration": {"temperature": 1, "views": "plain"}}, IMAGES)
+        assert np.abs(eager(checkpoint, IMAGES) - plain).max() > 1e-3
     write(checkpoint, Path("small.ckpt"))
-    random = np.random.default_rng(0).integers(0, 256, (5, 32, 32, 3), np.uint8)
-    pixels = random // np.array([1, 2, 4, 8, 16], np.uint8)[:, None, None, None]
+    pixels = IMAGES
     expected = eager(checkpoint, pixels)
     assert expected.std(0).max() > 3e-4  # the images differ for the network, so a wrong answer would show
     for form in FORMS:
@@ -71,7 +88,7 @@ def test_each_form_of_each_network_answers_as_the_network(network: str) -> None:
         answers = {
             "onnx": session.run(["probabilities"], {"images": some})[0],
             "pt2": program(torch.from_numpy(some)).detach().numpy(),
-            "safetensors": loaded.logits(some).softmax(1).numpy(),
+            "safetensors": loaded.probabilities(some).numpy(),
         }
         for form, answer in answers.items():
             np.testing.assert_allclose(answer, expected[:number], atol=1e-5, err_msg=form)
@@ -89,11 +106,14 @@ def metadata_of(path: Path) -> dict[str, Any]:
 def test_metadata_has_all_that_is_needed_to_use_the_file(
     small: dict[str, Any], capsys: pytest.CaptureFixture[str]
 ) -> None:
+    small["calibration"] = CALIBRATIONS["MLP"]
+    write(small, Path("small.ckpt"))
     for form in ("onnx", "pt2"):
         main(["export", "--ckpt_path", "small.ckpt", "--to", form])
         metadata = metadata_of(Path(f"small.{form}"))
         assert metadata["class_names"] == STRANGE_NAMES
         assert metadata["preparation"] == small["data"]["preparation"]
+        assert metadata["calibration"] == small["calibration"]
         assert metadata["normalisation"] == {"mean": [0.2, 0.4, 0.6], "std": [0.1, 0.2, 0.3], "inside": True}
         assert metadata["input"] == {"shape": ["N", 32, 32, 3], "type": "uint8 from 0 to 255"}
         assert metadata["comparison"].pop("largest_difference") < 1e-5

@@ -115,3 +115,24 @@ def test_a_checkpoint_that_says_little_has_a_card() -> None:
     assert "class 97, and 900 more |" in card
     assert "Results" not in card
     assert """network = project.load("it's", allow=['own'])""" in card
+
+
+def test_classes_and_calibration_join_the_card() -> None:
+    """One class name has markup, and nothing was predicted as the other one."""
+    per_class = {
+        "a | b": {"images": 1200, "accuracy": 0.5, "precision": 0.25, "recall": 0.5, "f1": 1 / 3},
+        "rare": {"images": 3, "accuracy": 0.0, "precision": None, "recall": 0.0, "f1": 0.0},
+    }
+    checkpoint = {
+        "network": {"class_path": "own.Net"},
+        "data": {"class_names": list(per_class), "image_shape": [3, 8, 8]},
+        "figures": {"test/ece": 0.123456, "test/ece_calibrated": 0.01, "temperature": 0.75, "per_class": per_class},
+        "calibration": {"temperature": 0.75, "images": 5000, "views": "mirror"},
+    }
+    card = model_card(checkpoint, None, "small", None)
+    assert rows(card)["test/ece"] == "0.1235"
+    assert rows(card)["test/ece_calibrated"] == "0.0100"
+    assert rows(card)[r"a \| b"] == "1,200 | 50.00 % | 25.00 % | 50.00 % | 33.33 %"
+    assert rows(card)["rare"] == "3 | 0.00 % |  | 0.00 % | 0.00 %"
+    assert "divided by the temperature 0.7500, which was fitted on 5,000 validation images" in card
+    assert "are those of the image and its mirror image, on average." in card

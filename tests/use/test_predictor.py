@@ -52,7 +52,7 @@ def test_it_answers_as_in_the_run(trained: Predictor, cifar10_dir: Path) -> None
     for name, images in forms.items():
         torch.testing.assert_close(trained.logits(images), expected, rtol=1e-4, atol=1e-4, msg=name)
         predictions = trained.predict(images, top=3)
-        probabilities, classes = expected.softmax(1).topk(3)
+        probabilities, classes = (expected / checkpoint["calibration"]["temperature"]).softmax(1).topk(3)
         assert [prediction.name for prediction in predictions] == [trained.class_names[row[0]] for row in classes]
         for prediction, row in zip(predictions, probabilities.tolist(), strict=True):
             assert [probability for _, probability in prediction.top] == pytest.approx(row, abs=1e-4)

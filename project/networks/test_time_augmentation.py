@@ -1,7 +1,7 @@
-"""Test-time augmentation: the mean logits of several views of an image."""
+"""Test-time augmentation: the mean logits of several views of an image, and their probabilities."""
 
-from collections.abc import Callable
-from typing import Literal
+from collections.abc import Callable, Mapping
+from typing import Any, Literal
 
 from torch import Tensor, nn
 
@@ -29,3 +29,15 @@ def views_logits(network: Network, images: Tensor, views: Views, plain: Tensor) 
     moved = (padded[:, :, place : place + height, place : place + width] for place in (0, 2))
     first, second = (views_logits(network, view, "mirror", network(view)) for view in moved)
     return mirrored / 2 + (first + second) / 4
+
+
+def views_probabilities(network: Network, images: Tensor, calibration: Mapping[str, Any]) -> Tensor:
+    """Return the probabilities [N, num_classes] of images [N, C, H, W].
+
+    Args:
+        calibration: Of a checkpoint: the views, and the temperature by which their mean logits are divided. Without
+            any, these are the probabilities of the images themselves.
+    """
+    logits = views_logits(network, images, calibration.get("views", "plain"), network(images))
+    temperature: float = calibration.get("temperature", 1.0)
+    return (logits.float() / temperature).softmax(1)

@@ -1,0 +1,48 @@
+"""The benchmark look, with runs in place of which stands what they would leave."""
+
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests.benchmarks.test_benchmarks import written
+
+
+def test_look(benchmark_script: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    commands = []
+
+    def fit(arguments: list[str]) -> dict[str, Any]:
+        """A run of three images, two of them right; the second has another accuracy than its logits."""
+        commands.append(arguments)
+        seed = sum(command[-2] == "--seed_everything" for command in commands)
+        run = Path(f"run{seed}")
+        run.mkdir(exist_ok=True)
+        np.savez(run / "test.npz", label=np.array([0, 1, 1]), logits=np.array([[3, 1], [1, 2], [2, 1]], np.float32))
+        scores = {"test/nll": 0.5, "test/brier": 0.3, "test/ece": 0.1}
+        after = {f"{name}_calibrated": 0.4 * seed * value for name, value in scores.items()}
+        accuracy = 2 / 3 if seed == 1 else 1.0
+        seconds = 10.0 if "false" in arguments else 10.5
+        common = {"run": str(run), "temperature": 0.5, "process_seconds": seconds}
+        return {**scores, **after, "test/accuracy": accuracy, **common}
+
+    monkeypatch.setattr("project.benchmarks.seeds.fit_in_new_process", fit)
+    monkeypatch.setattr("project.benchmarks.look.pictures.fit_in_new_process", fit)
+    benchmark_script.main(["look", "--seeds", "2", "--turns", "3", "--trainer.max_steps", "5"])
+    rows = {row["figure"]: (row["measured"], row["goal"]) for row in written("look-calibration-pictures")["rows"]}
+    assert rows["convnet.yaml, test/ece_calibrated, mean of 2 seeds"] == (pytest.approx(0.06), "at most 0.01")
+    assert rows["largest test/ece_calibrated"] == (pytest.approx(0.08), "")
+    assert rows["convnet.yaml, test/nll_calibrated, mean of 2 seeds"] == (pytest.approx(0.3), "")
+    assert rows["seeds with a lower test/nll_calibrated than test/nll"] == (2, "2 of 2")
+    assert rows["seeds with the same accuracy after the temperature"] == (1, "2 of 2")
+    assert rows["percent that pictures add to it"] == (pytest.approx(5), "under 2")
+    assert rows["seconds that pictures add to it"] == (pytest.approx(0.5), "under 2")
+    assert all("--trainer.max_steps" in command for command in commands)
+    assert [command[-1] for command in commands[2:8]] == ["false", "true", "true", "false", "false", "true"]
+
+
+def test_parts(benchmark_script: ModuleType, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        benchmark_script.main(["look", "--parts", "pictures,nothing"])
+    assert "nothing is no part; give some of calibration,pictures" in capsys.readouterr().err
