@@ -1,6 +1,7 @@
 """Every benchmark is run once, small, and writes what it prints; timings are not judged."""
 
 import json
+import os
 import statistics
 import subprocess
 import sys
@@ -17,6 +18,8 @@ from project.benchmarks.report import summary
 from project.benchmarks.seeds import CLOCKS
 from project.runs.results import Result
 
+# They start many processes. Their functions have tests that start none.
+starts_processes = pytest.mark.skipif("BENCHMARKS" not in os.environ, reason="set BENCHMARKS to run each benchmark")
 SMALL = ["--trainer.accelerator", "cpu", "--trainer.max_epochs", "1"]
 TINY = ["--data.batch_size", "20", "--data.val_size", "20"]
 
@@ -52,6 +55,8 @@ def test_interval() -> None:
     assert half["x"] == pytest.approx(12.706, abs=1e-3)  # t of one degree of freedom times sqrt(2) / sqrt(2)
 
 
+@pytest.mark.slow
+@starts_processes
 def test_seeds(benchmark_script: ModuleType, capsys: pytest.CaptureFixture[str]) -> None:
     command = ["seeds", "--config", str(CONFIGS / "mlp.yaml"), "--config", str(CONFIGS / "data/digits.yaml"), *SMALL]
     benchmark_script.main([*command, "--seeds", "2"])
@@ -142,6 +147,8 @@ def test_loader(cifar10_dir: Path) -> None:
     assert measured["ours_over_best_dataloader"] == pytest.approx(ours / max(theirs))
 
 
+@pytest.mark.slow
+@starts_processes
 def test_use() -> None:
     use.measure(images=20, turns=1)
     rows = written("use")["rows"]
@@ -158,6 +165,8 @@ def test_use() -> None:
     ]
 
 
+@pytest.mark.slow
+@starts_processes
 def test_startup() -> None:
     startup.measure_fit(fit_arguments([CONFIGS / "mlp.yaml", CONFIGS / "data/digits.yaml"]), 1)
     for kind in ("startup", "startup-resumed"):
@@ -166,6 +175,8 @@ def test_startup() -> None:
         assert all(row[part] > 0 for part in startup.PARTS)
 
 
+@pytest.mark.slow
+@starts_processes
 def test_resume(benchmark_script: ModuleType) -> None:
     benchmark_script.main(["resume", "--kills", "1", "--lanes", "1"])
     *_, every = written("resume")["rows"]
