@@ -23,7 +23,9 @@ FORKSERVER = multiprocessing.get_context("forkserver")
 
 def preload() -> None:
     """Let the fork server import the project once, so that each new process starts in less than a second."""
-    FORKSERVER.set_forkserver_preload(["project.cli.experiment", "project.benchmarks.resume", "project.data.sets.digits"])
+    FORKSERVER.set_forkserver_preload(
+        ["project.cli.experiment", "project.benchmarks.resume", "project.data.sets.digits"]
+    )
 
 
 def run_main(

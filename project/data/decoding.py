@@ -21,11 +21,11 @@ from project.system.signals import REQUEUE
 PR_SET_PDEATHSIG = 1  # option of Linux's prctl: the signal that a process gets when its parent ends
 
 
-def decode(content: bytes, side: int) -> Tensor:
-    """Decode the bytes of an image file to pixels [side, side, 3] uint8.
+def decode(content: bytes, size: tuple[int, int]) -> Tensor:
+    """Decode the bytes of an image file to pixels [H, W, 3] uint8 of the `size` (H, W).
 
-    The shorter side is resized to `side`, and the longer side is cut equally at both ends. The image is rotated as its
-    EXIF orientation says. Transparent pixels are shown on white. Of 16 bits the upper 8 are used.
+    The image is resized until it just covers this size. What is left over is cut equally at both ends. The image is
+    rotated as its EXIF orientation says. Transparent pixels are shown on white. Of 16 bits the upper 8 are used.
 
     Raises:
         ValueError: `content` is not an image, or is damaged; in one line.
@@ -33,18 +33,21 @@ def decode(content: bytes, side: int) -> Tensor:
     try:
         # Pillow warns of unusual metadata, in each worker and epoch again; only the pixels matter here.
         with warnings.catch_warnings(action="ignore"), Image.open(BytesIO(content)) as image:
-            image.draft(None, (2 * side, 2 * side))  # decodes a large JPEG at a smaller size, which is far faster
-            return prepare(image, side)
+            image.draft(
+                None, (2 * max(size), 2 * max(size))
+            )  # decodes a large JPEG at a smaller size, which is far faster
+            return prepare(image, size)
     except UnidentifiedImageError:
         raise ValueError("no image") from None
     except Exception as error:  # each format has exceptions of its own for damaged files
         raise ValueError(" ".join(str(error).split()) or type(error).__name__) from None
 
 
-def prepare(image: Image.Image, side: int) -> Tensor:
-    """Bring an image of any mode and size to pixels [side, side, 3] uint8, as `decode` says. Raises ValueError."""
+def prepare(image: Image.Image, size: tuple[int, int]) -> Tensor:
+    """Bring an image of any mode and size to pixels [H, W, 3] uint8, as `decode` says. Raises ValueError."""
+    height, width = size
     rgb = _to_rgb(ImageOps.exif_transpose(image))
-    return torch.from_numpy(np.array(ImageOps.fit(rgb, (side, side), Image.Resampling.BILINEAR)))
+    return torch.from_numpy(np.array(ImageOps.fit(rgb, (width, height), Image.Resampling.BILINEAR)))
 
 
 def _to_rgb(image: Image.Image) -> Image.Image:

@@ -80,7 +80,7 @@ class _DecodedFiles(Dataset[Tensor | str]):
 
     def __getitem__(self, index: int) -> Tensor | str:
         try:
-            return decode((self.folder / self.names[index]).read_bytes(), self.side)
+            return decode((self.folder / self.names[index]).read_bytes(), (self.side, self.side))
         except (OSError, ValueError) as error:
             return f"{self.names[index]} ({_reason(error)})"
 
@@ -152,7 +152,7 @@ class _CheckedFiles(_DecodedFiles):
         try:
             content = (self.folder / name).read_bytes()
             digest = hashlib.sha256(content).hexdigest()
-            return name, digest, channel_sums(decode(content, self.side)).tolist()
+            return name, digest, channel_sums(decode(content, (self.side, self.side))).tolist()
         except (OSError, ValueError) as error:
             return name, digest, _reason(error)
 

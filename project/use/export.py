@@ -104,8 +104,7 @@ class Export:
     def _images(self) -> tuple[Tensor, str]:
         """Images [N, H, W, C], and what they are."""
         try:
-            pixels = validation_images(self.checkpoint, IMAGES, self.data_dir, self.allow)
-            source = "validation images"
+            pixels, source = validation_images(self.checkpoint, IMAGES, self.data_dir, self.allow)
         except UserError as error:
             print(f"random images are used: {error}; if the data is elsewhere, give --data_dir", flush=True)
             channels, height, width = self.checkpoint["data"]["image_shape"]

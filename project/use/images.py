@@ -36,9 +36,9 @@ def pixels_of(images: ImageLike | Iterable[ImageLike], shape: Sequence[int]) -> 
 
 def _pixels(image: Any, shape: Sequence[int]) -> Iterator[Tensor]:
     if isinstance(image, str | Path):
-        yield _channels(_decode(Path(image), shape[1]), shape[0])
+        yield _channels(_decode(Path(image), (shape[1], shape[2])), shape[0])
     elif isinstance(image, Image.Image):
-        yield _channels(prepare(image, shape[1]), shape[0])
+        yield _channels(prepare(image, (shape[1], shape[2])), shape[0])
     elif isinstance(image, np.ndarray):
         yield from _array(image, shape)
     elif isinstance(image, Tensor) and image.ndim in (3, 4):
@@ -48,9 +48,9 @@ def _pixels(image: Any, shape: Sequence[int]) -> Iterator[Tensor]:
         raise UserError(f"images: {kind}; give paths, Pillow images, arrays or tensors [C, H, W]")
 
 
-def _decode(path: Path, side: int) -> Tensor:
+def _decode(path: Path, size: tuple[int, int]) -> Tensor:
     try:
-        return decode(path.read_bytes(), side)
+        return decode(path.read_bytes(), size)
     except OSError as error:
         raise UserError(f"{path}: {error.strerror}") from None
     except ValueError as error:
@@ -77,7 +77,7 @@ def _array(array: np.ndarray, shape: Sequence[int]) -> Iterator[Tensor]:
         return
     bytes_ = array if array.dtype == np.uint8 else (array * 255).round().astype(np.uint8)
     image = Image.fromarray(bytes_[..., 0] if bytes_.shape[2] == 1 else bytes_)
-    yield _channels(prepare(image, shape[1]), shape[0])
+    yield _channels(prepare(image, (shape[1], shape[2])), shape[0])
 
 
 def _channels(pixels: Tensor, channels: int) -> Tensor:

@@ -13,8 +13,10 @@ from project.system.errors import UserError
 
 def validation_images(
     checkpoint: Mapping[str, Any], count: int, data_dir: Path | None = None, allow: Collection[str] = ()
-) -> Tensor:
-    """The first validation images [N, H, W, C] uint8, at most `count`; test images if there is no validation.
+) -> tuple[Tensor, str]:
+    """The first validation images [N, H, W, C] uint8, at most `count`, and the words "validation images".
+
+    If there are none, test images and the words "test images".
 
     Nothing is downloaded.
 
@@ -39,7 +41,7 @@ def validation_images(
     try:
         data = kind(**options)
         data.setup("validate")
-        images = data.val if len(data.val) else data.test
+        images, name = (data.val, "validation images") if len(data.val) else (data.test, "test images")
         pixels = torch.cat(list(images.read_batches(torch.arange(min(count, len(images))), count)))
     except Exception as error:  # the data may be the user's own, and torchvision's sets have no exception of their own
         problem = " ".join(str(error).split()) or type(error).__name__
@@ -47,4 +49,4 @@ def validation_images(
     channels, height, width = checkpoint["data"]["image_shape"]
     if pixels.shape[1:] != (height, width, channels):
         raise UserError(f"{kind.__name__} has images of another size now")
-    return pixels
+    return pixels, name

@@ -46,7 +46,7 @@ def ready(**options: Any) -> ImageFolder:
 
 
 def in_memory(files: ImageFiles) -> ImagesInMemory:
-    decoded = [decode((files.folder / name).read_bytes(), SIDE) for name in files.names]
+    decoded = [decode((files.folder / name).read_bytes(), (SIDE, SIDE)) for name in files.names]
     return ImagesInMemory(torch.stack(decoded), files.labels)
 
 

@@ -141,6 +141,13 @@ def test_random_images_take_the_place_of_missing_data(
     assert not Path("elsewhere").exists()
 
 
+def test_without_validation_images_the_test_images_are_compared(cifar10_dir: Path) -> None:
+    config = ["--config", str(REPOSITORY / "configs/mlp.yaml"), "--data.data_dir", str(cifar10_dir)]
+    main(["fit", *config, "--data.val_size", "0", "--trainer.max_steps", "1"])
+    figures = main(["export", "--ckpt_path", "last", "--to", "pt2"]).figures
+    assert (figures["source"], figures["images"]) == ("test images", figures["equal_answers"])
+
+
 def test_data_that_has_moved_is_found(small: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write_cifar10(tmp_path / "moved", monkeypatch)
     small["settings"]["data"] = {"class_path": "project.data.CIFAR10", "init_args": {"batch_size": 32}}
