@@ -311,7 +311,9 @@ def test_a_terminal_folds_names_at_their_dots(printed: Printed, monkeypatch: pyt
 def test_real_runs_without_torch(digits: Callable[..., list[str]]) -> None:
     for seed in (0, 1):
         main(["fit", *digits(), "--trainer.max_steps", "2", "--seed_everything", str(seed)])
-    main(["fit", *digits(), "--trainer.max_steps", "2", "--trainer.callbacks+=AveragedWeights"])
+    other = Path(shutil.copytree("lightning_logs/mlp/version_0", "lightning_logs/mlp/version_2"))
+    settings = (other / "config.yaml").read_text()
+    (other / "config.yaml").write_text(settings.replace("callbacks: null\n", "callbacks:\n  - class_path: a.Mine\n"))
     code = "import sys; from project.cli.main import main; main(); print('torch' in sys.modules)"
     words = [sys.executable, "-c", code, "compare", "mlp", "--html", "a.html", "--csv", "a.csv"]
     environment = {"PYTHONPATH": str(REPOSITORY), "PATH": ""}
