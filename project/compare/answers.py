@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from project.compare.statistics import mcnemar
+from project.runs.results import TEST
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-LOGITS = "test.npz"
 DAMAGED = (
     OSError,
     EOFError,
@@ -58,11 +58,11 @@ class Disagreement:
 
 def read_answers(runs: Sequence[Path]) -> Answers | str | None:
     """The answers of the ensemble of these runs; a reason, if it cannot be made; None without logits."""
-    files = [run / LOGITS for run in runs if (run / LOGITS).exists()]
+    files = [run / TEST for run in runs if (run / TEST).exists()]
     if not files:
         return None
     if len(files) < len(runs):
-        return f"{len(runs) - len(files)} of {len(runs)} runs have no {LOGITS}"
+        return f"{len(runs) - len(files)} of {len(runs)} runs have no {TEST}"
     test_set, total, labels = "", 0.0, None
     for file in files:
         try:

@@ -7,7 +7,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from project.benchmarks.look import compare
 from tests.benchmarks.test_benchmarks import written
+from tests.compare.runs import write_run
 
 
 def test_look(benchmark_script: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -29,7 +31,9 @@ def test_look(benchmark_script: ModuleType, monkeypatch: pytest.MonkeyPatch) -> 
 
     monkeypatch.setattr("project.benchmarks.seeds.fit_in_new_process", fit)
     monkeypatch.setattr("project.benchmarks.look.pictures.fit_in_new_process", fit)
-    benchmark_script.main(["look", "--seeds", "2", "--turns", "3", "--trainer.max_steps", "5"])
+    benchmark_script.main(
+        ["look", "--parts", "calibration,pictures", "--seeds", "2", "--turns", "3", "--trainer.max_steps", "5"]
+    )
     rows = {row["figure"]: (row["measured"], row["goal"]) for row in written("look-calibration-pictures")["rows"]}
     assert rows["convnet.yaml, test/ece_calibrated, mean of 2 seeds"] == (pytest.approx(0.06), "at most 0.01")
     assert rows["largest test/ece_calibrated"] == (pytest.approx(0.08), "")
@@ -42,7 +46,19 @@ def test_look(benchmark_script: ModuleType, monkeypatch: pytest.MonkeyPatch) -> 
     assert [command[-1] for command in commands[2:8]] == ["false", "true", "true", "false", "false", "true"]
 
 
+def test_comparing_runs(benchmark_script: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = write_run("run", figures={"test/accuracy": 0.5})
+    monkeypatch.setattr(compare, "fit_in_new_process", lambda arguments: {"run": str(run)})
+    monkeypatch.setattr(compare, "RUNS", 6)
+    monkeypatch.setattr(compare, "IMAGES", 20)
+    benchmark_script.main(["look", "--parts", "compare", "--turns", "1"])
+    rows = {row["figure"]: row["measured"] for row in written("look-compare")["rows"]}
+    assert rows["imports of torch in it"] == 0
+    assert rows["seconds of main.py compare of 6 runs of the digits"] > 0
+    assert rows["seconds of it with the logits of 20 test images in each run"] > 0
+
+
 def test_parts(benchmark_script: ModuleType, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit, match="2"):
         benchmark_script.main(["look", "--parts", "pictures,nothing"])
-    assert "nothing is no part; give some of calibration,pictures" in capsys.readouterr().err
+    assert "nothing is no part; give some of calibration,pictures,compare" in capsys.readouterr().err

@@ -14,10 +14,11 @@ from scipy import stats
 from scipy.special import softmax
 
 from project.cli.main import main
-from project.compare.answers import read_answers
+from project.compare.answers import Answers, read_answers
 from project.compare.comparison import compare
 from project.compare.runs import read_run
 from project.runs.directories import lock_run
+from project.runs.results import read_results
 from tests.compare.runs import ADAMW, SGD, config, write_logits, write_run
 from tests.conftest import REPOSITORY
 
@@ -323,3 +324,8 @@ def test_real_runs_without_torch(digits: Callable[..., list[str]]) -> None:
     assert lines[-1] == "False"
     assert {cells(row)[0] for row in rows} == {"mlp/version_0-1", "mlp/version_2"}
     assert cells(lines[0])[:3] == ["run", "trainer.callbacks", "seeds"]
+    assert "ensemble" in lines[0]
+    answers, results = read_answers([other]), read_results(other)
+    assert isinstance(answers, Answers)
+    assert results is not None
+    assert answers.accuracy == pytest.approx(results["test/accuracy"])

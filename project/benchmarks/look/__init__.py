@@ -1,4 +1,4 @@
-"""What a run shows by itself, in parts: each is a module here with a function `rows`."""
+"""What a run shows by itself, and the tools that look at runs: each part is a module here with a function `rows`."""
 
 from collections.abc import Sequence
 from importlib import import_module
