@@ -56,12 +56,11 @@ def _sections(comparison: Comparison) -> Iterator[tuple[str, str]]:
 def _summary(comparison: Comparison) -> str:
     states = [run.state.partition(",")[0].partition(":")[0] for run in comparison.runs]
     counts = ", ".join(f"{states.count(state)} {state}" for state in dict.fromkeys(states))
-    ensembles = " An ensemble answers by the mean of the probabilities of all seeds."
+    has_ensemble = any(isinstance(group.answers, Answers) and len(group.runs) > 1 for group in comparison.groups)
+    ensemble = " An ensemble answers by the mean of the probabilities of all seeds." if has_ensemble else ""
     return (
         f"{counts}. Runs that differ by seed alone are one row: mean ± standard deviation, and the 95 % interval of "
-        f"the mean (Student's t). Sorted by {comparison.order}; a click on the name of a column sorts by it."
-        + ensembles
-        * any(isinstance(group.answers, Answers) and len(group.runs) > 1 for group in comparison.groups)
+        f"the mean (Student's t).{ensemble} Sorted by {comparison.order}; a click on the name of a column sorts by it."
     )
 
 

@@ -150,7 +150,7 @@ def _best_validation(settings: Settings, rows: Sequence[Mapping[str, str]]) -> d
     if monitor == "null" or not values:
         return {}
     mode = settings.get("checkpoints.mode", "null")
-    is_lowest = mode == "min" if mode in ("min", "max") else "accuracy" not in monitor
+    is_lowest = mode == "min" if mode in ("min", "max") else "loss" in monitor
     numbers = [value for value in values if not math.isnan(value)] or values
     return {monitor: min(numbers) if is_lowest else max(numbers)}
 

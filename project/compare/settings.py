@@ -18,7 +18,15 @@ Settings = Mapping[str, Any]
 
 SEED = "seed_everything"
 # Options that change no figure.
-WITHOUT_EFFECT = {"data.workers", "trainer.default_root_dir", "trainer.enable_progress_bar"}
+WITHOUT_EFFECT = {
+    "checkpoints.every_n_minutes",
+    "checkpoints.every_n_steps",
+    "checkpoints.keep",
+    "data.workers",
+    "pictures",
+    "trainer.default_root_dir",
+    "trainer.enable_progress_bar",
+}
 IN_USE = ("precision", "data.sha256")  # of the environment: what two runs of the same options may compute differently
 OF_THE_RUN = ("experiment", "job")  # in environment.yaml, but not of the environment
 LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # ten times as fast, where PyYAML was built with it

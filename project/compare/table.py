@@ -74,7 +74,7 @@ def group_table(comparison: Comparison) -> Table:
 def difference_table(comparison: Comparison) -> Table | None:
     """A row for each group that shares seeds or test images with the baseline; None if there is no such group."""
     known = [difference for difference in comparison.differences if difference.seeds > 1 or difference.answers]
-    names = ["run", "difference", INTERVAL, "pairs", "only it right", "only baseline right", "McNemar p"]
+    names = ["run", "difference", INTERVAL, "pairs", "only this right", "only baseline right", "McNemar p"]
     rows = [_difference_row(difference, comparison.main) for difference in known]
     return Table(names, [name != "run" for name in names], rows).without_empty_columns() if rows else None
 
