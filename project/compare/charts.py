@@ -56,11 +56,11 @@ def chart(name: str, axis: str, lines: Sequence[Line]) -> str:
     return f"<figure><figcaption>{escape(name)}</figcaption>{picture}</figure>"
 
 
-def ticks(low: float, high: float, count: int = 5) -> list[float]:
-    """About `count` round numbers from low to high; at least one."""
+def ticks(low: float, high: float, smallest_step: float = 0, count: int = 5) -> list[float]:
+    """About `count` round numbers from low to high, with at least `smallest_step` between them; at least one."""
     if not high > low:
         return [low]
-    rough = (high - low) / count
+    rough = max((high - low) / count, smallest_step)
     unit = 10.0 ** math.floor(math.log10(rough))
     step = next(factor * unit for factor in (1, 2, 5, 10) if factor * unit > 0.8 * rough)
     first, last = math.ceil(low / step), math.floor(high / step)
@@ -88,7 +88,7 @@ def _vertical_axis(up: Scale, unit: str) -> Iterator[str]:
 
 
 def _horizontal_axis(across: Scale, axis: str) -> Iterator[str]:
-    for value in ticks(across.low, across.high):
+    for value in ticks(across.low, across.high, smallest_step=1):  # epochs and steps are whole numbers
         yield f'<text x="{across(value):.1f}" y="{HEIGHT - 18}" text-anchor="middle">{value:g}</text>'
     yield f'<text x="{(LEFT + WIDTH - RIGHT) / 2}" y="{HEIGHT - 3}" text-anchor="middle">{axis}</text>'
 

@@ -114,3 +114,4 @@ def test_points_and_ticks() -> None:
     assert ticks(0, 1) == [0, 0.2, 0.4, 0.6, 0.8, 1]
     assert ticks(9.7, 10.4) == [9.8, 10, 10.2, 10.4]
     assert ticks(3, 3) == [3]
+    assert ticks(1, 3, smallest_step=1) == [1, 2, 3]
