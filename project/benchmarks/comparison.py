@@ -13,7 +13,7 @@ from project.checkpoints.files import read
 from project.runs.results import read_metrics, read_results
 
 logging.getLogger("tensorboard").setLevel(logging.ERROR)  # it warns about the restart in each resumed run
-TIMES = {"train/images_per_second", "train_seconds", "fit_seconds", "Stopwatch"}
+TIMES = {"train/images_per_second", "train/peak_memory_gib", "train_seconds", "fit_seconds", "Stopwatch"}
 NAMES = {"experiment", "settings", "environment"}  # of a checkpoint, which runs of the same figures may differ in
 
 

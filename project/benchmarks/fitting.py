@@ -4,7 +4,6 @@ import contextlib
 import io
 import json
 import os
-import resource
 import signal
 import subprocess
 import sys
@@ -22,8 +21,8 @@ CONFIGS = MAIN.parents[1] / "configs"
 PROGRAM = """
 import json, sys
 from pathlib import Path
-from project.benchmarks.fitting import peak_gib
 from project.cli.main import main
+from project.system.memory import peak_gib
 from project.system.process import settle
 file, *sys.argv = sys.argv[1:]
 settle()
@@ -50,18 +49,6 @@ def fit_in_new_process(arguments: Sequence[str]) -> dict[str, Any]:
         file = Path(directory, "result.json")
         seconds = _run([sys.executable, "-c", PROGRAM, str(file), str(MAIN), *arguments])
         return {**json.loads(file.read_text()), "process_seconds": seconds}
-
-
-def peak_gib() -> float:
-    """Peak memory of this process in GiB.
-
-    On Linux not by ru_maxrss, which includes the memory of the process that started this one.
-    """
-    if sys.platform == "linux":
-        status = Path("/proc/self/status").read_text().split()
-        return int(status[status.index("VmHWM:") + 1]) / 2**20
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # on macOS in bytes
-    return peak / (2**30 if sys.platform == "darwin" else 2**20)
 
 
 def _run(command: list[str]) -> float:

@@ -42,7 +42,7 @@ print(time.perf_counter() - started)
 PREDICT = """
 import resource, sys
 from pathlib import Path
-from project.benchmarks.fitting import peak_gib
+from project.system.memory import peak_gib
 from project.cli.main import main
 file, *words = sys.argv[1:]
 main(words, own_process=True)

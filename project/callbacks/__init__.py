@@ -2,5 +2,6 @@
 
 from project.callbacks.averaged_weights import AveragedWeights
 from project.callbacks.finetuning import Finetuning
+from project.callbacks.measurements import GradientNorm, PeakMemory
 
-__all__ = ["AveragedWeights", "Finetuning"]
+__all__ = ["AveragedWeights", "Finetuning", "GradientNorm", "PeakMemory"]

@@ -1,9 +1,10 @@
-"""The memory that a process keeps from one training step to the next."""
+"""The memory of a process: what it keeps from one training step to the next, and its peak."""
 
 import ctypes
 import mmap
 import sys
 from functools import cache
+from pathlib import Path
 
 # Of glibc's malloc.h.
 M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_MAX = -1, -2, -4
@@ -31,3 +32,17 @@ def keep_freed_memory() -> None:
         length = ctypes.c_size_t(HUGE_PAGES - mmap.PAGESIZE)
         libc.madvise(ctypes.c_void_p(start), length, mmap.MADV_HUGEPAGE)
         libc.free(ctypes.c_void_p(block))
+
+
+def peak_gib() -> float:
+    """Peak memory of this process in GiB.
+
+    On Linux not by ru_maxrss, which includes the memory of the process that started this one.
+    """
+    if sys.platform == "linux":
+        status = Path("/proc/self/status").read_text().split()
+        return int(status[status.index("VmHWM:") + 1]) / 2**20
+    import resource  # which Windows has not
+
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # on macOS in bytes
+    return peak / (2**30 if sys.platform == "darwin" else 2**20)

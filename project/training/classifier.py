@@ -25,6 +25,7 @@ from project.networks.test_time_augmentation import Views, views_logits, views_p
 from project.system.errors import UserError
 from project.training.agreement import gathered
 from project.training.mean_loss import MeanLoss, image_weights
+from project.training.trainer import is_logged_step
 
 INITIAL_IMAGES = 1000  # their 961,000 patches fix the 78 numbers of a covariance well; 5,000 take a second longer
 Schedule = Callable[[Optimizer, int], LRScheduler]
@@ -135,8 +136,7 @@ class Classifier(LightningModule):
         # Each value that Lightning logs costs 0.3 ms, so none is logged that goes nowhere.
         if not self._epoch_is_logged:
             self._log_epoch()
-        every = self.trainer.log_every_n_steps  # type: ignore[attr-defined]
-        if (every and (self.global_step + 1) % every == 0) or self.trainer.should_stop:  # as Lightning writes them
+        if is_logged_step(self.trainer):
             self.log("train/loss_step", loss)
             self.log("train/lr", self.trainer.optimizers[0].param_groups[0]["lr"])
         return loss

@@ -82,6 +82,12 @@ class CheckpointConnector(_CheckpointConnector):
         return ckpt_path and super()._parse_ckpt_path(state_fn, ckpt_path, model_provided, model_connected)
 
 
+def is_logged_step(trainer: Trainer) -> bool:
+    """Whether the current optimizer step, which is not counted yet, writes its metrics to the loggers."""
+    every = trainer.log_every_n_steps  # type: ignore[attr-defined]
+    return bool(every and (trainer.global_step + 1) % every == 0) or trainer.should_stop
+
+
 def device_type(accelerator: Any) -> str:
     """Return torch's name for the devices of Lightning's `accelerator`."""
     if accelerator in ("auto", "gpu", "cuda") and torch.cuda.is_available():

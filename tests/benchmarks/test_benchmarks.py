@@ -37,7 +37,7 @@ def written(name: str) -> dict[str, Any]:
 
 def test_peak_memory_is_of_the_process_alone() -> None:
     memory = b"1" * 2**30  # of the process that starts the other
-    program = "from project.benchmarks.fitting import peak_gib; print(peak_gib())"
+    program = "from project.system.memory import peak_gib; print(peak_gib())"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert len(memory) == 2**30
     assert 0.005 < float(done.stdout) < 0.5
