@@ -2,7 +2,7 @@
 
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
@@ -11,13 +11,15 @@ from typing import Any
 import yaml
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
+from lightning.pytorch.loggers import TensorBoardLogger
 
 from project.callbacks.checkpoints import Checkpoints
 from project.runs import directories
 from project.runs.environment import environment, summary
+from project.runs.hyperparameters import write_start
 from project.runs.loggers import Curves, MetricsTable
 from project.runs.plan import RunPlan
-from project.runs.results import flatten
+from project.runs.results import flatten, shown_settings
 from project.system.files import atomic_write
 from project.system.signals import Interrupted
 
@@ -28,17 +30,20 @@ class RunDirectory(Callback):
     A resumed run goes on in its run directory. The first files stay; each further start adds config-2.yaml and so on.
     """
 
-    def __init__(self, plan: RunPlan, config: str, cleanup: ExitStack, loggers: bool = True) -> None:
+    def __init__(
+        self, plan: RunPlan, config: str, settings: Mapping[str, Any], cleanup: ExitStack, loggers: bool = True
+    ) -> None:
         """Plan the directory; it is opened when the fit has its data.
 
         Args:
             plan: Where the run is, and from which step a resumed run goes on.
             config: The text of config.yaml.
+            settings: What config.yaml contains.
             cleanup: Releases the run's lock when the command ends.
             loggers: Log to metrics.csv and TensorBoard.
         """
         self.root, self.experiment = plan.root, plan.experiment
-        self.config, self.cleanup, self.loggers = config, cleanup, loggers
+        self.config, self.settings, self.cleanup, self.loggers = config, settings, cleanup, loggers
         self.path = plan.resumed
         self.first_step = plan.first_step if plan.resumed else None
         self.config_name = ""  # of this start, once it is written
@@ -61,6 +66,8 @@ class RunDirectory(Callback):
                 checkpoint.dirpath = checkpoint.dirpath or str(self.path / directories.CHECKPOINTS)
         if self.loggers:
             trainer.loggers = [Curves(self.path, self.first_step), MetricsTable(self.path, self.first_step or 0)]
+        if trainer.is_global_zero:
+            self._write_settings(trainer)
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
         """Print the command that resumes a stopped run."""
@@ -95,6 +102,15 @@ class RunDirectory(Callback):
             with atomic_write(self.path / name) as unfinished:
                 unfinished.write_text(text)
         self.config_name = f"config{ending}"
+
+    def _write_settings(self, trainer: Trainer) -> None:
+        """Show the run on TensorBoard's HPARAMS page, as `convnet 3`, since that page cuts longer names."""
+        name = f"{self.experiment} {self.opened.name.removeprefix('version_')}"
+        trial = str(Path(self.root.parent.name) / name)  # with --trainer.default_root_dir, another run has that name
+        metrics = (self.settings["checkpoints"]["monitor"], "test/accuracy", "test/loss")
+        for logger in trainer.loggers:
+            if isinstance(logger, TensorBoardLogger):
+                write_start(Path(logger.log_dir), trial, shown_settings(self.settings), metrics)
 
     def _remove_unused(self, trainer: Trainer, kind: object, error: BaseException | None, where: object) -> None:
         """Delete the run directory if a mistake of the user ended the command before the first batch."""

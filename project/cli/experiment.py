@@ -146,6 +146,8 @@ class ExperimentCLI(CommandLine):
             synchronised = self.options.trainer.sync_batchnorm
             check_fit(self.trainer, self.model, schedule, self.datamodule.val_size, synchronised)
             check_kinds(self.plan.checkpoint or {}, optimizer, schedule)
+            if self.plan.resumed and self.plan.checkpoint:
+                self.parts["checkpoints"].check_resumed(self.plan.checkpoint)
         if self.plan.checkpoint_path and self.plan.checkpoint:
             self._hand_over(self.plan.checkpoint_path, self.plan.checkpoint)
         elif isinstance(self.model.network, TorchvisionModel):
@@ -220,7 +222,8 @@ class ExperimentCLI(CommandLine):
         if self.subcommand != "fit":
             return [EvaluationLines()]
         self.stopwatch = Stopwatch()
-        self.run_directory = RunDirectory(self.plan, self.config_text, self.cleanup, self._has_default_loggers)
+        settings = (self.config_text, self.settings)
+        self.run_directory = RunDirectory(self.plan, *settings, self.cleanup, self._has_default_loggers)
         self.checkpoints: Checkpoints = self.parts["checkpoints"]
         self.logits = EvaluationLogits()
         callbacks = [self.stopwatch, EpochLines(self.stopwatch), self.run_directory, GivenOptions(), FiniteLoss()]
@@ -249,18 +252,19 @@ class ExperimentCLI(CommandLine):
         """Test the best checkpoint once, or the last where nothing was validated; write and print the results."""
         if not any(isinstance(callback, Checkpoints) for callback in self.trainer.checkpoint_callbacks):
             return
-        score, run = self.checkpoints.best_score, self.run_directory.opened
-        path = self.checkpoints.path("last" if score is None else "best")
+        ranking, run = self.checkpoints.ranking, self.run_directory.opened
+        path = self.checkpoints.path("best" if ranking.entries else "last")
+        checkpoint = {name: value for name, value in read(path).items() if name != "calibration"}
         # Gathered before the test, which brings every callback back to where it was when the checkpoint was written.
         figures = {
-            "val/accuracy": score,
+            ranking.monitor: ranking.best_value,
+            **{name: value for name, value in _numbers(checkpoint["callback_metrics"]).items() if name[:4] == "val/"},
             "checkpoint": str(path.relative_to(run)),
             "epochs": self.trainer.current_epoch,
             "steps": self.trainer.global_step,
             "train_seconds": self.stopwatch.train_seconds,
             "fit_seconds": self.stopwatch.fit_seconds,
         }
-        checkpoint = {name: value for name, value in read(path).items() if name != "calibration"}
         evaluation = FinalEvaluation(self.trainer, self.datamodule, self.logits, path)
         if calibration := evaluation.calibrate(checkpoint):
             checkpoint["calibration"] = calibration
@@ -269,7 +273,7 @@ class ExperimentCLI(CommandLine):
             test = self.logits.test
             write_test(run, test.arrays(self.datamodule.test, self.datamodule.class_names) if test else {})
             write({**checkpoint, "figures": dict(self.result.figures)}, path)
-            record(self.result, self.settings, self.trainer.loggers)
+            record(self.result, self.trainer.loggers)
 
 
 def _numbers(metrics: Mapping[str, Tensor]) -> dict[str, float]:

@@ -18,6 +18,8 @@ from torch.nn.parameter import is_lazy
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
+from project.callbacks.checkpoints import MONITOR, Checkpoints
+from project.callbacks.ranking import Ranking
 from project.cli.arguments import argument_in
 from project.cli.classes import REPLACEMENTS, is_usable
 from project.cli.user_parts import message, place
@@ -46,6 +48,9 @@ def check_fit(
             "--model.lr_scheduler Plateau: watches the validation loss, and nothing is validated; give --data.val_size"
         )
     callbacks: list[Callback] = trainer.callbacks  # type: ignore[attr-defined]
+    for callback in callbacks:
+        if isinstance(callback, Checkpoints):
+            _check_ranking(callback.ranking, [*model.val_metrics], validated, _any_own(callbacks))
     _check_callbacks(callbacks, [*model.train_metrics, "train/loss_step", *(model.val_metrics if validated else ())])
 
 
@@ -55,6 +60,17 @@ def _check_length(trainer: Trainer) -> None:
             raise UserError(f"--trainer.{name} 0: nothing would be trained; give at least 1")
     if trainer.max_epochs == -1 and trainer.max_steps == -1:
         raise UserError("--trainer.max_epochs -1: a run needs a length; give that or --trainer.max_steps")
+
+
+def _check_ranking(ranking: Ranking, measured: Sequence[str], validated: bool, any_own: bool) -> None:
+    """Raises UserError if no validation measures the value that chooses the best checkpoint."""
+    option = f"--checkpoints.monitor {ranking.monitor}"
+    if not validated and (ranking.monitor, ranking.keep) != (MONITOR, 1):
+        option = option if ranking.monitor != MONITOR else f"--checkpoints.keep {ranking.keep}"
+        raise UserError(f"{option}: nothing is validated; give --data.val_size, or leave this out")
+    if ranking.monitor not in measured and not any_own:
+        nearest, *others = get_close_matches(ranking.monitor, measured, n=len(measured), cutoff=0)
+        raise UserError(f"{option}: no validation measures it; give {nearest} or {' or '.join(others)}")
 
 
 def _check_callbacks(callbacks: Sequence[Callback], measured: Sequence[str]) -> None:

@@ -8,11 +8,23 @@ from typing import Any
 from lightning.fabric.utilities.rank_zero import rank_zero_only
 from lightning.pytorch.loggers import Logger, TensorBoardLogger
 from torch import Tensor
-from torch.utils.tensorboard import SummaryWriter
-from torch.utils.tensorboard.summary import hparams
 
-from project.runs.results import METRICS, Result, format_figures, read_metrics, shown_settings, write_results
+from project.runs.hyperparameters import write_end
+from project.runs.results import METRICS, Result, format_figures, read_metrics, write_results
 from project.system.files import atomic_write
+
+# The charts of TensorBoard's page CUSTOM SCALARS, with regular expressions of tags.
+CHARTS = {
+    "Training and validation, by step": {
+        "accuracy": ["Multiline", ["train/accuracy$", "val/accuracy$"]],
+        "loss": ["Multiline", ["train/loss$", "val/loss$"]],
+    },
+    "Training, by step": {
+        "loss of a batch": ["Multiline", ["train/loss_step$"]],
+        "learning rate": ["Multiline", ["train/lr$"]],
+        "images per second": ["Multiline", ["train/images_per_second$"]],
+    },
+}
 
 
 class MetricsTable(Logger):
@@ -68,25 +80,35 @@ class MetricsTable(Logger):
 
 
 class Curves(TensorBoardLogger):
-    """TensorBoard's curves; those of a resumed run before `first_step` stay."""
+    """TensorBoard's curves; those of a resumed run before `first_step` stay.
+
+    Its page CUSTOM SCALARS shows training and validation in one chart.
+    """
 
     def __init__(self, run: Path, first_step: int | None = None) -> None:
-        super().__init__(run, name="", version="", default_hp_metric=False, purge_step=first_step)
+        if first_step == 0:  # nothing of the run stays
+            _remove_events(run)
+        super().__init__(run, name="", version="", default_hp_metric=False, purge_step=first_step or None)
+        self.experiment.add_custom_scalars(
+            CHARTS
+        )  # TensorBoard merges the equal ones of a resumed run, and of all runs
 
     def log_metrics(self, metrics: Mapping[str, Any], step: int | None = None) -> None:
         """Leave out the number of the epoch, which would be a straight line. metrics.csv has it."""
         super().log_metrics({name: value for name, value in metrics.items() if name != "epoch"}, step)
 
 
-def record(result: Result, settings: Mapping[str, Any], loggers: Sequence[Logger]) -> None:
-    """Write the figures of a finished run: TensorBoard's HPARAMS tab, results.json, and the last printed lines."""
+@rank_zero_only
+def _remove_events(run: Path) -> None:
+    for file in run.glob("events.*"):
+        file.unlink()
+
+
+def record(result: Result, loggers: Sequence[Logger]) -> None:
+    """Write the figures of a finished run: TensorBoard's HPARAMS page, results.json, and the last printed lines."""
     assert result.directory is not None
-    accuracy = {name: value for name, value in result.figures.items() if name == "test/accuracy"}
     for logger in loggers:
         if isinstance(logger, TensorBoardLogger):
-            # Not by log_hyperparams(metrics=...), which would log the accuracy again that the test has logged.
-            with SummaryWriter(logger.log_dir) as writer:
-                for summary in hparams(shown_settings(settings), accuracy):  # type: ignore[no-untyped-call]
-                    writer.file_writer.add_summary(summary)
+            write_end(Path(logger.log_dir))
     file = write_results(result.directory, result.figures)  # last of all: a run that has it is finished
     print(*format_figures(result.figures), f"results: {file}", sep="\n", flush=True)

@@ -1,5 +1,6 @@
 """The checkpoints of a run that is killed, and of a new run that starts from another run's checkpoint."""
 
+import csv
 import json
 import shutil
 from collections.abc import Callable
@@ -70,6 +71,89 @@ def test_a_new_run_from_anothers_checkpoint_has_its_own_best_and_early_stop(digi
     assert results(SECOND)["epochs"] == 6
     assert results(SECOND)["checkpoint"] == "checkpoints/best.ckpt"
     assert read(SECOND / "checkpoints/best.ckpt")["global_step"] == 4 * STEPS
+
+
+def epochs_of(run: Path) -> dict[str, list[float]]:
+    """The values of each validation of a run."""
+    with (run / "metrics.csv").open() as file:
+        rows = [row for row in csv.DictReader(file) if row["val/loss"]]
+    return {name: [float(row[name]) for row in rows] for name in ("val/loss", "val/accuracy")}
+
+
+def ranked_files(run: Path) -> list[str]:
+    return sorted(path.stem for path in (run / "checkpoints").iterdir() if path.stem.startswith("epoch"))
+
+
+WOBBLY = ["--model.lr_scheduler", "null", "--model.optimizer.lr", "0.02", "--trainer.limit_train_batches", "8"]
+
+
+def test_the_lowest_losses_stay(digits: Callable[..., list[str]], error: Callable[..., str]) -> None:
+    words = [*digits(epochs=6), *WOBBLY, "--checkpoints.keep", "3", "--checkpoints.monitor", "val/loss"]
+    main(["fit", *words])
+    losses, accuracies = epochs_of(FIRST).values()
+    ranks = sorted(range(6), key=lambda epoch: losses[epoch])
+    assert ranks != sorted(ranks)
+    assert ranked_files(FIRST) == sorted(f"epoch-{epoch + 1}-step-{8 * (epoch + 1)}" for epoch in ranks[:3])
+    assert read(FIRST / "checkpoints/best.ckpt")["global_step"] == 8 * (ranks[0] + 1)
+    figures = results(FIRST)
+    assert (figures["val/loss"], figures["val/accuracy"]) == (losses[ranks[0]], accuracies[ranks[0]])
+    for options, problem in ((words[:-2], "monitor val/accuracy"), ([*words, "--checkpoints.mode", "max"], "mode max")):
+        said = error("fit", *options, "--trainer.max_epochs", "7", "--ckpt_path", "last")
+        assert said.startswith(f"--checkpoints.{problem}: the run has chosen its best checkpoint by ")
+    main(["fit", *words[:-2], "--trainer.max_epochs", "7", "--ckpt_path", str(FIRST / "checkpoints/best.ckpt")])
+    assert results(SECOND)["val/accuracy"] == max(epochs_of(SECOND)["val/accuracy"])
+
+
+ODD = """
+import torch
+from lightning.pytorch import Callback
+
+class Odd(Callback):
+    def on_validation_epoch_end(self, trainer, pl_module):
+        pl_module.log("val/odd", (torch.nan, 2.0, 1.0, 1.0, torch.inf)[trainer.current_epoch])
+"""
+
+
+def test_values_that_are_equal_or_not_finite(digits: Callable[..., list[str]], error: Callable[..., str]) -> None:
+    Path("odd_metric.py").write_text(ODD)
+    words = [*digits(epochs=5), "--trainer.limit_train_batches", "2", "--trainer.callbacks+=odd_metric.Odd"]
+    main(["fit", *words, "--checkpoints.monitor", "val/odd", "--checkpoints.mode", "min", "--checkpoints.keep", "2"])
+    assert ranked_files(FIRST) == ["epoch-3-step-6", "epoch-4-step-8"]
+    assert read(FIRST / "checkpoints/best.ckpt")["global_step"] == 6
+    assert results(FIRST)["val/odd"] == 1
+    said = error("fit", *words, "--checkpoints.monitor", "val/odds")
+    assert (
+        said == "--checkpoints.monitor val/odds: no validation measures it; give one of val/accuracy, val/loss, val/odd"
+    )
+
+
+@pytest.mark.parametrize("count", [9, 11])
+def test_killed_before_a_rename_of_a_ranked_checkpoint(
+    digits: Callable[..., list[str]], monkeypatch: pytest.MonkeyPatch, count: int
+) -> None:
+    """The third epoch renames new to its own name and best, then last to previous, then new to last."""
+    words = [*digits(epochs=3), "--trainer.limit_train_batches", "4", "--checkpoints.keep", "2"]
+    main(["fit", *words])
+    original = Path.replace
+    calls = 0
+
+    def replace(self: Path, target: Path) -> Path:
+        nonlocal calls
+        calls += self.parent.name == "checkpoints"
+        if calls == count:
+            raise Killed
+        return original(self, target)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "replace", replace)
+        with pytest.raises(Killed):
+            main(["fit", *words])
+    main(["fit", *words, "--ckpt_path", "last"])
+    assert differences(FIRST, SECOND) == []
+    assert ranked_files(FIRST) == ranked_files(SECOND) == ["epoch-2-step-8", "epoch-3-step-12"]
+    for name in ranked_files(FIRST):
+        first, second = (read(run / f"checkpoints/{name}.ckpt") for run in (FIRST, SECOND))
+        assert first["global_step"] == second["global_step"] == int(name.rpartition("-")[2])
 
 
 @pytest.mark.parametrize("where", ["on_exception.ckpt", "hpc_ckpt_1.ckpt"])

@@ -85,6 +85,22 @@ CASES = [
     (["--trainer.precision", "bf17"], "--trainer.precision bf17: expected one of 'auto', '32-true'"),
     (["--checkpoints.every_n_steps", "0"], "--checkpoints.every_n_steps 0: give a number above 0"),
     (["--checkpoints.every_n_minutes", "-1"], "--checkpoints.every_n_minutes -1.0: give a number above 0"),
+    (["--checkpoints.keep", "0"], "--checkpoints.keep 0: give a number above 0"),
+    (["--checkpoints.mode", "least"], "--checkpoints.mode least: expected one of 'min', 'max'"),
+    (
+        ["--checkpoints.monitor", "val/los"],
+        "--checkpoints.monitor val/los: no validation measures it; give val/loss or val/accuracy",
+    ),
+    (["--checkpoints.monitor", "test/loss"], "test/loss: no validation measures it; give val/loss or val/accuracy"),
+    (["--checkpoints.monitor", "train/accuracy"], "no validation measures it; give val/accuracy or val/loss"),
+    (
+        ["--checkpoints.monitor", "val/loss", "--data.val_size", "0"],
+        "--checkpoints.monitor val/loss: nothing is validated; give --data.val_size, or leave this out",
+    ),
+    (
+        ["--checkpoints.keep", "2", "--trainer.limit_val_batches", "0"],
+        "--checkpoints.keep 2: nothing is validated; give --data.val_size, or leave this out",
+    ),
     (["--model.lr_scheduler", "Plateau", "--model.lr_scheduler.factor", "2"], "Plateau's factor 2.0 must be above 0"),
     (["--trainer.max_epochs", "few"], "--trainer.max_epochs few: expected a whole number"),
     (["--trainer.gradient_clip_algorithm", "most"], "--trainer.gradient_clip_algorithm most: `gradient_cl"),
