@@ -43,7 +43,7 @@ def points(rows: Iterable[Mapping[str, str]], name: str, axis: str) -> Points:
 def chart(name: str, axis: str, lines: Sequence[Line]) -> str:
     """A figure element with all lines over each other; empty if they have no points. The first ones are on top."""
     factor, unit = (100, " %") if "accuracy" in name else (1, "")
-    lines = [line._replace(points=[(x, factor * y) for x, y in line.points]) for line in lines if line.points]
+    lines = [Line(label, style, [(x, factor * y) for x, y in line]) for label, style, line in lines if line]
     if not lines:
         return ""
     xs, ys = ([point[place] for line in lines for point in line.points] for place in (0, 1))
