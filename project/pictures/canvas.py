@@ -2,7 +2,7 @@
 
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cache
 from typing import Any
 
@@ -102,7 +102,7 @@ def _advance(character: str, size: float) -> float:
 
 
 def _families(text: str) -> list[str]:
-    """The standard font and, if it lacks characters of the text, the first installed font that has them."""
+    """The standard font and, if it lacks characters of the text, installed fonts that have them."""
     missing = frozenset(ord(character) for character in text if character != "\n") - _standard_characters()
     return [FONT, *_fonts_with(missing)] if missing else [FONT]
 
@@ -114,11 +114,13 @@ def _standard_characters() -> frozenset[int]:
 
 @cache
 def _fonts_with(characters: frozenset[int]) -> list[str]:
+    names, missing = [], set(characters)
     for entry in fontManager.ttflist:
-        try:
-            font = get_font(entry.fname)
-            if font.scalable and all(font.get_char_index(character) for character in characters):
-                return [entry.name]
-        except (OSError, RuntimeError):  # a font file that is gone or damaged
+        if not missing or entry.name.startswith("Last Resort"):  # it is matplotlib's and has a box for any character
             continue
-    return []
+        with suppress(OSError, RuntimeError):  # a font file that is gone or damaged
+            font = get_font(entry.fname)
+            found = {character for character in missing if font.scalable and font.get_char_index(character)}
+            names += [entry.name] if found else []
+            missing -= found
+    return names

@@ -1,6 +1,6 @@
 """The most confident mistakes: images of which the network is sure, and wrong.
 
-Shape letters: N images, K classes, C channels, H rows, W columns.
+Shape letters: N images, C channels, H rows, W columns.
 """
 
 from collections.abc import Sequence
@@ -14,37 +14,38 @@ from project.pictures.grid import draw_grid
 NUM_IMAGES, COLUMNS = 24, 8
 
 
-def most_confident_mistakes(labels: NDArray[np.int64], probabilities: NDArray[np.float64]) -> NDArray[np.int64]:
-    """The indices of at most NUM_IMAGES images that are predicted wrongly, the highest probability first.
+def most_confident_mistakes(
+    labels: NDArray[np.int64], predicted: NDArray[np.int64], confidence: NDArray[np.float64]
+) -> NDArray[np.int64]:
+    """The indices of at most NUM_IMAGES images that are predicted wrongly, the highest confidence first.
 
-    Images whose probabilities [N, K] are NaN are left out.
+    Images whose confidence [N] is NaN are left out.
     """
-    wrong = np.flatnonzero((probabilities.argmax(1) != labels) & np.isfinite(probabilities).all(1))
-    order = np.argsort(-probabilities[wrong].max(1, initial=0), kind="stable")
-    return wrong[order[:NUM_IMAGES]]
+    wrong = np.flatnonzero((predicted != labels) & np.isfinite(confidence))
+    return wrong[np.argsort(-confidence[wrong], kind="stable")[:NUM_IMAGES]]
 
 
 def draw_mistakes(
     images: NDArray[np.uint8],
-    labels: NDArray[np.int64],
-    probabilities: NDArray[np.float64],
+    classes: Sequence[str],
+    predicted: Sequence[str],
+    confidence: NDArray[np.float64],
     places: Sequence[str],
-    class_names: Sequence[str],
     title: str,
 ) -> Figure:
     """Wrongly predicted images with their true class, the predicted class and its probability, and their place.
 
     Args:
         images: [N, H, W, C].
-        labels: [N].
-        probabilities: [N, K].
+        classes: Of each image the name of its true class.
+        predicted: Of each image the name of the predicted class.
+        confidence: [N], the probability of the predicted class.
         places: Of each image its file's name, or its place in the set.
-        class_names: [K].
         title: What was measured.
     """
     captions = [
-        (f"true: {class_names[label]}", f"predicted: {class_names[row.argmax()]}", _percent(row.max()), place)
-        for label, row, place in zip(labels, probabilities, places, strict=True)
+        (f"true: {true}", f"predicted: {other}", _percent(probability), place)
+        for true, other, probability, place in zip(classes, predicted, confidence, places, strict=True)
     ]
     return draw_grid(images, captions, title, COLUMNS, keep_end=True)
 

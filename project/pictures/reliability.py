@@ -1,6 +1,6 @@
 """The reliability diagram: how often the network is right when it is that sure.
 
-Shape letters: N images, K classes.
+Shape letter: N images.
 """
 
 from collections.abc import Mapping
@@ -36,24 +36,23 @@ class Bins(NamedTuple):
         return float(distance.sum() / self.images.sum()) if self.images.any() else float("nan")
 
 
-def reliability_bins(labels: NDArray[np.int64], probabilities: NDArray[np.float64]) -> Bins:
-    """The bins of labels [N] and probabilities [N, K]; images whose probabilities are NaN are left out."""
-    finite = np.isfinite(probabilities).all(1)
-    labels, probabilities = labels[finite], probabilities[finite]
-    confidence, correct = probabilities.max(1), probabilities.argmax(1) == labels
+def reliability_bins(correct: NDArray[np.bool_], confidence: NDArray[np.float64]) -> Bins:
+    """The bins of images [N]; those whose confidence is NaN are left out."""
+    finite = np.isfinite(confidence)
+    correct, confidence = correct[finite], confidence[finite]
     numbers = np.minimum((confidence * BINS).astype(int), BINS - 1)
     images = np.bincount(numbers, minlength=BINS)
-    empty = np.where(images, images, np.nan)
+    divisors = np.where(images, images, np.nan)
     sums = (np.bincount(numbers, weights, BINS) for weights in (confidence, correct))
-    return Bins(images, *(total / empty for total in sums))
+    return Bins(images, *(total / divisors for total in sums))
 
 
-def draw_reliability(labels: NDArray[np.int64], curves: Mapping[str, NDArray[np.float64]], title: str) -> Figure:
+def draw_reliability(correct: NDArray[np.bool_], curves: Mapping[str, NDArray[np.float64]], title: str) -> Figure:
     """The reliability diagram of one or two sets of probabilities, with the number of images in each bin.
 
     Args:
-        labels: [N].
-        curves: Of each name in the legend the probabilities [N, K].
+        correct: [N], whether the predicted class of an image is the true one.
+        curves: Of each name in the legend the confidence [N], the probability of the predicted class.
         title: What was measured.
     """
     figure = new_figure(LEFT + SIDE + 20, TOP + SIDE + BELOW + 66, title)
@@ -61,11 +60,12 @@ def draw_reliability(labels: NDArray[np.int64], curves: Mapping[str, NDArray[np.
     numbers = add_axes(figure, LEFT, TOP + SIDE + 14, SIDE, BELOW)
     diagram.plot((0, 1), (0, 1), color="0.5", linestyle="dashed", linewidth=1, label="as often correct as sure")
     largest = 1
-    for (name, probabilities), style in zip(curves.items(), STYLES, strict=False):
-        bins = reliability_bins(labels, probabilities)
+    for (name, confidence), style in zip(curves.items(), STYLES, strict=False):
+        bins = reliability_bins(correct, confidence)
         used, low, high = bins.images > 0, *_interval(bins)
         legend = f"{name}: expected calibration error {bins.calibration_error():.4f}"
-        diagram.plot(bins.confidence[used], bins.accuracy[used], markersize=5, label=legend, **style)
+        points: dict[str, Any] = {"linestyle": "none", "markersize": 5, "clip_on": False, "zorder": 3}
+        diagram.plot(bins.confidence[used], bins.accuracy[used], label=legend, **points, **style)
         diagram.vlines(bins.confidence[used], low[used], high[used], color=style["color"], linewidth=1)
         edges = np.linspace(0, 1, BINS + 1)
         numbers.stairs(np.maximum(bins.images, FEWEST), edges, baseline=FEWEST, color=style["color"])

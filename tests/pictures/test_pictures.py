@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 from torchmetrics.functional.classification import multiclass_calibration_error
 
-from project.pictures.canvas import pixels, shortened, text_width
+from project.pictures.canvas import pixels, shortened, text_style, text_width
 from project.pictures.classes import draw_classes
 from project.pictures.confusion import draw_confusion
 from project.pictures.curves import draw_curves
@@ -116,10 +116,11 @@ def test_bars(num_classes: int, num_shown: int) -> None:
 def test_reliability() -> None:
     labels, probabilities = labels_and_probabilities(5000, 10, sharpness=2)
     expected = multiclass_calibration_error(torch.from_numpy(probabilities), torch.from_numpy(labels), 10, n_bins=15)
-    bins = reliability_bins(labels, probabilities)
+    bins = reliability_bins(probabilities.argmax(1) == labels, probabilities.max(1))
     assert bins.images.sum() == 5000
     assert bins.calibration_error() == pytest.approx(expected.item(), abs=1e-6)
-    figure = draw_reliability(labels, {"before": probabilities**2, "after": probabilities}, "Test")
+    correct, confidence = probabilities.argmax(1) == labels, probabilities.max(1)
+    figure = draw_reliability(correct, {"before": confidence**2, "after": confidence}, "Test")
     assert f"after: expected calibration error {expected:.4f}" in texts(figure)
     _, before, after = figure.axes[0].lines
     used = bins.images > 0
@@ -131,17 +132,18 @@ def test_reliability() -> None:
 def test_mistakes() -> None:
     labels, probabilities = labels_and_probabilities(200, 3, sharpness=1)
     probabilities[7] = np.nan
-    shown = most_confident_mistakes(labels, probabilities)
+    predicted, confidence = probabilities.argmax(1), probabilities.max(1)
+    shown = most_confident_mistakes(labels, predicted, confidence)
     wrong = [index for index in range(200) if probabilities[index].argmax() != labels[index] and index != 7]
     assert shown.tolist() == sorted(wrong, key=lambda index: -probabilities[index].max())[:24]
     images = np.full((24, 8, 8, 1), 77, np.uint8)
     names = ["cat", "dog", "ship"]
     places = [f"image {index}" for index in shown]
-    figure = draw_mistakes(images, labels[shown], probabilities[shown], places, names, "Test")
-    first = probabilities[shown[0]]
+    true, wrongly = ([names[index] for index in indices[shown]] for indices in (labels, predicted))
+    figure = draw_mistakes(images, true, wrongly, confidence[shown], places, "Test")
     caption = texts(figure)[1].split("\n")
-    assert caption[:2] == [f"true: {names[labels[shown[0]]]}", f"predicted: {names[first.argmax()]}"]
-    assert caption[2:] == [f"{100 * first.max():.1f} %", f"image {shown[0]}"]
+    assert caption[:2] == [f"true: {true[0]}", f"predicted: {wrongly[0]}"]
+    assert caption[2:] == [f"{100 * confidence[shown[0]]:.1f} %", f"image {shown[0]}"]
     page(figure)
 
 
@@ -176,11 +178,12 @@ def test_curves() -> None:
 def test_any_names() -> None:
     num_classes = len(ODD_NAMES)
     labels, probabilities = labels_and_probabilities(50, num_classes)
+    confidence = probabilities[:num_classes].max(1)
     scores: dict[str, Any] = {"images": 1, "recall": 0.0, "precision": 0.0, "f1": 0.0}
     figures = (
         draw_confusion(labels, probabilities.argmax(1), ODD_NAMES, "Test"),
         draw_classes(dict.fromkeys(ODD_NAMES, scores), "Test"),
-        draw_mistakes(np.zeros((8, 9, 9, 3), np.uint8), np.arange(8), probabilities[:8], ODD_NAMES, ODD_NAMES, "$a$"),
+        draw_mistakes(np.zeros((8, 9, 9, 3), np.uint8), ODD_NAMES, ODD_NAMES, confidence, ODD_NAMES, "$a$"),
     )
     for figure in figures:
         page(figure)
@@ -192,9 +195,16 @@ def test_not_finite_and_no_images(labels: Sequence[int]) -> None:
     array = np.array(labels, dtype=np.int64)
     probabilities = np.full((len(labels), 2), np.nan)
     page(draw_confusion(array, probabilities.argmax(1), ["cat", "dog"], "Test"))
-    page(draw_reliability(array, {"before": probabilities}, "Test"))
-    assert most_confident_mistakes(array, probabilities).size == 0
-    page(draw_mistakes(np.zeros((0, 1, 1, 3), np.uint8), array[:0], probabilities[:0], [], [], "no mistakes"))
+    page(draw_reliability(array == 0, {"before": probabilities.sum(1)}, "Test"))
+    assert most_confident_mistakes(array, array + 1, probabilities.sum(1)).size == 0
+    page(draw_mistakes(np.zeros((0, 1, 1, 3), np.uint8), [], [], probabilities[:0, 0], [], "no mistakes"))
+
+
+def test_a_character_that_the_standard_font_lacks() -> None:
+    family = text_style("a\u1d81", 9)["fontproperties"].get_family()  # it is in STIX, which matplotlib brings too
+    assert family[0] == text_style("a", 9)["fontproperties"].get_family()[0]
+    assert len(family) > 1
+    assert not any("Last Resort" in name for name in family)
 
 
 def test_text_that_is_too_wide() -> None:
