@@ -10,7 +10,7 @@ import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from project.checkpoints.files import read
-from project.runs.results import read_metrics, read_results
+from project.runs.results import TEST, read_metrics, read_results
 
 logging.getLogger("tensorboard").setLevel(logging.ERROR)  # it warns about the restart in each resumed run
 TIMES = {"train/images_per_second", "train/peak_memory_gib", "train_seconds", "fit_seconds", "Stopwatch"}
@@ -18,7 +18,7 @@ NAMES = {"experiment", "settings", "environment"}  # of a checkpoint, which runs
 
 
 def differences(whole: Path, resumed: Path) -> list[str]:
-    """The differences between the checkpoints, rows, curves and results of two run directories, a line each."""
+    """The differences between the checkpoints, rows, curves, results and logits of two run directories, a line each."""
     lines = []
     for checkpoint in ("last", "best"):
         files = [run / f"checkpoints/{checkpoint}.ckpt" for run in (whole, resumed)]
@@ -29,6 +29,8 @@ def differences(whole: Path, resumed: Path) -> list[str]:
     if Counter(_rows(whole)) == Counter(_rows(resumed)) and _rows(whole) != _rows(resumed):
         lines.append("metrics.csv: the same rows in another order")
     lines += [f"results.json: {name}" for name in _differing(read_results(whole), read_results(resumed))]
+    logits = [file.read_bytes() if (file := run / TEST).exists() else None for run in (whole, resumed)]
+    lines += [TEST] * (logits[0] != logits[1])
     return lines
 
 

@@ -13,6 +13,7 @@ from lightning.pytorch.loggers.logger import DummyLogger
 from project.callbacks.checkpoints import Checkpoints
 from project.callbacks.evaluation_logits import EvaluationLogits, Logits
 from project.callbacks.lost_processes import LostProcesses
+from project.callbacks.run_directory import RunDirectory
 from project.data import ImageDataModule
 from project.training.calibration import fit_temperature, scores
 from project.training.checkpoint_io import hand_over
@@ -74,7 +75,7 @@ class FinalEvaluation:
     def _without_users_parts(self) -> Iterator[None]:
         """A validation that is none of the training: no logger and no callback of the user's notices it."""
         callbacks, loggers = self.trainer.callbacks, self.trainer.loggers  # type: ignore[attr-defined]
-        needed = EvaluationLogits | Checkpoints | LostProcesses  # the last two react to signals
+        needed = EvaluationLogits | Checkpoints | LostProcesses | RunDirectory  # all but the first are for signals
         self._set_callbacks([callback for callback in callbacks if isinstance(callback, needed)])
         self.trainer.loggers = [DummyLogger()]
         self._model.val_views = self._model.test_views

@@ -208,7 +208,8 @@ def test_predict(learned: list[str]) -> None:
     with (RUN / "checkpoints/best.predictions.csv").open() as file:
         rows = list(csv.DictReader(file))
     logits, labels = outside_of_lightning()
-    certainty, predicted = logits.softmax(1).max(1)
+    temperature = json.loads((RUN / "results.json").read_text())["temperature"]
+    certainty, predicted = (logits / temperature).softmax(1).max(1)
     assert [int(row["image"]) for row in rows] == list(range(61))
     for column, numbers in (("label", labels), ("predicted", predicted)):
         assert [CIFAR10.class_names.index(row[column]) for row in rows] == numbers.tolist()

@@ -5,9 +5,11 @@ import shlex
 import signal
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
+from lightning.pytorch.trainer.states import TrainerFn
 
 from project.benchmarks.comparison import differences
 from project.benchmarks.processes import FORKSERVER
@@ -80,17 +82,28 @@ def test_signal_in_the_last_step_of_an_epoch(digits: Callable[..., list[str]], s
     assert differences(WHOLE, STOPPED) == []
 
 
-@pytest.mark.parametrize(("signum", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
-def test_signal_in_the_final_test(
+@pytest.mark.parametrize(
+    ("signum", "code", "step"), [(signal.SIGTERM, 143, "test"), (signal.SIGINT, 130, "validation")]
+)
+def test_signal_after_the_training(
     digits: Callable[..., list[str]],
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
     signum: signal.Signals,
     code: int,
+    step: str,
 ) -> None:
+    """In the test, or in the validation that fits the temperature."""
     main(["fit", *digits(epochs=2)])
+    original = getattr(Classifier, f"{step}_step")
+
+    def evaluate(self: Classifier, *args: Any) -> torch.Tensor:
+        if self.trainer.state.fn != TrainerFn.FITTING:
+            os.kill(os.getpid(), signum)
+        return original(self, *args)
+
     with monkeypatch.context() as patched:
-        patched.setattr(Classifier, "test_step", lambda *args: os.kill(os.getpid(), signum))
+        patched.setattr(Classifier, f"{step}_step", evaluate)
         with pytest.raises(SystemExit) as stopped:
             main(["fit", *digits(epochs=2)])
     assert stopped.value.code == code

@@ -14,6 +14,7 @@ import project
 from project.checkpoints.files import read, write
 from project.cli.main import main
 from project.system.errors import UserError
+from project.training.calibration import fit_temperature
 from project.use import export
 from project.use.export import Export, compare
 from project.use.formats import METADATA
@@ -172,6 +173,8 @@ def test_averaged_weights_are_exported(digits: Callable[..., list[str]]) -> None
     classes = torch.export.load("mlp.pt2").module()(data.test.pixels).argmax(1)
     results = json.loads(Path("lightning_logs/mlp/version_0/results.json").read_text())
     assert (classes == data.test.labels).float().mean().item() == pytest.approx(results["test/accuracy"])
+    validation_logits = project.load("best").logits(data.val.pixels.numpy())
+    assert fit_temperature(validation_logits, data.val.labels) == pytest.approx(results["temperature"], rel=1e-4)
     last = read(Path("lightning_logs/mlp/version_0/checkpoints/last.ckpt"))
     assert not torch.equal(last["state_dict"]["network.1.weight"], last["current_model_state"]["network.1.weight"])
 
