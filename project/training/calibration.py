@@ -19,24 +19,27 @@ def fit_temperature(logits: Tensor, labels: Tensor) -> float:
 
     If every image is right, the likelihood has no maximum: the temperature would go to 0 and each probability to 1. But
     N right answers are no evidence of more than (N + 1) / (N + 2), by the rule of succession. So wherever the mean
-    probability of the answers is larger than that, each label counts with this weight, and the other classes share the
-    rest, as in Platt's scaling.
+    probability of the answers is larger than that, the target of each label is this probability, and the other classes
+    share the rest, as in Platt's scaling.
 
     Args:
-        logits: [N, num_classes], finite; N and num_classes at least 1 and 2.
+        logits: [N, num_classes], finite; N at least 1.
         labels: [N] int64.
     """
     logits = logits.double()
-    targets = torch.nn.functional.one_hot(labels, logits.shape[1]).double()
-    temperature = _minimise(logits, targets)
-    most = (len(labels) + 1) / (len(labels) + 2)
-    if (logits / temperature).softmax(1).amax(1).mean() <= most:
+    temperature = _minimise(logits, labels)
+    doubt = 1 / (len(labels) + 2)
+    if (logits / temperature).softmax(1).amax(1).mean() <= 1 - doubt:
         return temperature
-    return _minimise(logits, targets * most + (1 - targets) * (1 - most) / (logits.shape[1] - 1))
+    num_classes = logits.shape[1]
+    return _minimise(logits, labels, smoothing=doubt * num_classes / max(1, num_classes - 1))
 
 
-def _minimise(logits: Tensor, targets: Tensor) -> float:
-    """The temperature with the smallest cross-entropy to targets [N, num_classes], which are probabilities."""
+@torch.inference_mode(False)
+@torch.enable_grad()
+def _minimise(logits: Tensor, labels: Tensor, smoothing: float = 0.0) -> float:
+    """The temperature with the smallest cross-entropy, where all classes share `smoothing` of each target equally."""
+    logits, labels = logits.clone(), labels.clone()  # autograd takes no tensors of inference mode
     log_temperature = torch.zeros((), dtype=torch.float64, requires_grad=True)
     optimizer = torch.optim.LBFGS(
         [log_temperature],
@@ -49,12 +52,11 @@ def _minimise(logits: Tensor, targets: Tensor) -> float:
     def loss() -> Tensor:
         optimizer.zero_grad()
         temperature = log_temperature.clamp(-LOG_LIMIT, LOG_LIMIT).exp()
-        cross_entropy = -(targets * (logits / temperature).log_softmax(1)).sum(1).mean()
+        cross_entropy = torch.nn.functional.cross_entropy(logits / temperature, labels, label_smoothing=smoothing)
         cross_entropy.backward()  # type: ignore[no-untyped-call]
         return cross_entropy
 
-    with torch.inference_mode(False), torch.enable_grad():
-        optimizer.step(loss)  # type: ignore[no-untyped-call]
+    optimizer.step(loss)  # type: ignore[no-untyped-call]
     return math.exp(min(max(log_temperature.item(), -LOG_LIMIT), LOG_LIMIT))
 
 
@@ -75,12 +77,12 @@ def scores(logits: Tensor, labels: Tensor, temperature: float = 1.0) -> dict[str
         return dict.fromkeys(("nll", "brier", "ece"), math.nan)
     log_probabilities = (logits.double() / temperature).log_softmax(1)
     probabilities = log_probabilities.exp()
-    one_hot = torch.nn.functional.one_hot(labels, logits.shape[1])
+    of_labels = log_probabilities.gather(1, labels[:, None])[:, 0]
     confidence, answers = probabilities.max(1)
     bins = (confidence * BINS).long().clamp(max=BINS - 1)
     gaps = torch.zeros(BINS, dtype=torch.float64).index_add_(0, bins, confidence - (answers == labels).double())
     return {
-        "nll": -log_probabilities.gather(1, labels[:, None]).mean().item(),
-        "brier": (probabilities - one_hot).square().sum(1).mean().item(),
+        "nll": -of_labels.mean().item(),
+        "brier": (probabilities.square().sum(1) - 2 * of_labels.exp() + 1).mean().item(),
         "ece": gaps.abs().sum().item() / len(labels),
     }
