@@ -97,6 +97,11 @@ class Curves(TensorBoardLogger):
         """Leave out the number of the epoch, which would be a straight line. metrics.csv has it."""
         super().log_metrics({name: value for name, value in metrics.items() if name != "epoch"}, step)
 
+    @rank_zero_only
+    def save(self) -> None:
+        """Write what is logged so far, without Lightning's hparams.yaml, which would be empty: config.yaml has all."""
+        self.experiment.flush()
+
 
 @rank_zero_only
 def _remove_events(run: Path) -> None:
