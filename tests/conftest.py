@@ -34,6 +34,14 @@ def repository_stays_clean() -> Iterator[None]:
     assert listing() == before
 
 
+@pytest.fixture(autouse=True, scope="session")
+def no_pictures() -> Iterator[None]:
+    """Drawing takes longer than a fit of a few steps; a test of the pictures gives --pictures true."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr("project.cli.parser.PICTURES", False)
+        yield
+
+
 @pytest.fixture(autouse=True)
 def clean_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)

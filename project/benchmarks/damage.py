@@ -12,7 +12,10 @@ from project.benchmarks.report import OUTPUT, report
 from project.benchmarks.resume import arguments_of, random_settings, run_or_resume
 from project.checkpoints.files import read
 
-SETTINGS = {**random_settings(0), "experiment": "mlp", "every_n_steps": 20, "precision": "32-true", "plateau": False}
+SETTINGS = {
+    **random_settings(0),
+    **{"experiment": "mlp", "every_n_steps": 20, "precision": "32-true", "plateau": False, "pictures": False},
+}
 MEBIBYTES = (2.0, 18.0)  # least and largest size of a disk. A run of SETTINGS takes about 15
 
 

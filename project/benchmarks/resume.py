@@ -88,6 +88,7 @@ def random_settings(number: int) -> Settings:
         "processes": rng.choices([1, 2], [15, 1])[0],
         "moment": rng.choice(MOMENTS),
         "seed": rng.randrange(1000),
+        "pictures": rng.choice([False, False, False, True]),  # they take longer than the training
     }
 
 
@@ -98,6 +99,7 @@ def arguments_of(settings: Settings) -> list[str]:
     arguments = fit_arguments(configs, [*EXPERIMENTS[name], "--data.shift", "2"])
     arguments += ["--data.batch_size", str(settings["batch_size"]), "--data.flip", "random"]
     arguments += ["--seed_everything", str(settings["seed"]), "--trainer.accelerator", "cpu"]
+    arguments += ["--pictures", str(settings["pictures"]).lower()]
     arguments += [
         "--trainer.max_epochs",
         "3",

@@ -1,6 +1,8 @@
 """The clocks of a run: of training, and of the whole fit."""
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -73,6 +75,14 @@ class Stopwatch(Callback):
         self.epoch_seconds = state_dict["epoch_seconds"]
         self._images = state_dict["images"]
         self._earlier_fit_seconds = state_dict["fit_seconds"]
+
+    @contextmanager
+    def paused(self, trainer: Trainer) -> Iterator[None]:
+        """Measure no training during the block."""
+        runs = self._lap_started is not None
+        self._stop(trainer)
+        yield
+        self._lap_started = time.perf_counter() if runs else None
 
     def _stop(self, trainer: Trainer) -> None:
         if trainer.strategy.root_device.type == "cuda":

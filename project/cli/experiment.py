@@ -23,6 +23,7 @@ from project.callbacks.evaluation_logits import EvaluationLogits
 from project.callbacks.finite_loss import FiniteLoss
 from project.callbacks.given_options import GivenOptions, check_kinds
 from project.callbacks.lost_processes import LostProcesses
+from project.callbacks.pictures import Pictures
 from project.callbacks.predictions import Predictions
 from project.callbacks.progress_bar import EpochBar
 from project.callbacks.resumed_length import ResumedLength
@@ -232,7 +233,8 @@ class ExperimentCLI(CommandLine):
         users = self.options.trainer.callbacks or []
         averages = ShortAverages(users if isinstance(users, list) else [users])
         checkpoints = [] if self.options.trainer.enable_checkpointing is False else [self.checkpoints]
-        return [*callbacks, self.logits, averages, SharedCores(), *checkpoints]
+        pictures = [Pictures(self.run_directory, self.stopwatch, self.logits)] if self.options.pictures else []
+        return [*callbacks, self.logits, *pictures, averages, SharedCores(), *checkpoints]
 
     def _prepare_subcommand_kwargs(self, subcommand: str) -> dict[str, Any]:
         """Checkpoints are read without running code from them, whatever plugin reads them."""
@@ -268,7 +270,7 @@ class ExperimentCLI(CommandLine):
         evaluation = FinalEvaluation(self.trainer, self.datamodule, self.logits, path)
         if calibration := evaluation.calibrate(checkpoint):
             checkpoint["calibration"] = calibration
-        self.result = Result(run, {**evaluation.test(checkpoint), **figures})
+        self.result = Result(run, {**evaluation.test(checkpoint), **figures, **evaluation.per_class()})
         if self.trainer.is_global_zero:
             test = self.logits.test
             write_test(run, test.arrays(self.datamodule.test, self.datamodule.class_names) if test else {})

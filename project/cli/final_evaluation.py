@@ -18,6 +18,7 @@ from project.data import ImageDataModule
 from project.training.calibration import fit_temperature, scores
 from project.training.checkpoint_io import hand_over
 from project.training.classifier import Classifier
+from project.training.per_class import per_class
 
 
 class FinalEvaluation:
@@ -63,6 +64,11 @@ class FinalEvaluation:
                 values = scores(test.logits, test.labels, divisor)
                 figures |= {f"test/{name}{ending}": value for name, value in values.items()}
         return figures if temperature is None else {**figures, "temperature": temperature}
+
+    def per_class(self) -> dict[str, Any]:
+        """The figures of each class in the test; nothing if there was none."""
+        test = self.logits.test
+        return {"per_class": per_class(test.labels, test.logits, self.data.class_names)} if test else {}
 
     def _validate(self, checkpoint: Mapping[str, Any]) -> Logits | None:
         """The logits of the validation images, by the views of the test."""

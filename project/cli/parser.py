@@ -28,6 +28,10 @@ from project.cli.values import check_values
 RESUME_HELP = """last goes on with the experiment's newest run, in its own directory, or with the run whose config.yaml
 is given. A file, or best, starts a new run from that state. None starts from the beginning."""
 
+PICTURES_HELP = """Draw pictures of a fit into the run's directory pictures, and for TensorBoard: the first training
+batch, the confusion matrix, each class, reliability, the most confident mistakes, curves."""
+PICTURES = True  # the default
+
 
 def _to_tensor(numbers: Any) -> Tensor:
     """float32, as the weights of a loss are, also of whole numbers."""
@@ -106,6 +110,7 @@ class CommandLine(LightningCLI):
         parser.add_argument("--seed_everything", type=int, default=0, help=seed_help)
         name_help = "Name of the experiment, which is the directory of its runs; None: the first config file's."
         parser.add_argument("--name", type=str | None, default=None, help=name_help)
+        parser.add_argument("--pictures", type=bool, default=PICTURES, help=PICTURES_HELP)
         if "fit" not in self.words[:1]:
             allow_help = "Modules with classes of your own that a checkpoint may import."
             parser.add_argument("--allow", **ALLOW, help=allow_help)

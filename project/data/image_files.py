@@ -61,7 +61,8 @@ class ImageFiles(ImageSet):
         """Decode the batches. Raises UserError for a file that can no longer be read."""
         batches = [batch.tolist() for batch in torch.split(indices, batch_size)]
         files = _DecodedFiles(self.folder, self.names, self.side)
-        for pixels in read_in_workers(files, batches, self.workers, _collate):
+        workers = self.workers if len(batches) > 1 else 0  # a single batch is read sooner than a worker starts
+        for pixels in read_in_workers(files, batches, workers, _collate):
             if isinstance(pixels, str):
                 raise UserError(f"--data.data_dir {self.folder}: {pixels}; it was intact when it was checked")
             yield pixels.to(indices.device)

@@ -168,7 +168,8 @@ def test_use() -> None:
 @pytest.mark.slow
 @starts_processes
 def test_startup() -> None:
-    startup.measure_fit(fit_arguments([CONFIGS / "mlp.yaml", CONFIGS / "data/digits.yaml"]), 1)
+    configs = [CONFIGS / "mlp.yaml", CONFIGS / "data/digits.yaml"]
+    startup.measure_fit(fit_arguments(configs, ["--pictures", "false"]), 1)
     for kind in ("startup", "startup-resumed"):
         row = written(kind)["rows"][0]
         assert sum(row[part] for part in startup.PARTS) == pytest.approx(row["whole"])

@@ -72,7 +72,9 @@ def test_in_two_processes() -> None:
     Path("own_twice.py").write_text(NETWORK)
     words = [*QUICK, "--config", str(CONFIGS / "trainer/ddp.yaml"), "--model.network", "own_twice.SmallCNN"]
     command = [sys.executable, str(REPOSITORY / "scripts/main.py"), "fit", *words, "--trainer.max_steps", "2"]
-    subprocess.run([*command, "--trainer.accelerator", "cpu"], capture_output=True, text=True, check=True)
+    subprocess.run(
+        [*command, "--trainer.accelerator", "cpu", "--pictures", "false"], capture_output=True, text=True, check=True
+    )
     run = Path("lightning_logs/mlp/version_0")
     assert (run / "results.json").exists()
     main(

@@ -87,6 +87,7 @@ def ignores(process: int, signum: int) -> bool:
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 def test_workers_leave_signals_to_the_run_and_end_with_it() -> None:
     command = [sys.executable, str(REPOSITORY / "scripts/main.py"), *WORDS, "--trainer.max_epochs", "100000"]
+    command += ["--pictures", "false"]
     with subprocess.Popen(command, start_new_session=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as run:
         assert run.stdout is not None
         assert any(line.startswith(b"epoch") for line in run.stdout)

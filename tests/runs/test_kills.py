@@ -13,12 +13,19 @@ from project.benchmarks.resume import arguments_of, random_settings, trial
 
 PLAIN = {
     **{"experiment": "mlp", "batch_size": 100, "accumulate": 1, "precision": "32-true", "averaging": False},
-    **{"plateau": False, "every_n_steps": None, "val_check_interval": 1.0, "processes": 1, "seed": 3},
+    **{
+        "plateau": False,
+        "every_n_steps": None,
+        "val_check_interval": 1.0,
+        "processes": 1,
+        "seed": 3,
+        "pictures": False,
+    },
 }
 CASES: dict[str, dict[str, Any]] = {
     # The validation that a plateau schedule looks at is not of the last batch, and is in the checkpoint.
     "plateau, last batch": {"plateau": True, "val_check_interval": 0.5, "every_n_steps": 4},
-    "validation": {"experiment": "dropout", "averaging": True, "every_n_steps": 7},
+    "validation": {"experiment": "dropout", "averaging": True, "every_n_steps": 7, "pictures": True},
     "last batch": {"experiment": "speed", "precision": "bf16-mixed", "every_n_steps": 5},
     "while a checkpoint is written": {"experiment": "convnet", "accumulate": 3, "plateau": True, "every_n_steps": 3},
     "two processes, last batch": {"experiment": "dropout", "plateau": True, "processes": 2, "every_n_steps": 5},

@@ -77,6 +77,7 @@ def test_no_warnings_from_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
     done = subprocess.run([*command, "--trainer.accelerator", "cpu"], capture_output=True, text=True)
     assert done.stderr == ""
     assert done.returncode == 0
+    assert len(list(Path("lightning_logs/mlp/version_0/pictures").glob("*.png"))) == 6  # by default
 
 
 class Parents(Dataset[int]):
