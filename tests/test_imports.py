@@ -19,10 +19,11 @@ MAY_IMPORT = {
     "runs": {"system", "checkpoints", "data"},
     "compare": {"system", "runs"},
     "use": {"system", "optim", "checkpoints", "data", "networks", "runs"},
+    "inspection": {"system", "data", "use"},
     "training": {"system", "optim", "checkpoints", "data", "networks"},
     "callbacks": {"system", "optim", "checkpoints", "data", "networks", "runs", "training", "pictures"},
-    "cli": {"system", "optim", "checkpoints", "data", "networks", "runs", "training", "callbacks", "use", "compare"},
 }
+MAY_IMPORT["cli"] = set(MAY_IMPORT)
 NOT_IMPORTED = {"benchmarks", "figures"}  # they may import every room
 ROOMS = {path.name: path for path in (REPOSITORY / "project").iterdir() if (path / "__init__.py").exists()}
 

@@ -12,11 +12,12 @@ TRAINER_COMMANDS = {
 TOOL_COMMANDS = {
     "predict --images": "Print and write the classes of image files and folders of your own.",
     "export": "Write a trained network as ONNX, torch.export or safetensors, and prove that it answers the same.",
+    "inspect": "Show a data set before the training: classes, duplicates and, with a checkpoint, likely wrong labels.",
     "compare": "Show how runs differ and what they reached, on the terminal, as a page or as CSV.",
 }
 ALLOW: dict[str, Any] = {"nargs": "*", "action": "extend", "type": str, "default": []}  # how --allow is given
 # The module of each tool. It has add_options(parser) and run(options), which returns the Result.
-MODULES = {"export": "project.cli.export", "compare": "project.cli.compare"}
+MODULES = {name: f"project.cli.{name}" for name in ("export", "inspect", "compare")}
 PREDICT_IMAGES = "project.cli.predict_images"
 PROGRAM = """usage: main.py COMMAND [--config FILE ...] [--OPTION VALUE ...]
 

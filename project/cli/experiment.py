@@ -37,10 +37,9 @@ from project.cli.checkpoint_settings import with_checkpoint_settings
 from project.cli.endings import endings, is_first_process
 from project.cli.final_evaluation import FinalEvaluation
 from project.cli.messages import user_message
-from project.cli.parser import CommandLine, Parser
+from project.cli.parser import CommandLine
 from project.cli.preflight import check_fit, try_parts
 from project.cli.user_parts import Instantiator
-from project.data import ImageDataModule
 from project.data.run_length import saved_position
 from project.networks import TorchvisionModel
 from project.networks.pretrained import load_weights
@@ -50,7 +49,6 @@ from project.runs.plan import Found, RunOptions, RunPlan, plan_evaluation, plan_
 from project.runs.results import Result, write_test
 from project.system.errors import UserError
 from project.training.checkpoint_io import hand_over
-from project.training.classifier import Classifier
 from project.training.trainer import ExperimentTrainer
 
 
@@ -78,27 +76,13 @@ class ExperimentCLI(CommandLine):
             found: The checkpoint's path and content, if it was read for its settings.
         """
         self.cleanup, self.found = cleanup, found
-        self.words = words
         self.result = Result()
         try:
-            super().__init__(
-                Classifier,
-                ImageDataModule,
-                save_config_callback=None,  # RunDirectory saves it, also for a resumed run
-                trainer_class=ExperimentTrainer,
-                parser_class=Parser,
-                subclass_mode_data=True,
-                args=words,
-                auto_configure_optimizers=False,  # Classifier's own steps a schedule every batch
-                load_from_checkpoint_support=False,
-            )
+            super().__init__(words)
         except Exception as error:  # of whatever kind, where a part of the user's own has raised it
             if isinstance(error, UserError) or not (line := user_message(error, vars(self).get("options"))):
                 raise
             raise UserError(line) from error
-
-    def _parse_ckpt_path(self) -> None:
-        """Nothing: Lightning's own lets what is saved in a checkpoint win over the command line."""
 
     def before_instantiate_classes(self) -> None:
         """Find the run and its checkpoint, and see that the run can be written, before anything is built."""

@@ -34,7 +34,7 @@ def main(args: Sequence[str] | None = None, own_process: bool = False) -> Result
         if module := tool_module(words):
             from project.cli.tools import run_tool
 
-            return run_tool(module, words)
+            return run_tool(module, words, own_process)
         # These import Lightning, which takes seconds.
         from project.cli.arguments import check_yaml
         from project.cli.experiment import run_experiment

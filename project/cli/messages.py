@@ -20,6 +20,7 @@ from torchvision.models import list_models
 
 from project.cli.arguments import LISTS, as_given
 from project.cli.classes import CLASSES, classes, nearest, nearest_option, option_names
+from project.cli.commands import MODULES, TRAINER_COMMANDS
 from project.cli.user_parts import describe_failure, place
 from project.system.errors import UserError
 
@@ -37,7 +38,9 @@ PLAIN = {
 }
 # Errors of disks that a person can mend: no space, quota, file size, permission, a read-only or broken disk.
 FULL_OR_CLOSED = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EACCES, errno.EPERM, errno.EROFS, errno.EIO}
-COMMAND_FIRST = "the command comes first, then its options: main.py fit|validate|test|predict|export --OPTION VALUE ..."
+COMMAND_FIRST = (
+    f"the command comes first, then its options: main.py {'|'.join([*TRAINER_COMMANDS, *MODULES])} --OPTION VALUE ..."
+)
 
 
 def explain(message: str, options: Iterable[str], words: Sequence[str]) -> str:

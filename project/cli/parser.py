@@ -24,6 +24,9 @@ from project.cli.endings import fail
 from project.cli.messages import explain
 from project.cli.user_parts import class_settings
 from project.cli.values import check_values
+from project.data import ImageDataModule
+from project.training.classifier import Classifier
+from project.training.trainer import ExperimentTrainer
 
 RESUME_HELP = """last goes on with the experiment's newest run, in its own directory, or with the run whose config.yaml
 is given. A file, or best, starts a new run from that state. None starts from the beginning."""
@@ -82,7 +85,23 @@ class Parser(LightningArgumentParser):
 class CommandLine(LightningCLI):
     """The options of all commands: this project's defaults, what is linked, and what is checked at once."""
 
-    words: Sequence[str] = ()  # of the command line
+    def __init__(self, words: Sequence[str]) -> None:
+        """Parse the words of the command line, of which the first is the command, and run it."""
+        self.words = words
+        super().__init__(
+            Classifier,
+            ImageDataModule,
+            save_config_callback=None,  # RunDirectory saves it, also for a resumed run
+            trainer_class=ExperimentTrainer,
+            parser_class=Parser,
+            subclass_mode_data=True,
+            args=list(words),
+            auto_configure_optimizers=False,  # Classifier's own steps a schedule every batch
+            load_from_checkpoint_support=False,
+        )
+
+    def _parse_ckpt_path(self) -> None:
+        """Nothing: Lightning's own lets what is saved in a checkpoint win over the command line."""
 
     def init_parser(self, **options: Any) -> Parser:
         parser = super().init_parser(**options)

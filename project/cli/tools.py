@@ -1,4 +1,4 @@
-"""Commands that need a checkpoint only: plain functions, each in a module that is imported when it is asked for."""
+"""Commands that train nothing: plain functions, each in a module that is imported when it is asked for."""
 
 import re
 import signal
@@ -14,6 +14,7 @@ from jsonargparse import ArgumentParser
 
 from project.cli.endings import fail
 from project.runs.results import Result
+from project.system.process import quieten
 from project.system.python_path import importable
 from project.system.signals import Interrupted
 
@@ -28,15 +29,38 @@ class ToolParser(ArgumentParser):
         fail(_explain(message))
 
 
-def run_tool(module_name: str, words: Sequence[str]) -> Result:
-    """Run a tool with the words of the command line, of which the first is its name."""
+def run_tool(module_name: str, words: Sequence[str], own_process: bool = False) -> Result:
+    """Run a tool.
+
+    Args:
+        module_name: Of the tool.
+        words: Of the command line; the first is the tool's name.
+        own_process: Whether the process is the command's alone, so that Lightning's messages can be turned off.
+    """
     module = import_module(module_name)
     parser = ToolParser(prog=f"main.py {words[0]}", description=module.__doc__)
     module.add_options(parser)
-    options = parser.parse_args(list(words[1:]))
+    data_words, own_words = _split(words[1:], getattr(module, "DATA_OPTIONS", ()))
+    options = parser.parse_args(own_words)
+    if hasattr(module, "DATA_OPTIONS"):
+        options.data_words = data_words
+        if own_process:
+            quieten()
     with _terminable(), importable([Path.cwd()]):  # for --allow
         result: Result = module.run(options)
     return result
+
+
+def _split(words: Sequence[str], names: Sequence[str]) -> tuple[list[str], list[str]]:
+    """The options of these names, such as --data and --data.val_size, with their values; and all other words."""
+    parts: tuple[list[str], list[str]] = [], []
+    chosen = parts[1]
+    for word in words:
+        if re.match("--?[a-zA-Z]", word):
+            name = word.lstrip("-").partition("=")[0].partition(".")[0]
+            chosen = parts[0 if name in names else 1]
+        chosen.append(word)
+    return parts
 
 
 @contextmanager

@@ -56,6 +56,7 @@ class ImageFolder(ImageDataModule):
             if value < low:
                 raise ValueError(f"--data.{name} {value}: give a whole number of at least {low}")
         self.image_shape = (3, image_size, image_size)
+        self.problems: dict[str, str] = {}  # of each file that is not an intact image of a class, once they are checked
         self._list_files()
         super().__init__(**options)
         if "val" in self._splits and self.val_size:
@@ -141,13 +142,14 @@ class ImageFolder(ImageDataModule):
         inside = [name for name in self.names if name not in problems]
         checked = check_files(self.data_dir, inside, self.image_shape[1], self.workers)
         problems |= {name: file.result for name, file in checked.items() if isinstance(file.result, str)}
+        self.problems = dict(sorted(problems.items()))
         if problems:
-            self._report(problems)
+            self._report()
         return {name: file for name, file in checked.items() if name not in problems}
 
-    def _report(self, problems: dict[str, str]) -> None:
+    def _report(self) -> None:
         """Print the problem of each file, or raise UserError with the first ones."""
-        lines = [f"{name} ({problem})" for name, problem in sorted(problems.items())]
+        lines = [f"{name} ({problem})" for name, problem in self.problems.items()]
         lines = [line.encode(errors="backslashreplace").decode() for line in lines]  # a name may not be UTF-8
         summary = f"{len(lines):,} of {len(self.names):,} files are not intact images of a class"
         if self.skip_damaged:
