@@ -36,6 +36,7 @@ def test_look(benchmark_script: ModuleType, monkeypatch: pytest.MonkeyPatch) -> 
     )
     rows = {row["figure"]: (row["measured"], row["goal"]) for row in written("look-calibration-pictures")["rows"]}
     assert rows["convnet.yaml, test/ece_calibrated, mean of 2 seeds"] == (pytest.approx(0.06), "at most 0.01")
+    assert 0 < rows["test/ece of labels that are drawn from the calibrated probabilities"][0] < 0.5
     assert rows["largest test/ece_calibrated"] == (pytest.approx(0.08), "")
     assert rows["convnet.yaml, test/nll_calibrated, mean of 2 seeds"] == (pytest.approx(0.3), "")
     assert rows["seeds with a lower test/nll_calibrated than test/nll"] == (2, "2 of 2")

@@ -6,13 +6,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
 from project.benchmarks.fitting import CONFIGS, fit_arguments
 from project.benchmarks.look.part import Options, Row
 from project.benchmarks.report import save
 from project.benchmarks.seeds import runs_with_seeds
 from project.runs.results import TEST
+from project.training.calibration import scores
 
+DRAWS = 10  # of a label for each test image
 NAME = "look-calibration-runs"
 
 
@@ -29,6 +32,7 @@ def rows(options: Options) -> list[Row]:
         *(_mean(runs, f"test/{name}{ending}", "") for name in ("nll", "brier") for ending in ("", "_calibrated")),
         _mean(runs, "test/ece", ""),
         _mean(runs, "test/ece_calibrated", "at most 0.01"),
+        ("test/ece of labels that are drawn from the calibrated probabilities", statistics.mean(map(_least, runs)), ""),
         ("largest test/ece_calibrated", max(run["test/ece_calibrated"] for run in runs), ""),
         ("seeds with a lower test/nll_calibrated than test/nll", lower, of_all),
         ("seeds with the same accuracy after the temperature", same, of_all),
@@ -37,6 +41,15 @@ def rows(options: Options) -> list[Row]:
 
 def _mean(runs: list[dict[str, Any]], name: str, goal: str) -> Row:
     return f"convnet.yaml, {name}, mean of {len(runs)} seeds", statistics.mean(run[name] for run in runs), goal
+
+
+def _least(run: Mapping[str, Any]) -> float:
+    """The expected calibration error that chance alone gives to probabilities that are right, over ten draws."""
+    with np.load(Path(run["run"]) / TEST) as test:
+        logits = torch.from_numpy(test["logits"]).double() / run["temperature"]
+    generator = torch.Generator().manual_seed(0)
+    draws = torch.multinomial(logits.softmax(1), DRAWS, replacement=True, generator=generator)
+    return statistics.mean(scores(logits, labels)["ece"] for labels in draws.T)
 
 
 def _has_equal_accuracy(run: Mapping[str, Any]) -> bool:
