@@ -84,7 +84,7 @@ class RunDirectory(Callback):
         described = {"experiment": self.experiment, **environment(trainer)}
         model: Any = trainer.lightning_module
         model.run_description["environment"] = described
-        environment_text = yaml.safe_dump(described, sort_keys=False)
+        environment_text = yaml.safe_dump(described, sort_keys=False, default_flow_style=None, width=120)
         if self.path is None:
             files = {directories.CONFIG: self.config, directories.ENVIRONMENT: environment_text}
             self.path = directories.create_run(self.root, self.experiment, files)

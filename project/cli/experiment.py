@@ -23,6 +23,7 @@ from project.callbacks.evaluation_logits import EvaluationLogits
 from project.callbacks.finite_loss import FiniteLoss
 from project.callbacks.given_options import GivenOptions, check_kinds
 from project.callbacks.lost_processes import LostProcesses
+from project.callbacks.other_data import OtherData
 from project.callbacks.pictures import Pictures
 from project.callbacks.predictions import Predictions
 from project.callbacks.progress_bar import EpochBar
@@ -204,21 +205,23 @@ class ExperimentCLI(CommandLine):
         if self.subcommand == "predict":
             self.predictions = Path(self.options.ckpt_path).with_suffix(".predictions.csv")
             return [Predictions(self.predictions)]
+        checkpoint = self.plan.checkpoint
+        checked = [] if checkpoint is None else [OtherData(self.options.ckpt_path, checkpoint)]
         if self.subcommand != "fit":
-            return [EvaluationLines()]
+            return [EvaluationLines(), *checked]
         self.stopwatch = Stopwatch()
         settings = (self.config_text, self.settings)
         self.run_directory = RunDirectory(self.plan, *settings, self.cleanup, self._has_default_loggers)
         self.checkpoints: Checkpoints = self.parts["checkpoints"]
         self.logits = EvaluationLogits()
         callbacks = [self.stopwatch, EpochLines(self.stopwatch), self.run_directory, GivenOptions(), FiniteLoss()]
-        if self.plan.checkpoint is not None:
-            callbacks = [ResumedLength(self.options.ckpt_path, saved_position(self.plan.checkpoint)), *callbacks]
+        if checkpoint is not None:
+            callbacks = [ResumedLength(self.options.ckpt_path, saved_position(checkpoint)), *callbacks]
         users = self.options.trainer.callbacks or []
         averages = ShortAverages(users if isinstance(users, list) else [users])
         checkpoints = [] if self.options.trainer.enable_checkpointing is False else [self.checkpoints]
         pictures = [Pictures(self.run_directory, self.stopwatch, self.logits)] if self.options.pictures else []
-        return [*callbacks, self.logits, *pictures, averages, SharedCores(), *checkpoints]
+        return [*callbacks, *checked, self.logits, *pictures, averages, SharedCores(), *checkpoints]
 
     def _prepare_subcommand_kwargs(self, subcommand: str) -> dict[str, Any]:
         """Checkpoints are read without running code from them, whatever plugin reads them."""

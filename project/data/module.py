@@ -13,13 +13,12 @@ from torch import Tensor
 from project.data.augmentation import Augmentation, Flip
 from project.data.batches import EvaluationBatches, TrainingBatches
 from project.data.checks import check_attributes, check_loaded
+from project.data.division import SPLIT_SEED, division_line, missing_line
 from project.data.images import ImageSet
 from project.data.normalisation import Normalisation
 from project.data.run_length import current_position, remaining_batches
 from project.system.errors import UserError
 
-# The same for every --seed_everything, so that a checkpoint is never validated on images that it was trained on.
-SPLIT_SEED = 0
 LEFT_OUT = 0.1  # a share of the training images that a line is printed for
 
 
@@ -110,12 +109,25 @@ class ImageDataModule(LightningDataModule, ABC):
             raise UserError(f"--data.batch_size {self.batch_size}: a process has {limit} images; give at most that")
         if self.trainer:
             self._check_limits(self.trainer)
+            if stage == "fit":
+                self._print_division()
         if stage == "fit" and (left_out := limit % self.batch_size) > LEFT_OUT * limit:
             rank_zero_only(print)(
                 f"--data.batch_size {self.batch_size}: {left_out} of {limit} training images fill no batch and are "
                 "left out of each epoch, other images each time; a smaller batch size leaves out fewer",
                 flush=True,
             )
+
+    def image_counts(self) -> dict[str, list[int]]:
+        """Number of training, validation and test images of each class, in the order of class_names."""
+        parts = {"training": self.train, "validation": self.val, "test": self.test}
+        return {name: part.labels.bincount(minlength=self.num_classes).tolist() for name, part in parts.items()}
+
+    def _print_division(self) -> None:
+        counts = self.image_counts()
+        for line in (division_line(counts, self.class_names), missing_line(counts, self.class_names)):
+            if line:
+                rank_zero_only(print)(line, flush=True)
 
     def _check_limits(self, trainer: Trainer) -> None:
         """Raises UserError if a fraction of the batches is less than one: Lightning would notice it late or never."""
@@ -137,11 +149,16 @@ class ImageDataModule(LightningDataModule, ABC):
 
     def split(self, images: ImageSet) -> tuple[ImageSet, ImageSet]:
         """Split the images that `load` returns for training into training and validation images."""
+        self._check_val_size(images)
         order = torch.randperm(len(images), generator=torch.Generator().manual_seed(SPLIT_SEED))
         num_val = len(images) // 10 if self.val_size is None else self.val_size
-        if num_val >= len(images):
-            raise UserError(f"--data.val_size {num_val}: the classes have {len(images)} images; give less than that")
         return images[order[num_val:]], images[order[:num_val]]
+
+    def _check_val_size(self, images: ImageSet) -> None:
+        """Raises UserError if no image of those that are not for the test would be for training."""
+        if (self.val_size or 0) >= len(images):
+            problem = f"the classes have {len(images)} images; give less than that"
+            raise UserError(f"--data.val_size {self.val_size}: {problem}")
 
     def train_dataloader(self) -> TrainingBatches:
         trainer = self._trainer

@@ -31,7 +31,12 @@ def environment(trainer: Trainer) -> dict[str, Any]:
         "job": job(),
         "processes": trainer.world_size,
         "precision": str(trainer.precision),
-        "data": {"class": type(data).__name__, "sha256": data.fingerprint()},
+        "data": {
+            "class": type(data).__name__,
+            "sha256": data.fingerprint(),
+            "classes": list(data.class_names),
+            "images": data.image_counts(),  # of each class, in the order of the classes
+        },
     }
 
 

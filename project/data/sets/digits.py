@@ -3,8 +3,9 @@
 import torch
 from sklearn.datasets import load_digits
 
+from project.data.division import SPLIT_SEED
 from project.data.images import ImagesInMemory
-from project.data.module import SPLIT_SEED, ImageDataModule
+from project.data.module import ImageDataModule
 
 
 class Digits(ImageDataModule):

@@ -8,11 +8,13 @@ from typing import Any
 import numpy as np
 import torch
 from lightning.fabric.utilities.rank_zero import rank_zero_only
+from torch import Tensor
 
+from project.data.division import split_by_class
 from project.data.folders import walk
 from project.data.image_files import CheckedFile, ImageFiles, check_files
 from project.data.images import ImageSet
-from project.data.module import SPLIT_SEED, ImageDataModule
+from project.data.module import ImageDataModule
 from project.data.normalisation import mean_and_std
 from project.system.errors import UserError
 
@@ -24,9 +26,12 @@ class ImageFolder(ImageDataModule):
 
     It has a sub-folder for each class; or sub-folders train and test, and optionally val, that have these. The images
     in val are the validation images; with val_size 0 they are trained on too. Without a test folder, a tenth of the
-    images is for the test; a permutation of their sorted names with a fixed seed selects it. Hidden files, Thumbs.db
-    and desktop.ini are ignored. Before the first run every file is decoded once. The results are saved in the folder's
-    .checked-<image_size>.json. The mean and standard deviation of all images but those for the test come from them.
+    images is for the test, in proportion by class, at least one of each class; a permutation of the sorted names with a
+    fixed seed selects it. Without a val folder, the validation images are split off in the same way. A class of two
+    images has none for validation, and a class of one has only a training image; a line names them. Hidden files,
+    Thumbs.db and desktop.ini are ignored. Before the first run every file is decoded once. The results are saved in the
+    folder's .checked-<image_size>.json. The mean and standard deviation of all images but those for the test come from
+    them.
     """
 
     evaluation_batch_size = 1
@@ -110,8 +115,11 @@ class ImageFolder(ImageDataModule):
         return folders[0] if folders else ""
 
     def split(self, images: ImageSet) -> tuple[ImageSet, ImageSet]:
+        """Take the images of val for validation, or split them off in proportion by class."""
         if "val" not in self._splits or self.val_size == 0:
-            return super().split(images)
+            self._check_val_size(images)
+            train, val = split_by_class(images.labels, self.val_size)
+            return images[train], images[val]
         assert isinstance(images, ImageFiles)
         in_val = torch.tensor([_first_folder(name) == "val" for name in images.names])
         return images[~in_val], images[in_val]
@@ -121,10 +129,13 @@ class ImageFolder(ImageDataModule):
         if self._splits:
             in_test = [name for name in names if _first_folder(name) == "test"]
             return [name for name in names if _first_folder(name) != "test"], in_test
-        order = torch.randperm(len(names), generator=torch.Generator().manual_seed(SPLIT_SEED)).tolist()
-        shuffled = [names[index] for index in order]
-        num_training = len(names) - max(1, len(names) // 10)
-        return shuffled[:num_training], shuffled[num_training:]
+        training, test = split_by_class(self._labels(names))
+        return [names[index] for index in training.tolist()], [names[index] for index in test.tolist()]
+
+    def _labels(self, names: Sequence[str]) -> Tensor:
+        """The labels [M] int64 of the files `names`, of which each is in a class folder."""
+        indices = {folder: index for index, folder in enumerate(self.class_folders)}
+        return torch.tensor([indices[self._class_of(name)] for name in names], dtype=torch.long)
 
     def prepare_data(self) -> None:
         """Check every new or changed file.
@@ -173,10 +184,9 @@ class ImageFolder(ImageDataModule):
         return self._image_files(training), self._image_files(test)
 
     def _image_files(self, names: list[str]) -> ImageFiles:
-        indices = {folder: index for index, folder in enumerate(self.class_folders)}
-        labels = torch.tensor([indices[self._class_of(name)] for name in names], dtype=torch.long)
         digests = np.array([self._intact_files[name].sha256 for name in names], dtype=str)
-        return ImageFiles(self.data_dir, np.array(names, dtype=str), digests, labels, self.image_shape[1], self.workers)
+        files = np.array(names, dtype=str), digests, self._labels(names)
+        return ImageFiles(self.data_dir, *files, self.image_shape[1], self.workers)
 
 
 def _first_folder(name: str) -> str:
