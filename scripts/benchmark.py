@@ -17,7 +17,7 @@ from project.system.process import settle
 
 CONTINUED = ("seeds", "article")
 WITHOUT_FIT_OPTIONS = ("overhead", "loader", "resume", "damage", "use")
-LOOK_PARTS = ("calibration", "pictures", "compare")  # modules of project/benchmarks/look
+LOOK_PARTS = ("calibration", "pictures", "compare", "inspect")  # modules of project/benchmarks/look
 FIT_IN_THIS_PROCESS = ("overhead", "safety", "gpu")  # the process needs the settings of main.py
 
 
@@ -75,7 +75,10 @@ def add_benchmarks(parser: argparse.ArgumentParser) -> None:
         turns=3,
     )
     look = add(
-        "look", "calibrated probabilities, the time of the pictures, main.py compare of 200 runs", seeds=5, turns=3
+        "look",
+        "calibrated probabilities, the time of the pictures, main.py compare of 200 runs, what main.py inspect finds",
+        seeds=5,
+        turns=3,
     )
     look.add_argument("--parts", type=parts, default=LOOK_PARTS, help=f"default: {','.join(LOOK_PARTS)}")
 

@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from project.benchmarks.look import compare
+from project.benchmarks.look import compare, inspect
+from project.cli.main import main
 from tests.benchmarks.test_benchmarks import written
 from tests.compare.runs import write_run
 
@@ -59,7 +60,29 @@ def test_comparing_runs(benchmark_script: ModuleType, monkeypatch: pytest.Monkey
     assert rows["seconds of it with the logits of 20 test images in each run"] > 0
 
 
+def test_what_inspect_finds(
+    benchmark_script: ModuleType, monkeypatch: pytest.MonkeyPatch, cifar10_dir: Path, tmp_path: Path
+) -> None:
+    """In tiny CIFAR-10, with the real commands in this process."""
+
+    def run(arguments: list[str]) -> dict[str, Any]:
+        result = main(arguments)
+        return {**result.figures, "run": str(result.directory), "process_seconds": 1.0, "peak_gib": 0.5}
+
+    monkeypatch.setattr(inspect, "fit_in_new_process", run)
+    monkeypatch.setattr(inspect, "COPIES", 5)
+    monkeypatch.setattr(inspect, "SWAPPED", 6)
+    tiny = ["--data.batch_size", "20", "--data.val_size", "20"]
+    monkeypatch.setattr(inspect, "DATA_OPTIONS", tiny)
+    words = ["--data.data_dir", str(cifar10_dir), "--trainer.max_steps", "1", "--pictures", "false"]
+    benchmark_script.main(["look", "--parts", "inspect", "--turns", "1", *words])
+    rows = {row["figure"]: row["measured"] for row in written("look-inspect")["rows"]}
+    assert rows["planted near duplicates found, of 5"] == 5
+    assert 0 <= rows["swapped labels found among the first 6 suspects of validation"] <= 6
+    assert rows["seconds of main.py inspect of CIFAR-10"] == 1
+
+
 def test_parts(benchmark_script: ModuleType, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit, match="2"):
         benchmark_script.main(["look", "--parts", "pictures,nothing"])
-    assert "nothing is no part; give some of calibration,pictures,compare" in capsys.readouterr().err
+    assert "nothing is no part; give some of calibration,pictures,compare,inspect" in capsys.readouterr().err
