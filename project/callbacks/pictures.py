@@ -31,8 +31,9 @@ class Pictures(Callback):
     """Draws what the network was shown and where it is wrong: PNG files in the run's `pictures`, and in TensorBoard.
 
     At the start the first training batch; of a validation, at most every two minutes, and of the last one the confusion
-    matrix; after the test of the fit all the others. Only the first process draws. It draws no random numbers, and
-    the stopwatch of training does not run meanwhile. If a picture cannot be drawn or written, a line says so.
+    matrix; at the end of the training the curves; of the test all others. Only the first process draws. It draws no
+    random numbers, and the stopwatch of training does not run meanwhile. If a picture cannot be drawn or written, a
+    line says so.
     """
 
     def __init__(self, run: RunDirectory, stopwatch: Stopwatch, logits: EvaluationLogits) -> None:
@@ -71,6 +72,8 @@ class Pictures(Callback):
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if self._title_of_validation:
             self._draw_validation(trainer)
+        if trainer.is_global_zero:
+            self._draw(trainer, "curves", "", partial(_curves, self.run.opened))  # TensorBoard has curves of its own
 
     def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
         self._temperature = checkpoint.get("calibration", {}).get("temperature")
@@ -86,7 +89,6 @@ class Pictures(Callback):
             }
             for name, draw in drawings.items():
                 self._draw(trainer, name, f"test/{name}", draw)
-            self._draw(trainer, "curves", "", partial(_curves, self.run.opened))  # TensorBoard has curves of its own
 
     def _draw_validation(self, trainer: Trainer) -> None:
         assert self.logits.validation is not None

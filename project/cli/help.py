@@ -25,7 +25,7 @@ SECTIONS = {
     "model": ("model",),
     "data": ("data",),
     "checkpoints": ("checkpoints", "ckpt_path"),
-    "run": ("config", "name", "allow", "seed_everything", "print_config", "help"),
+    "run": ("config", "name", "allow", "seed_everything", "pictures", "print_config", "help"),
     "trainer, from PyTorch Lightning": ("trainer",),
 }
 PARTS: dict[str, type] = {"model": Classifier, "checkpoints": Checkpoints, "trainer": ExperimentTrainer}

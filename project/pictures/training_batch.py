@@ -14,6 +14,6 @@ NUM_IMAGES, COLUMNS = 32, 8
 def draw_training_batch(images: NDArray[np.uint8], classes: Sequence[str], batch_size: int) -> Figure:
     """The first images [N, H, W, C] of a training batch with their classes; at most NUM_IMAGES of them."""
     shown = images[:NUM_IMAGES]
-    height, width = images.shape[1:3]
-    title = f"First training batch, augmented: {len(shown)} of {batch_size} images, {width} x {height} pixels"
+    size = f"{images.shape[2]} x {images.shape[1]} pixels"
+    title = f"First training batch as the network gets it: {len(shown)} of {batch_size} images, {size}"
     return draw_grid(shown, [[name] for name in classes[:NUM_IMAGES]], title, COLUMNS)

@@ -72,7 +72,7 @@ def test_each_validation_and_resumed(
     first = pictures / "training_batch.png"
     first.write_text("from the first start")
     main(["fit", *words, "--ckpt_path", "last"])
-    assert sorted(path.stem for path in pictures.iterdir()) == ["confusion", "training_batch"]
+    assert sorted(path.stem for path in pictures.iterdir()) == ["confusion", "curves", "training_batch"]
     assert first.read_text() == "from the first start"
     assert image_steps(pictures.parent) == {"train/batch": [0], "val/confusion": [1, 3, 5]}
 

@@ -57,7 +57,10 @@ def test_the_options_of_this_project_come_first(text: Callable[..., str]) -> Non
     printed = text("fit", "--help")
     options = ["network", "optimizer", "lr_scheduler"]
     order = [*(f"--model.{name} " for name in options), "--data ", "--checkpoints.every_n_steps ", "--ckpt_path "]
-    places = [printed.index(option) for option in [*order, "--name ", "--seed_everything ", "--trainer.precision "]]
+    places = [
+        printed.index(option)
+        for option in [*order, "--name ", "--seed_everything ", "--pictures ", "--trainer.precision "]
+    ]
     assert places == sorted(places)
     assert "known subclasses" not in printed
     assert "-->" not in printed

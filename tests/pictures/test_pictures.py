@@ -153,7 +153,9 @@ def test_mistakes() -> None:
 def test_training_batch(height: int, width: int, channels: int) -> None:
     images = np.random.default_rng(0).integers(0, 256, (40, height, width, channels), dtype=np.uint8)
     figure = draw_training_batch(images, ODD_NAMES * 5, 40)
-    assert texts(figure)[0] == f"First training batch, augmented: 32 of 40 images, {width} x {height} pixels"
+    assert (
+        texts(figure)[0] == f"First training batch as the network gets it: 32 of 40 images, {width} x {height} pixels"
+    )
     drawn = page(figure)
     if channels == 3 and height == 32:  # each pixel is a square of 4 x 4
         np.testing.assert_array_equal(drawn[44 : 44 + 128 : 4, 12 : 12 + 128 : 4], images[0])
