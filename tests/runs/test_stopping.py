@@ -228,9 +228,9 @@ def test_a_validation_loss_that_is_not_finite(
 ) -> None:
     original = Classifier.validation_step
 
-    def validation_step(self: Classifier, batch: list[torch.Tensor], batch_idx: int) -> None:
+    def validation_step(self: Classifier, batch: list[torch.Tensor], batch_idx: int) -> torch.Tensor:
         images, labels = batch
-        original(self, (images / (self.current_epoch == 0), labels), batch_idx)
+        return original(self, (images / (self.current_epoch == 0), labels), batch_idx)
 
     monkeypatch.setattr(Classifier, "validation_step", validation_step)
     with pytest.raises(SystemExit) as stopped:
