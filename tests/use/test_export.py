@@ -35,9 +35,9 @@ NETWORKS: dict[str, dict[str, Any]] = {
     "WhitenedConvNet": {"widths": [4, 4, 4]},
 }
 CALIBRATIONS: dict[str, dict[str, Any]] = {
-    "ConvNet": {"temperature": 1.7, "images": 5, "views": "mirror_shift"},
-    "MLP": {"temperature": 0.4, "images": 5, "views": "mirror"},
-    "ResNet18": {"temperature": 3.0, "images": 5, "views": "plain"},
+    "ConvNet": {"temperature": 3.0, "images": 5, "views": "plain"},
+    "MLP": {"temperature": 0.7, "images": 5, "views": "mirror_shift"},
+    "Perceptron": {"temperature": 0.4, "images": 5, "views": "mirror"},
 }
 OUTPUTS = {"onnx": "output.onnx", "pt2": "output.pt2", "safetensors": "output"}
 FORMS = ("onnx", "pt2", "safetensors")
