@@ -112,7 +112,8 @@ class Pictures(Callback):
             for logger in trainer.loggers if tag else ():
                 if isinstance(logger, TensorBoardLogger):
                     step = max(0, trainer.global_step - 1)  # as Lightning counts in the curves
-                    logger.experiment.add_image(tag, image, step, dataformats="HWC")
+                    # TIME SERIES sorts its sections by name; the curves, of train and val, come before this one.
+                    logger.experiment.add_image(f"visual/{tag}", image, step, dataformats="HWC")
         except Exception as error:  # of whatever kind: no picture is worth a run
             self._report(f"{name}.png", error)
 

@@ -19,10 +19,12 @@ NAMES = ["classes", "confusion", "curves", "mistakes", "reliability", "training_
 
 
 def image_steps(run: Path) -> dict[str, list[int]]:
-    """The steps of TensorBoard's images by their tags."""
+    """The steps of TensorBoard's images by their tags, which all begin with visual/."""
     events = EventAccumulator(str(run), {"images": 0})
     events.Reload()
-    return {tag: [event.step for event in events.Images(tag)] for tag in events.Tags()["images"]}
+    tags = events.Tags()["images"]
+    assert all(tag.startswith("visual/") for tag in tags)
+    return {tag.removeprefix("visual/"): [event.step for event in events.Images(tag)] for tag in tags}
 
 
 def test_pictures_change_nothing_else(digits: Callable[..., list[str]], monkeypatch: pytest.MonkeyPatch) -> None:
