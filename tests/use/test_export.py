@@ -35,7 +35,7 @@ NETWORKS: dict[str, dict[str, Any]] = {
     "WhitenedConvNet": {"widths": [4, 4, 4]},
 }
 CALIBRATIONS: dict[str, dict[str, Any]] = {
-    "ConvNet": {"temperature": 3.0, "images": 5, "views": "plain"},
+    "ConvNet": {"temperature": 0.5, "images": 5, "views": "plain"},
     "MLP": {"temperature": 0.7, "images": 5, "views": "mirror_shift"},
     "Perceptron": {"temperature": 0.4, "images": 5, "views": "mirror"},
 }
