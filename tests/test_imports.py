@@ -19,7 +19,7 @@ MAY_IMPORT = {
     "runs": {"system", "checkpoints", "data"},
     "compare": {"system", "runs"},
     "use": {"system", "optim", "checkpoints", "data", "networks", "runs"},
-    "inspection": {"system", "data", "use"},
+    "inspection": {"system", "data", "use", "pictures"},
     "training": {"system", "optim", "checkpoints", "data", "networks"},
     "callbacks": {"system", "optim", "checkpoints", "data", "networks", "runs", "training", "pictures"},
 }

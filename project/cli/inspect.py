@@ -115,5 +115,8 @@ def _predictor(options: Namespace, data: "ImageDataModule", found: "Found | None
 
     path, checkpoint = found
     check_fits(path, checkpoint, checkpoint["state_dict"], data.description())
+    trained_on = checkpoint.get("environment", {}).get("data", {}).get("sha256")
+    if trained_on not in (None, data.fingerprint()):
+        print("the images or their parts are not those of the training: the network may know some labels by heart")
     device = options.device or ("cuda" if torch.cuda.is_available() else "cpu")
     return make_predictor(checkpoint, device, options.allow)

@@ -3,16 +3,17 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
 
-import matplotlib
 import numpy as np
+from matplotlib.font_manager import findfont
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
+from project.pictures.canvas import text_style
+
 SMALL, LARGE = 64, 128  # sides in pixels of the images of a class and of those in a pair
 GAP = 6  # pixels between images
-LINE = 17  # height in pixels of a line of text
+LINE, FONT_SIZE = 17, 13  # height in pixels of a line and of its text
 BLACK, GREY, WARNING = "#000000", "#595959", "#B34700"
 CLASSES = 100  # most classes of a contact sheet
 ROWS = 25  # classes of a contact sheet below each other
@@ -80,7 +81,7 @@ def _sheet(cells: Sequence[Image.Image], columns: int, title: str, by_column: bo
     rows = -(-len(cells) // columns)
     width, height = cells[0].width + 2 * GAP, cells[0].height + GAP
     top = LINE + 2 * GAP
-    sheet = _canvas(max(columns * width + GAP, int(_font().getlength(title)) + 2 * GAP), top + rows * height + GAP)
+    sheet = _canvas(max(columns * width + GAP, int(_font(title).getlength(title)) + 2 * GAP), top + rows * height + GAP)
     _write(sheet, (GAP, GAP), sheet.width, [Line(title)])
     for number, cell in enumerate(cells):
         row, column = (number % rows, number // rows) if by_column else divmod(number, columns)
@@ -106,21 +107,23 @@ def _paste(canvas: Image.Image, pixels: Tensor, left: int, side: int) -> None:
 def _write(canvas: Image.Image, place: tuple[int, int], width: int, lines: Sequence[Line]) -> None:
     draw = ImageDraw.Draw(canvas)
     for number, line in enumerate(lines):
-        draw.text((place[0], place[1] + number * LINE), _shortened(line.text, width), line.colour, _font())
+        text = _shortened(line.text, width)
+        draw.text((place[0], place[1] + number * LINE), text, line.colour, _font(text))
 
 
 def _shortened(text: str, width: int) -> str:
     """The text without its middle, if it is too long: the ends tell names apart."""
     text = "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)
     left, right = text[: len(text) // 2], text[len(text) // 2 :]
-    shown = text
-    while _font().getlength(shown) > width and right:
+    shown, font = text, _font(text)
+    while font.getlength(shown) > width and right:
         left, right = (left[:-1], right) if len(left) >= len(right) else (left, right[1:])
         shown = f"{left}…{right}"
     return shown
 
 
 @cache
-def _font() -> ImageFont.FreeTypeFont:
-    """matplotlib's font, which has the letters of many scripts."""
-    return ImageFont.truetype(Path(matplotlib.get_data_path(), "fonts/ttf/DejaVuSans.ttf"), 13)
+def _font(text: str) -> ImageFont.FreeTypeFont:
+    """A font that has the characters of the text."""
+    *_, family = text_style(text, 1)["fontproperties"].get_family()
+    return ImageFont.truetype(findfont(family), FONT_SIZE)

@@ -220,12 +220,14 @@ def checkpoint() -> Path:
     content = checkpoint_of("MLP", {"hidden": [4]}, ["3", "5"])
     options = {"val_size": 50, "batch_size": 50, "classes": ["3", "5"]}
     data = {"class_path": "project.data.Digits", "init_args": options}
-    write({**content, "settings": {"data": data}}, Path("digits.ckpt"))
+    environment = {"data": {"sha256": "of other images"}}
+    write({**content, "settings": {"data": data}, "environment": environment}, Path("digits.ckpt"))
     return Path("digits.ckpt")
 
 
-def test_labels_that_a_network_contradicts(checkpoint: Path) -> None:
+def test_labels_that_a_network_contradicts(checkpoint: Path, capsys: pytest.CaptureFixture[str]) -> None:
     figures = main(["inspect", "--ckpt_path", str(checkpoint)]).figures
+    assert "the images or their parts are not those of the training" in capsys.readouterr().out
     data = Digits(val_size=50, batch_size=50, classes=["3", "5"])
     data.setup("test")
     expected = Counter()
