@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from jsonargparse import ArgumentParser, Namespace
 
 from project.cli.commands import ALLOW
+from project.cli.device import usable_device
 from project.cli.output import add_output_options, check_output
 from project.runs.results import Result
 from project.system.errors import UserError
@@ -108,8 +109,6 @@ def _predictor(options: Namespace, data: "ImageDataModule", found: "Found | None
     """The network of the checkpoint, which is of the same classes and images as the data."""
     if found is None:
         return None
-    import torch
-
     from project.checkpoints.description import check_fits
     from project.use.predictor import make_predictor
 
@@ -118,5 +117,4 @@ def _predictor(options: Namespace, data: "ImageDataModule", found: "Found | None
     trained_on = checkpoint.get("environment", {}).get("data", {}).get("sha256")
     if trained_on not in (None, data.fingerprint()):
         print("the images or their parts are not those of the training: the network may know some labels by heart")
-    device = options.device or ("cuda" if torch.cuda.is_available() else "cpu")
-    return make_predictor(checkpoint, device, options.allow)
+    return make_predictor(checkpoint, usable_device(options.device), options.allow)

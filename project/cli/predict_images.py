@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from jsonargparse import ArgumentParser, Namespace
 
 from project.cli.commands import ALLOW
+from project.cli.device import usable_device
 from project.cli.output import add_output_options, check_output
 from project.cli.progress import Progress
 from project.runs.results import Result
@@ -97,17 +98,9 @@ def _check(options: Namespace, output: Path | None) -> None:
 
 
 def _load(options: Namespace) -> "Predictor":
-    import torch
+    from project.use.predictor import load  # imports torch, which takes a second
 
-    from project.use.predictor import load
-
-    device = options.device or ("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        torch.empty(1, device=device).cpu()
-    except Exception as error:  # each kind of device has exceptions of its own
-        reason = str(error).split("\n")[0]
-        raise UserError(f"--device {device}: this device cannot be used ({reason}); give cpu, or another") from None
-    return load(options.ckpt_path, device, options.allow)
+    return load(options.ckpt_path, usable_device(options.device), options.allow)
 
 
 def _predict(predictor: "Predictor", options: Namespace, output: Path | None, num_files: int) -> _Problems:

@@ -1,6 +1,7 @@
 """One pass over the pixels of all images, and one over the headers of their files."""
 
 import hashlib
+import warnings
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -26,9 +27,9 @@ FILES_AT_ONCE = 32  # that a worker reads before it reports
 class Scan:
     """What one pass over the pixels finds.
 
-    digests: [M], a digest of the pixels of each image.
+    digests: [M], of the pixels of each image.
     thumbnails: [M, C, S, S] uint8, see `project.inspection.similarity`.
-    mean_and_std: Of each channel over the training images, in [0, 1]; empty without training images.
+    mean_and_std: Of each channel over the training images, in [0, 1].
     """
 
     digests: list[bytes]
@@ -70,7 +71,8 @@ class _Headers(Dataset[FileFacts]):
         self.folder, self.names = images.folder, images.names
 
     def __getitem__(self, index: int) -> FileFacts:
-        with Image.open(Path(self.folder, self.names[index])) as image:
+        path = Path(self.folder, self.names[index])
+        with warnings.catch_warnings(action="ignore"), Image.open(path) as image:  # Pillow's, of unusual metadata
             return FileFacts(f"{image.format} {image.mode}", image.size)
 
 

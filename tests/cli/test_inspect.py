@@ -245,6 +245,8 @@ def test_labels_that_a_network_contradicts(checkpoint: Path, capsys: pytest.Capt
 def test_checkpoint_of_other_classes(checkpoint: Path, error: Callable[..., str]) -> None:
     line = error("inspect", "--ckpt_path", str(checkpoint), "--data.classes", "[3, 4]")
     assert line.startswith("--ckpt_path digits.ckpt: a checkpoint of another network or other data (its class 1 is 5")
+    line = error("inspect", "--ckpt_path", str(checkpoint), "--device", "nowhere")
+    assert line.startswith("--device nowhere: this device cannot be used (")
     assert error("inspect", "--ckpt_path", "nothing").startswith("--ckpt_path nothing: no run in ")
 
 
