@@ -6,8 +6,11 @@ import torch
 from torch import Tensor
 
 from project.data.images import ImageSet, ImagesInMemory
+from project.data.normalisation import measured_mean_and_std
 from project.system.errors import UserError
 
+SAMPLE = 1000  # images whose standard deviation is compared with that of the class
+LARGEST_RATIO = 10  # between the two
 REQUIRED_ATTRIBUTES = ("class_names", "image_shape", "training_images")
 
 
@@ -19,7 +22,9 @@ def check_attributes(data: Any) -> None:
     kind = type(data).__qualname__
     for name in REQUIRED_ATTRIBUTES:
         if not hasattr(data, name):
-            raise UserError(f"--data {kind}: has no {name}; give the class one, as Digits does")
+            raise UserError(
+                f"--data {kind}: has no {name}; give the class one, as Digits does, or measure it by ArrayDataModule"
+            )
     shape, numbers = data.image_shape, (int, float)
     if not (isinstance(shape, tuple) and len(shape) == 3 and all(isinstance(size, int) and size > 0 for size in shape)):
         raise UserError(f"--data {kind}: image_shape is {shape}; give (C, H, W), for grey images (1, H, W)")
@@ -27,6 +32,8 @@ def check_attributes(data: Any) -> None:
         values = getattr(data, name, ())
         if not (isinstance(values, tuple | list) and all(isinstance(value, numbers) for value in values)):
             raise UserError(f"--data {kind}: {name} is {values}; give one number for each channel, as in (0.5,)")
+        if any(value > 1 or value < 0 or (value == 0 and name == "std") for value in values):
+            raise UserError(f"--data {kind}: {name} is {values}; give values from 0 to 1, not to 255, with std above 0")
     if not isinstance(data.training_images, int):
         raise UserError(f"--data {kind}: training_images is {data.training_images}; give a whole number")
     if isinstance(data.class_names, str):
@@ -51,9 +58,22 @@ def _problem(data: Any, loaded: Any, num_classes: int) -> str:
     if len(loaded[0]) != data.training_images:
         return f"{len(loaded[0])} training images, and training_images is {data.training_images}; give the same"
     channels = data.image_shape[0]
+    in_memory = isinstance(loaded[0], ImagesInMemory)
+    if in_memory and not data.mean and not data.std:
+        return ""  # they are measured
     if {len(data.mean), len(data.std)} != {channels}:
         return f"images of {channels} channels, and mean and std are {data.mean} and {data.std}; give {channels} each"
-    return ""
+    return _constants_problem(data, loaded[0].pixels[:SAMPLE]) if in_memory else ""
+
+
+def _constants_problem(data: Any, pixels: Tensor) -> str:
+    """Networks do not learn from images that mean and std bring far from a deviation of 1."""
+    std = measured_mean_and_std(pixels)[1]
+    if all(
+        LARGEST_RATIO * given > measured > given / LARGEST_RATIO for given, measured in zip(data.std, std, strict=True)
+    ):
+        return ""
+    return f"pixels with the standard deviation {std} in [0, 1], and std is {tuple(data.std)}; leave mean and std out"
 
 
 def _pixels_problem(pixels: Any, image_shape: tuple[int, int, int]) -> str:

@@ -14,8 +14,8 @@ from project.data.augmentation import Augmentation, Flip
 from project.data.batches import EvaluationBatches, TrainingBatches
 from project.data.checks import check_attributes, check_loaded
 from project.data.division import SPLIT_SEED, division_line, missing_line
-from project.data.images import ImageSet
-from project.data.normalisation import Normalisation
+from project.data.images import ImageSet, ImagesInMemory
+from project.data.normalisation import Normalisation, measured_mean_and_std
 from project.data.run_length import current_position, remaining_batches
 from project.system.errors import UserError
 
@@ -25,8 +25,8 @@ LEFT_OUT = 0.1  # a share of the training images that a line is printed for
 class ImageDataModule(LightningDataModule, ABC):
     """An image data set. Its validation images are split off from the training images.
 
-    A subclass defines class_names, image_shape, mean, std and training_images, and implements `load`. If it measures
-    mean and std, `load` sets them.
+    A subclass defines class_names, image_shape and training_images, and implements `load`. It may define mean and std,
+    or `load` may set them. Those of images in memory are measured otherwise. ArrayDataModule measures all of these.
     """
 
     class_names: tuple[str, ...]
@@ -102,6 +102,8 @@ class ImageDataModule(LightningDataModule, ABC):
             return
         loaded = self.load()
         check_loaded(self, loaded, self._num_all_classes)
+        if not self.mean and isinstance(loaded[0], ImagesInMemory):
+            self.mean, self.std = measured_mean_and_std(loaded[0].pixels)
         images, self.test = (self._select_classes(images) for images in loaded)
         self.train, self.val = self.split(images)
         limit = len(self.train) // (self.trainer.world_size if self.trainer else 1)

@@ -24,11 +24,15 @@ def cached_mean_and_std(folder: Path, digest: str, pixels: Tensor) -> MeanAndStd
     path = folder / "normalisation.json"
     cache = read_json(path)
     if digest not in cache:
-        sums = torch.stack([channel_sums(images) for images in torch.split(pixels, 1000)]).sum(0)
-        mean, std = mean_and_std(sums.tolist())
+        mean, std = measured_mean_and_std(pixels)
         cache[digest] = {"mean": mean, "std": std}
         write_json(path, cache)
     return tuple(cache[digest]["mean"]), tuple(cache[digest]["std"])
+
+
+def measured_mean_and_std(pixels: Tensor) -> MeanAndStd:
+    """Mean and standard deviation of each channel of `pixels` [M, H, W, C] uint8."""
+    return mean_and_std(torch.stack([channel_sums(images) for images in torch.split(pixels, 1000)]).sum(0).tolist())
 
 
 def channel_sums(pixels: Tensor) -> Tensor:

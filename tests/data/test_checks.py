@@ -86,7 +86,7 @@ class NoTest(Own):
         return train, test[torch.arange(0)]
 
 
-class Arrays(Own):
+class NumPy(Own):
     def load(self) -> tuple[ImagesInMemory, ImagesInMemory]:
         train, test = super().load()
         return ImagesInMemory(train.pixels.numpy(), train.labels), test  # type: ignore[arg-type]
@@ -125,10 +125,9 @@ WRONG = {
     Fewer: "29 training images, and training_images is 30; give the same",
     FewerLabels: "training images with labels [29] for 30 images; give [N], one for each, and at least one",
     NoTest: "test images with labels [0] for 0 images; give [N], one for each, and at least one",
-    Arrays: "training images with pixels of ndarray; give a tensor of torch.uint8, from 0 to 255",
+    NumPy: "training images with pixels of ndarray; give a tensor of torch.uint8, from 0 to 255",
     Pixels: "no pair of image sets; give (ImagesInMemory(pixels, labels), ImagesInMemory(pixels, labels)), for "
     "training and test",
-    Unmeasured: "images of 1 channels, and mean and std are () and (); give 1 each",
     Coloured: "images of 1 channels, and mean and std are (0.5, 0.5, 0.5) and (0.25,); give 1 each",
 }
 
@@ -138,6 +137,13 @@ def test_a_set_of_ones_own(classes: list[str | int] | None) -> None:
     data = Own(batch_size=2, val_size=3, classes=classes)
     data.setup("fit")
     assert len(data.train) == (27 if classes is None else 17)
+
+
+def test_mean_and_std_are_measured_if_there_are_none() -> None:
+    data = Unmeasured(batch_size=2, val_size=3)
+    data.setup("fit")
+    pixels = data.load()[0].pixels.numpy() / 255
+    assert (*data.mean, *data.std) == pytest.approx((pixels.mean(), pixels.std()), abs=6e-6)
 
 
 @pytest.mark.parametrize("kind", WRONG, ids=lambda kind: kind.__name__)
