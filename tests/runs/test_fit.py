@@ -72,7 +72,7 @@ def test_files_of_a_run(fit: Fit) -> None:
     assert len(losses) == 9
     lines = [accuracies[0], *losses[1:], accuracies[1], f"val/loss {results['val/loss']:.4f}"]
     lines += ["checkpoint checkpoints/best.ckpt", "epochs 8", "steps 72", *seconds]
-    assert printed[-1 - len(results) : -1] == lines
+    assert printed[-1 - len(lines) : -1] == lines
     epochs = [line.split() for line in printed if line.startswith("epoch ")]
     assert [words[1] for words in epochs] == [f"{epoch}/8" for epoch in range(1, 9)]
     # Over all epochs, not only up to the best one. Each is printed to a tenth of a second.
