@@ -11,6 +11,7 @@ from lightning.pytorch.loggers import Logger
 from torch import nn
 from torch.optim import Optimizer, lr_scheduler
 from torch.optim.lr_scheduler import LRScheduler
+from torchvision.transforms import v2
 
 from project import callbacks as project_callbacks
 from project import data, networks, optim
@@ -23,6 +24,7 @@ CLASSES: dict[str, tuple[type, tuple[Any, ...]]] = {
     "model.optimizer": (Optimizer, (optim, torch.optim)),
     "model.lr_scheduler": (LRScheduler, (optim, lr_scheduler)),
     "data": (ImageDataModule, (data,)),
+    "data.transforms": (v2.Transform, (v2,)),
     "trainer.callbacks": (Callback, (project_callbacks, callbacks)),
     "trainer.logger": (Logger, (loggers,)),
 }
@@ -33,6 +35,12 @@ REPLACEMENTS = {
     callbacks.LearningRateFinder: "give --model.optimizer.lr, which it cannot set",
     callbacks.BatchSizeFinder: "give --data.batch_size, which it cannot set",
 }
+# Transforms of labels, boxes or videos, and those that take or give no tensor of one image.
+WITHOUT_IMAGES = (
+    *(v2.MixUp, v2.CutMix, v2.FiveCrop, v2.TenCrop, v2.ToPILImage, v2.PILToTensor, v2.ToTensor, v2.RandomIoUCrop),
+    *(v2.ClampBoundingBoxes, v2.ClampKeyPoints, v2.ConvertBoundingBoxFormat, v2.SetClampingMode),
+    *(v2.SanitizeBoundingBoxes, v2.SanitizeKeyPoints, v2.UniformTemporalSubsample),
+)
 BASES = (callbacks.BaseFinetuning, callbacks.BasePredictionWriter, callbacks.Checkpoint, callbacks.ProgressBar)
 SYNONYMS = {"learning_rate": "lr", "epochs": "max_epochs", "gpus": "devices"}  # names in other programs
 
@@ -48,12 +56,12 @@ def classes(option: str) -> Iterator[type]:
 
 
 def is_usable(option: str, kind: type) -> bool:
-    """Whether a run can use the class: schedules of a run's length, losses of logits and labels, callbacks."""
+    """Whether a run can use the class: schedules of a run's length, losses of logits and labels, and so on."""
     if option == "model.lr_scheduler":
         return bool(set(list(inspect.signature(kind).parameters)[1:2]) & set(LENGTHS))
     if option == "model.loss":
         return not kind.__module__.startswith("torch.") or kind in (nn.CrossEntropyLoss, nn.MultiMarginLoss)
-    return kind not in (*REPLACEMENTS, *BASES)
+    return kind not in (*REPLACEMENTS, *BASES, *WITHOUT_IMAGES)
 
 
 def parameters(kind: type, without: str = "") -> dict[str, inspect.Parameter]:

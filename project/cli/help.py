@@ -60,6 +60,10 @@ def part_help(parser: LightningArgumentParser, command: str, option: str = "") -
         UserError: there is no such option.
     """
     actions = [action for action in parser._actions if _is_shown(action, option)]
+    if not actions and option in CLASSES:
+        return "\n".join(
+            [f"usage: --{option} '[CLASS, ...]'", "", "classes:", *class_list(option), "", *_remark(option)]
+        )
     if not actions:
         part = next((name for name in CLASSES if option.startswith(f"{name}.")), "")
         remedy = f"--{part}.help CLASS shows the options of a class" if part else "--help shows what there is"
@@ -117,12 +121,16 @@ def _action_lines(action: Action) -> list[str]:
     if action.dest in CLASSES:
         description = "Data set." if action.dest == "data" else plain_text(action.help or "")
         text = f"{description} {_default_class(action)}"
-        remark = f"--{action.dest}.help CLASS shows the options of a class; CLASS may be your own, as in my_file.Net."
-        return [f"  {names} CLASS", *_wrapped(text, 6), *class_list(action.dest), *_wrapped(remark, 6)]
+        return [f"  {names} CLASS", *_wrapped(text, 6), *class_list(action.dest), *_remark(action.dest)]
     parameter = parameters(PARTS[part]).get(argument) if part in PARTS else None
     state = _state(parameter, action.default) if parameter else ""
     value = f" {argument.upper()}" if action.nargs != 0 else ""
     return [f"  {names}{value}", *_wrapped(f"{plain_text(action.help or '')} {state}", 6)]
+
+
+def _remark(option: str) -> list[str]:
+    remark = f"--{option}.help CLASS shows the options of a class; CLASS may be your own, as in my_file.Net."
+    return _wrapped(remark, 6)
 
 
 def _default_class(action: Action) -> str:

@@ -12,6 +12,7 @@ from torch import Tensor
 from project.data.augmentation import LAYERS, ORDER, Augmentation, mix_seed
 from project.data.images import ImageSet
 from project.data.normalisation import Normalisation
+from project.data.transforms import NO_TRANSFORMS, Transforms
 
 Batch = tuple[Tensor, Tensor]
 
@@ -38,6 +39,7 @@ class EvaluationBatches:
 class TrainingBatches:
     """Shuffled and augmented batches of equal size. Images that do not fill a batch are left out of that epoch.
 
+    Transforms come first, then flip, shift, normalisation, cutout and the curriculum.
     Order and augmentation are drawn once for each epoch, from (seed, epoch), and belong to the images. So batch i of
     epoch e has the same numbers in every run and after every resume. With each batch, torch's own generator gets a seed
     of that batch, so dropout and other random layers draw the same numbers too.
@@ -56,9 +58,11 @@ class TrainingBatches:
         position: Callable[[], tuple[int, int, int, float]],
         rank: int = 0,
         world_size: int = 1,
+        transforms: Transforms | None = None,
     ) -> None:
         self.images, self.normalise, self.batch_size = images, normalise, batch_size
         self.augmentation, self.seed, self.position = augmentation, seed, position
+        self.transforms = transforms
         self.rank, self.world_size = rank, world_size
 
     def __len__(self) -> int:
@@ -70,8 +74,9 @@ class TrainingBatches:
         order = self._shuffle(epoch)
         views = self.augmentation.draw(self.images.shape, self.seed, epoch, order.device)
         order = order[self.rank :: self.world_size][first_batch * self.batch_size : len(self) * self.batch_size]
+        drawn = self.transforms.draw(len(self.images), self.seed, epoch) if self.transforms else NO_TRANSFORMS
         batches = zip(
-            torch.split(order, self.batch_size), self.images.read_batches(order, self.batch_size), strict=True
+            torch.split(order, self.batch_size), self.images.read_batches(order, self.batch_size, drawn), strict=True
         )
         seed = mix_seed(self.seed, epoch, LAYERS, self.rank) + epoch * len(self) + first_batch
         for batch, (indices, pixels) in enumerate(batches):

@@ -18,6 +18,7 @@ from torch.utils.data import Dataset
 from project.data.decoding import decode, read_in_workers
 from project.data.images import ImageSet
 from project.data.normalisation import channel_sums, read_json, write_json
+from project.data.transforms import NO_TRANSFORMS, DrawnTransforms
 from project.system.errors import UserError
 
 FILES_AT_ONCE = 32  # that a worker checks before it reports
@@ -57,14 +58,16 @@ class ImageFiles(ImageSet):
         rows = indices.cpu().numpy()
         return replace(self, names=self.names[rows], digests=self.digests[rows], labels=self.labels[indices])
 
-    def read_batches(self, indices: Tensor, batch_size: int) -> Iterator[Tensor]:
-        """Decode the batches. Raises UserError for a file that can no longer be read."""
+    def read_batches(
+        self, indices: Tensor, batch_size: int, transforms: DrawnTransforms = NO_TRANSFORMS
+    ) -> Iterator[Tensor]:
+        """Decode and transform the batches. Raises UserError for a file that can no longer be read or transformed."""
         batches = [batch.tolist() for batch in torch.split(indices, batch_size)]
-        files = _DecodedFiles(self.folder, self.names, self.side)
+        files = _TransformedFiles(self.folder, self.names, self.side, transforms)
         workers = self.workers if len(batches) > 1 else 0  # a single batch is read sooner than a worker starts
-        for pixels in read_in_workers(files, batches, workers, _collate):
-            if isinstance(pixels, str):
-                raise UserError(f"--data.data_dir {self.folder}: {pixels}; it was intact when it was checked")
+        for pixels in read_in_workers(files, batches, workers, _whole_batch):
+            if isinstance(pixels, UserError):
+                raise pixels
             yield pixels.to(indices.device)
 
     def update_digest(self, digest: "hashlib._Hash") -> None:
@@ -86,10 +89,27 @@ class _DecodedFiles(Dataset[Tensor | str]):
             return f"{self.names[index]} ({_reason(error)})"
 
 
-def _collate(items: list[Tensor | str]) -> Tensor | str:
-    """Stack pixels to [N, side, side, 3]. If files cannot be read, give the first one's reason."""
-    reasons = [item for item in items if isinstance(item, str)]
-    return reasons[0] if reasons else torch.stack(items)  # type: ignore[arg-type]
+class _TransformedFiles(_DecodedFiles):
+    """Gives the pixels [N, side, side, 3] uint8 of a batch after the transforms, or the error of one of its files."""
+
+    def __init__(self, folder: Path, names: NDArray[np.str_], side: int, transforms: DrawnTransforms) -> None:
+        super().__init__(folder, names, side)
+        self.transforms = transforms
+
+    def __getitems__(self, indices: list[int]) -> list[Tensor | UserError]:
+        """A list of one batch, which is whole already."""
+        items = [self[index] for index in indices]
+        if reasons := [item for item in items if isinstance(item, str)]:
+            return [UserError(f"--data.data_dir {self.folder}: {reasons[0]}; it was intact when it was checked")]
+        try:
+            return [self.transforms.apply(torch.stack(items), torch.tensor(indices), self.names)]  # type: ignore[arg-type]
+        except UserError as error:
+            return [error]
+
+
+def _whole_batch(items: list[Tensor | UserError]) -> Tensor | UserError:
+    (batch,) = items
+    return batch
 
 
 class CheckedFile(NamedTuple):

@@ -12,6 +12,8 @@ from typing import Self
 import torch
 from torch import Tensor
 
+from project.data.transforms import NO_TRANSFORMS, DrawnTransforms
+
 
 class ImageSet(ABC):
     """Images of one size with their labels [M] int64."""
@@ -39,8 +41,16 @@ class ImageSet(ABC):
         """The same images with other labels [M]."""
 
     @abstractmethod
-    def read_batches(self, indices: Tensor, batch_size: int) -> Iterator[Tensor]:
-        """The pixels [N, H, W, C] uint8 of each batch of the images at `indices`, in their order."""
+    def read_batches(
+        self, indices: Tensor, batch_size: int, transforms: DrawnTransforms = NO_TRANSFORMS
+    ) -> Iterator[Tensor]:
+        """The pixels [N, H, W, C] uint8 of each batch of the images at `indices`, in their order.
+
+        Args:
+            indices: [N], the place of each image in the set.
+            batch_size: Number of images in a batch; the last one may have fewer.
+            transforms: Drawn for the whole set.
+        """
 
     @abstractmethod
     def update_digest(self, digest: "hashlib._Hash") -> None:
@@ -71,9 +81,12 @@ class ImagesInMemory(ImageSet):
     def __getitem__(self, indices: Tensor) -> Self:
         return replace(self, pixels=self.pixels[indices], labels=self.labels[indices])
 
-    def read_batches(self, indices: Tensor, batch_size: int) -> Iterator[Tensor]:
+    def read_batches(
+        self, indices: Tensor, batch_size: int, transforms: DrawnTransforms = NO_TRANSFORMS
+    ) -> Iterator[Tensor]:
+        transforms = transforms.to(indices.device)
         for batch in torch.split(indices, batch_size):
-            yield self.pixels.index_select(0, batch)
+            yield transforms.apply(self.pixels.index_select(0, batch), batch)
 
     def update_digest(self, digest: "hashlib._Hash") -> None:
         digest.update(self.pixels.numpy().tobytes())

@@ -17,6 +17,7 @@ from project.data.division import SPLIT_SEED, division_line, missing_line
 from project.data.images import ImageSet, ImagesInMemory
 from project.data.normalisation import Normalisation, measured_mean_and_std
 from project.data.run_length import current_position, remaining_batches
+from project.data.transforms import Transform, Transforms
 from project.system.errors import UserError
 
 LEFT_OUT = 0.1  # a share of the training images that a line is printed for
@@ -49,6 +50,7 @@ class ImageDataModule(LightningDataModule, ABC):
         shift: int = 0,
         cutout: int = 0,
         curriculum: dict[int, float] | None = None,
+        transforms: list[Transform] | None = None,
         classes: list[str | int] | None = None,
         seed: int = 0,
     ) -> None:
@@ -65,6 +67,10 @@ class ImageDataModule(LightningDataModule, ABC):
             curriculum: Train on smaller images first. Each side in pixels has the fraction of the run's batches at
                 which it ends, as in {24: 0.4, 28: 0.7}. After the last one images have their own size. The length of
                 the run comes from max_epochs and max_steps; max_time may end it before.
+            transforms: Transforms of training images before flip, shift, normalisation, cutout and curriculum, as in
+                [TrivialAugmentWide, RandomErasing]: torchvision's v2 transforms, or functions and classes of your own
+                from an image [C, H, W] uint8 to one of the same size. They use torch's generator, or Python's and
+                NumPy's global ones, which have a seed for each image and epoch. null for none.
             classes: Names of two or more classes, as in [cat, dog]; images of other classes are left out. Labels count
                 the classes in this order. None takes all classes.
             seed: Seed of order and augmentation; linked from seed_everything.
@@ -81,6 +87,7 @@ class ImageDataModule(LightningDataModule, ABC):
         self._num_all_classes = len(self.class_names)
         self._class_indices = _class_indices(classes, self.class_names)
         self.class_names = tuple(str(name) for name in classes or self.class_names)
+        self.transforms = Transforms(transforms, self.image_shape) if transforms else None
         self.augmentation = Augmentation(flip, shift, cutout, _checked_curriculum(curriculum or {}, side))
 
     @property
@@ -166,7 +173,8 @@ class ImageDataModule(LightningDataModule, ABC):
         trainer = self._trainer
         images, normalise = self._on_device(self.train)
         options = (self.batch_size, self.augmentation, self.seed, self._position)
-        return TrainingBatches(images, normalise, *options, trainer.global_rank, trainer.world_size)
+        process = trainer.global_rank, trainer.world_size
+        return TrainingBatches(images, normalise, *options, *process, self.transforms)
 
     def val_dataloader(self) -> EvaluationBatches:
         return self._evaluation_batches(self.val)

@@ -113,6 +113,10 @@ def test_no_class_that_a_run_cannot_use_is_listed(text: Callable[..., str]) -> N
     assert "FiniteLoss" not in callbacks  # every run has it
     assert "--trainer.callbacks.decay" in text("fit", "--trainer.callbacks.help", "AveragedWeights")
     assert "BatchSizeFinder" not in callbacks
+    transforms = text("fit", "--data.transforms.help")
+    assert "TrivialAugmentWide: " in transforms
+    assert "MixUp" not in transforms
+    assert "--data.transforms.padding_mode" in text("fit", "--data.transforms.help", "RandomCrop")
 
 
 PARTS = {

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import torch
 from PIL import Image
+from torchvision.transforms import v2
 
 from project.cli.main import main
 from project.data import ImageFolder
@@ -19,6 +20,7 @@ from project.data.decoding import decode
 from project.data.image_files import ImageFiles
 from project.data.images import ImagesInMemory
 from project.data.normalisation import Normalisation
+from project.data.transforms import Transforms
 from project.system.errors import UserError
 from tests.conftest import CONFIGS
 from tests.data_sets import write_image_folder
@@ -38,6 +40,9 @@ def data(**options: Any) -> ImageFolder:
     return ImageFolder(**(defaults | options))
 
 
+TRANSFORMS = Transforms([v2.RandomCrop(SIDE, 2), v2.RandAugment(), v2.RandomErasing()], (3, SIDE, SIDE))
+
+
 def ready(**options: Any) -> ImageFolder:
     module = data(**options)
     module.prepare_data()
@@ -53,7 +58,8 @@ def in_memory(files: ImageFiles) -> ImagesInMemory:
 def training(images: Any, first: int = 0, rank: int = 0, world_size: int = 1) -> list[tuple[torch.Tensor, ...]]:
     """Images, labels, and what dropout would draw, of each batch."""
     drawn = Augmentation("random", shift=2, cutout=3, curriculum={8: 0.5})
-    batches = TrainingBatches(images, NORMALISE, 4, drawn, 1, lambda: (3, first, 9 + first, 40), rank, world_size)
+    process, position = (rank, world_size), (3, first, 9 + first, 40)
+    batches = TrainingBatches(images, NORMALISE, 4, drawn, 1, lambda: position, *process, TRANSFORMS)
     return [(*batch, torch.rand(3)) for batch in batches]
 
 

@@ -20,7 +20,8 @@ from tests.data_sets import write_image_folder
 WHOLE, RESUMED = Path("lightning_logs/mlp/version_0"), Path("lightning_logs/mlp/version_1")
 OPTIONS = ["--data.data_dir", "images", "--data.image_size", "16", "--data.batch_size", "4", "--data.shift", "2"]
 CONFIG = ["--config", str(CONFIGS / "mlp.yaml"), "--config", str(CONFIGS / "data/image_folder.yaml")]
-WORDS = ["fit", *CONFIG, *OPTIONS, "--trainer.accelerator", "cpu", "--trainer.log_every_n_steps", "1"]
+TRANSFORMS = ["--data.transforms", "[{class_path: RandomResizedCrop, init_args: {size: 16}}, RandomErasing]"]
+WORDS = ["fit", *CONFIG, *OPTIONS, *TRANSFORMS, "--trainer.accelerator", "cpu", "--trainer.log_every_n_steps", "1"]
 
 
 @pytest.fixture(autouse=True)
