@@ -19,6 +19,7 @@ def walk(root: str | Path, onerror: Callable[[OSError], object] | None = None) -
     for folder, subfolders, files in os.walk(root, followlinks=True, onerror=onerror):
         subfolders[:] = sorted(name for name in subfolders if not name.startswith("."))
         inside = os.path.relpath(folder, root)
+        prefix = Path(inside).as_posix()
         for name in sorted(files):
             if not (name.startswith(".") or name in SYSTEM_FILES):
-                yield name if inside == "." else Path(inside, name).as_posix()
+                yield name if inside == "." else f"{prefix}/{name}"

@@ -39,7 +39,7 @@ class ImageFiles(ImageSet):
 
     folder: Path
     names: NDArray[np.str_]
-    digests: NDArray[np.str_]
+    digests: NDArray[np.bytes_]
     labels: Tensor
     side: int
     workers: int
@@ -72,7 +72,7 @@ class ImageFiles(ImageSet):
 
     def update_digest(self, digest: "hashlib._Hash") -> None:
         for name, file_digest, label in zip(self.names, self.digests, self.labels.tolist(), strict=True):
-            digest.update(f"{name}\0{file_digest}\0{label}\n".encode(errors="surrogateescape"))
+            digest.update(f"{name}\0{file_digest.decode()}\0{label}\n".encode(errors="surrogateescape"))
         digest.update(str(self.side).encode())
 
 

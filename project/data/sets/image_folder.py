@@ -11,9 +11,9 @@ from lightning.fabric.utilities.rank_zero import rank_zero_only
 from torch import Tensor
 
 from project.data.division import split_by_class
-from project.data.folders import walk
 from project.data.image_files import CheckedFile, ImageFiles, check_files
 from project.data.images import ImageSet
+from project.data.listing import Listing, first_folder, list_folder, list_table
 from project.data.module import ImageDataModule
 from project.data.normalisation import mean_and_std
 from project.system.errors import UserError
@@ -42,6 +42,7 @@ class ImageFolder(ImageDataModule):
         image_size: int = 64,
         workers: int = 2,
         skip_damaged: bool = False,
+        labels: str | None = None,
         **options: Any,
     ) -> None:
         """Check the options and list the files. The files are not read yet.
@@ -55,87 +56,60 @@ class ImageFolder(ImageDataModule):
                 own process. The results of a run do not depend on it.
             skip_damaged: Leave out files that are damaged or are not images. Otherwise such files end the command.
                 Their names and number are printed in both cases.
+            labels: CSV file with the class of each file, in columns named file and class, for a folder whose
+                sub-folders are not the classes. Paths are those in data_dir, with slashes. Only files in the table are
+                used. None takes the sub-folders.
         """
         self.data_dir, self.workers, self.skip_damaged = Path(data_dir), workers, skip_damaged
+        self.labels = None if labels is None else Path(labels)
+        if self.labels and not self.labels.exists() and (self.data_dir / self.labels).exists():
+            self.labels = self.data_dir / self.labels
         for name, value, low in (("image_size", image_size, 1), ("workers", workers, 0)):
             if value < low:
                 raise ValueError(f"--data.{name} {value}: give a whole number of at least {low}")
         self.image_shape = (3, image_size, image_size)
         self.problems: dict[str, str] = {}  # of each file that is not an intact image of a class, once they are checked
-        self._list_files()
+        self._listing = self._list_files()
+        self.class_names = self.class_folders = self._listing.class_names
+        self.training_images = len(self._split_off_test(list(self._listing.classes))[0])
         super().__init__(**options)
-        if "val" in self._splits and self.val_size:
+        if "val" in self._listing.parts and self.val_size:
             raise UserError(f"--data.val_size {self.val_size}: {data_dir} has a folder val; leave the option out")
 
-    def _list_files(self) -> None:
-        """Set file names, class names and the number of training images."""
-        self.names = sorted(walk(self.data_dir))
-        nested = {_first_folder(name) for name in self.names if name.count("/") > 1}
-        self._splits = nested & {"train", "val", "test"} if {"train", "test"} <= nested else set()
-        split_classes = {
-            split: {self._class_of(name) for name in self.names if _first_folder(name) == split}
-            for split in self._splits
-        }
-        folders = split_classes.get("train") or {self._class_of(name) for name in self.names} - {""}
-        self.class_names = self.class_folders = tuple(sorted(folders))
-        if problem := self._problem(nested, split_classes):
+    def _list_files(self) -> Listing:
+        """Raises UserError if the folder or the table is wrong."""
+        try:
+            return list_folder(self.data_dir) if self.labels is None else list_table(self.data_dir, self.labels)
+        except ValueError as error:
+            if self.labels is not None:
+                raise UserError(f"--data.labels {self.labels}: {error}") from error
             raise UserError(
-                f"--data.data_dir {self.data_dir}: {problem}; give a folder that has a sub-folder of images for each "
+                f"--data.data_dir {self.data_dir}: {error}; give a folder that has a sub-folder of images for each "
                 "class, or train, test and optionally val that have these"
-            )
-        training, _ = self._split_off_test([name for name in self.names if self._class_of(name) in folders])
-        self.training_images = len(training)
-
-    def _problem(self, nested: set[str], split_classes: dict[str, set[str]]) -> str:
-        """The problem with the folder, or an empty string.
-
-        Args:
-            nested: The folders that have sub-folders with files.
-            split_classes: The classes in each of train, val and test.
-        """
-        if not self.data_dir.is_dir():
-            return "there is no such folder"
-        if "train" in nested and not self._splits:
-            return f"there is no test beside its train; add one, or give {self.data_dir / 'train'} alone"
-        for split, classes in sorted(split_classes.items()):
-            for name in sorted(classes ^ set(self.class_folders)):
-                without, having = ("train", split) if name in classes else (split, "train")
-                return f"{name} is a class of {having}, but not of {without}"
-        root = self.data_dir / "train" if self._splits else self.data_dir
-        folders = {path.name for path in root.iterdir() if path.is_dir() and not path.name.startswith(".")}
-        if empty := sorted(folders - set(self.class_folders)):
-            return f"its folder {empty[0]} has no files"
-        return "" if len(self.class_folders) > 1 else "has no files for two classes"
-
-    def _class_of(self, name: str) -> str:
-        """The class of a file; empty if the file is not in a class folder."""
-        *folders, _ = name.split("/")
-        if self._splits and (not folders or folders.pop(0) not in self._splits):
-            return ""
-        return folders[0] if folders else ""
+            ) from error
 
     def split(self, images: ImageSet) -> tuple[ImageSet, ImageSet]:
         """Take the images of val for validation, or split them off in proportion by class."""
-        if "val" not in self._splits or self.val_size == 0:
+        if "val" not in self._listing.parts or self.val_size == 0:
             self._check_val_size(images)
             train, val = split_by_class(images.labels, self.val_size)
             return images[train], images[val]
         assert isinstance(images, ImageFiles)
-        in_val = torch.tensor([_first_folder(name) == "val" for name in images.names])
+        in_val = torch.tensor([first_folder(name) == "val" for name in images.names])
         return images[~in_val], images[in_val]
 
     def _split_off_test(self, names: Sequence[str]) -> tuple[list[str], list[str]]:
         """The files for training and validation, and those for the test."""
-        if self._splits:
-            in_test = [name for name in names if _first_folder(name) == "test"]
-            return [name for name in names if _first_folder(name) != "test"], in_test
+        if self._listing.parts:
+            in_test = [name for name in names if first_folder(name) == "test"]
+            return [name for name in names if first_folder(name) != "test"], in_test
         training, test = split_by_class(self._labels(names))
         return [names[index] for index in training.tolist()], [names[index] for index in test.tolist()]
 
     def _labels(self, names: Sequence[str]) -> Tensor:
-        """The labels [M] int64 of the files `names`, of which each is in a class folder."""
+        """The labels [M] int64 of the files `names`, of which each has a class."""
         indices = {folder: index for index, folder in enumerate(self.class_folders)}
-        return torch.tensor([indices[self._class_of(name)] for name in names], dtype=torch.long)
+        return torch.tensor([indices[self._listing.classes[name]] for name in names], dtype=torch.long)
 
     def prepare_data(self) -> None:
         """Check every new or changed file.
@@ -143,16 +117,16 @@ class ImageFolder(ImageDataModule):
         Raises:
             UserError: files are damaged or are not images, and skip_damaged is false.
         """
-        _ = self._intact_files
+        if not hasattr(self, "test"):  # loaded already
+            _ = self._intact_files
 
     @cached_property
     def _intact_files(self) -> dict[str, CheckedFile]:
         """The files that are images of a class; the others are reported."""
-        folders = self.class_folders
-        problems = {name: "in no class's folder" for name in self.names if self._class_of(name) not in folders}
-        inside = [name for name in self.names if name not in problems]
-        checked = check_files(self.data_dir, inside, self.image_shape[1], self.workers)
-        problems |= {name: file.result for name, file in checked.items() if isinstance(file.result, str)}
+        checked = check_files(self.data_dir, list(self._listing.classes), self.image_shape[1], self.workers)
+        problems = {**self._listing.problems} | {
+            name: file.result for name, file in checked.items() if isinstance(file.result, str)
+        }
         self.problems = dict(sorted(problems.items()))
         if problems:
             self._report()
@@ -162,7 +136,8 @@ class ImageFolder(ImageDataModule):
         """Print the problem of each file, or raise UserError with the first ones."""
         lines = [f"{name} ({problem})" for name, problem in self.problems.items()]
         lines = [line.encode(errors="backslashreplace").decode() for line in lines]  # a name may not be UTF-8
-        summary = f"{len(lines):,} of {len(self.names):,} files are not intact images of a class"
+        total = len(self._listing.classes) + len(self._listing.problems)
+        summary = f"{len(lines):,} of {total:,} files are not intact images of a class"
         if self.skip_damaged:
             rank_zero_only(print)(f"skipping in {self.data_dir}: {summary}: {', '.join(lines)}", flush=True)
             return
@@ -179,15 +154,13 @@ class ImageFolder(ImageDataModule):
             if not names:
                 raise UserError(f"--data.data_dir {self.data_dir}: has no intact image for {purpose}; add some")
         self.training_images = len(training)  # less than the listed ones if damaged files are skipped
-        sums = np.sum([self._intact_files[name].result for name in training], axis=0)
+        sums = np.array([self._intact_files[name].result for name in training], dtype=np.int64).sum(0)
         self.mean, self.std = mean_and_std(sums.tolist())
-        return self._image_files(training), self._image_files(test)
+        files = self._image_files(training), self._image_files(test)
+        del self._intact_files  # the sets have what is needed, in arrays, which workers share
+        return files
 
     def _image_files(self, names: list[str]) -> ImageFiles:
-        digests = np.array([self._intact_files[name].sha256 for name in names], dtype=str)
+        digests = np.array([self._intact_files[name].sha256 for name in names], dtype=np.bytes_)
         files = np.array(names, dtype=str), digests, self._labels(names)
         return ImageFiles(self.data_dir, *files, self.image_shape[1], self.workers)
-
-
-def _first_folder(name: str) -> str:
-    return name.partition("/")[0]
