@@ -6,6 +6,7 @@ import inspect
 import re
 import traceback
 from collections.abc import Iterable, Sequence
+from dataclasses import fields, is_dataclass
 from pathlib import Path
 from pydoc import locate
 from types import ModuleType
@@ -142,6 +143,10 @@ def _class_message(message: str, option: str, value: str) -> str:
     is_class = re.search(r"dot import path string|Unexpected import path format|sub-config file", message)
     if not is_class or re.search(r"<class '(?:int|float)'>", message):
         return ""
+    kinds = [locate(name) for name in re.findall(r"Subtypes: \[<class '(project\.[\w.]+)'>", message)]
+    if kinds and is_dataclass(kinds[-1]):
+        names = ", ".join(field.name for field in fields(kinds[-1]))
+        return f"--{option} {value}: expected a mapping with some of {names}"
     if option not in CLASSES:
         return f"--{option} {value}: expected a function or a class with its module, as in torch.nn.ReLU"
     if match := re.fullmatch(r"(.+)\.py(?:::?(\w+))?", value):

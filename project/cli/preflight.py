@@ -110,21 +110,24 @@ def try_parts(
     channels, height, width = data.image_shape
     random = torch.Generator().manual_seed(0)
     images = torch.randn(count, height, width, channels, generator=random).permute(0, 3, 1, 2)  # channels last
-    labels = torch.arange(count) % data.num_classes
+    labels = targets = torch.arange(count) % data.num_classes
+    if data.mix is not None and training:
+        targets = torch.rand(count, data.num_classes, generator=random).softmax(1)
     trial = Trial(model, Precision(), settings, data.num_classes)
     with isolate_rng(include_cuda=False):
         if any(is_lazy(weights) for weights in model.parameters()):
             trial.evaluate(images)
         copied = trial.copied(trainer.precision_plugin) if isinstance(trainer.accelerator, CPUAccelerator) else None
         if copied is None:
-            trial.loss((torch.zeros(count, data.num_classes),), labels)
+            for possible in (labels, targets):
+                trial.loss((torch.zeros(count, data.num_classes),), possible)
             return trial.make()
         logits = copied.evaluate(images)
         copied.loss((logits,), labels)
         parts = copied.make()
         if training:
             copied.check_logits(logits)
-            copied.step(data.augmentation.shrink(images, 0.0), labels, *parts)
+            copied.step(data.augmentation.shrink(images, 0.0), targets, *parts)
     return parts
 
 
@@ -164,9 +167,11 @@ class Trial:
             return optimizer, self.model.lr_scheduler(optimizer, 100)
 
     def loss(self, outputs: tuple[Tensor, ...], labels: Tensor) -> Tensor:
-        """The loss of a network's outputs with labels [N]."""
+        """The loss of a network's outputs with labels [N], or mixed ones [N, num_classes]."""
         count = len(labels)
-        shapes = f"it gets logits [{count}, {self.num_classes}] and labels [{count}]"
+        shapes = f"it gets logits [{count}, {self.num_classes}] and labels {list(labels.shape)}"
+        if labels.is_floating_point():
+            shapes += " of --data.mix; give CrossEntropyLoss, or leave the mix out"
         with self._part("loss", shapes), self.precision.forward_context():
             _check_loss(self.model.loss)
             *_, loss = self.model.losses(outputs, labels)
@@ -188,7 +193,7 @@ class Trial:
                 )
 
     def step(self, images: Tensor, labels: Tensor, optimizer: Optimizer, schedule: LRScheduler | None) -> None:
-        """Train on images [N, C, H, W] with labels [N]."""
+        """Train on images [N, C, H, W] with labels [N], or mixed ones [N, num_classes]."""
         outputs = self._outputs(images)
         self.check_logits(outputs[0])
         loss = self.loss(outputs, labels)

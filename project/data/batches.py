@@ -9,8 +9,9 @@ from collections.abc import Callable, Iterator
 import torch
 from torch import Tensor
 
-from project.data.augmentation import LAYERS, ORDER, Augmentation, mix_seed
+from project.data.augmentation import LAYERS, MIX, ORDER, Augmentation, mix_seed
 from project.data.images import ImageSet
+from project.data.mix import BatchMix
 from project.data.normalisation import Normalisation
 from project.data.transforms import NO_TRANSFORMS, Transforms
 
@@ -39,7 +40,7 @@ class EvaluationBatches:
 class TrainingBatches:
     """Shuffled and augmented batches of equal size. Images that do not fill a batch are left out of that epoch.
 
-    Transforms come first, then flip, shift, normalisation, cutout and the curriculum.
+    Transforms come first, then flip, shift, normalisation, cutout, the curriculum and the mix.
     Order and augmentation are drawn once for each epoch, from (seed, epoch), and belong to the images. So batch i of
     epoch e has the same numbers in every run and after every resume. With each batch, torch's own generator gets a seed
     of that batch, so dropout and other random layers draw the same numbers too.
@@ -59,17 +60,21 @@ class TrainingBatches:
         rank: int = 0,
         world_size: int = 1,
         transforms: Transforms | None = None,
+        mix: BatchMix | None = None,
     ) -> None:
         self.images, self.normalise, self.batch_size = images, normalise, batch_size
         self.augmentation, self.seed, self.position = augmentation, seed, position
-        self.transforms = transforms
+        self.transforms, self.mix = transforms, mix
         self.rank, self.world_size = rank, world_size
 
     def __len__(self) -> int:
         return len(self.images) // self.world_size // self.batch_size
 
     def __iter__(self) -> Iterator[Batch]:
-        """Images [N, C, H, W] float32, augmented and normalised, and labels [N] int64 of each batch."""
+        """Images [N, C, H, W] float32, augmented and normalised, and labels [N] int64 of each batch.
+
+        Mixed labels are [N, K] float32: the share of each class.
+        """
         epoch, first_batch, done, total = self.position()
         order = self._shuffle(epoch)
         views = self.augmentation.draw(self.images.shape, self.seed, epoch, order.device)
@@ -81,8 +86,11 @@ class TrainingBatches:
         seed = mix_seed(self.seed, epoch, LAYERS, self.rank) + epoch * len(self) + first_batch
         for batch, (indices, pixels) in enumerate(batches):
             images = views[indices].augment(pixels, self.normalise, (done + batch) / total)
+            labels = self.images.labels[indices]
+            if self.mix:
+                images, labels = self.mix.apply(images, labels, self.seed, epoch, MIX, self.rank, first_batch + batch)
             _seed_torch(seed + batch, images.device)
-            yield images, self.images.labels[indices]
+            yield images, labels
 
     def _shuffle(self, epoch: int) -> Tensor:
         """The indices [M] of all images in the epoch's order."""

@@ -15,6 +15,7 @@ from project.data.batches import EvaluationBatches, TrainingBatches
 from project.data.checks import check_attributes, check_loaded
 from project.data.division import SPLIT_SEED, division_line, missing_line
 from project.data.images import ImageSet, ImagesInMemory
+from project.data.mix import BatchMix, Mix
 from project.data.normalisation import Normalisation, measured_mean_and_std
 from project.data.run_length import current_position, remaining_batches
 from project.data.transforms import Transform, Transforms
@@ -51,6 +52,7 @@ class ImageDataModule(LightningDataModule, ABC):
         cutout: int = 0,
         curriculum: dict[int, float] | None = None,
         transforms: list[Transform] | None = None,
+        mix: Mix | None = None,
         classes: list[str | int] | None = None,
         seed: int = 0,
     ) -> None:
@@ -71,6 +73,8 @@ class ImageDataModule(LightningDataModule, ABC):
                 [TrivialAugmentWide, RandomErasing]: torchvision's v2 transforms, or functions and classes of your own
                 from an image [C, H, W] uint8 to one of the same size. They use torch's generator, or Python's and
                 NumPy's global ones, which have a seed for each image and epoch. null for none.
+            mix: Mix training images and their labels, as in {mixup: 0.2} or {cutmix: 1.0}; after all the others. A loss
+                gets labels [N, num_classes]; the training accuracy counts the class with the largest share as correct.
             classes: Names of two or more classes, as in [cat, dog]; images of other classes are left out. Labels count
                 the classes in this order. None takes all classes.
             seed: Seed of order and augmentation; linked from seed_everything.
@@ -88,6 +92,7 @@ class ImageDataModule(LightningDataModule, ABC):
         self._class_indices = _class_indices(classes, self.class_names)
         self.class_names = tuple(str(name) for name in classes or self.class_names)
         self.transforms = Transforms(transforms, self.image_shape) if transforms else None
+        self.mix = BatchMix(mix, self.num_classes, batch_size) if mix else None
         self.augmentation = Augmentation(flip, shift, cutout, _checked_curriculum(curriculum or {}, side))
 
     @property
@@ -174,7 +179,7 @@ class ImageDataModule(LightningDataModule, ABC):
         images, normalise = self._on_device(self.train)
         options = (self.batch_size, self.augmentation, self.seed, self._position)
         process = trainer.global_rank, trainer.world_size
-        return TrainingBatches(images, normalise, *options, *process, self.transforms)
+        return TrainingBatches(images, normalise, *options, *process, self.transforms, self.mix)
 
     def val_dataloader(self) -> EvaluationBatches:
         return self._evaluation_batches(self.val)

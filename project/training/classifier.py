@@ -51,6 +51,7 @@ class Classifier(LightningModule):
                 logits of auxiliary heads. network.auxiliary_weight is the factor of each of their losses.
             num_classes: Number of classes; linked from the data.
             loss: From logits [N, num_classes] and labels [N] to one number; used in training, validation and test.
+                Mixed training labels are [N, num_classes].
             optimizer: Makes the optimizer of the network's parameters.
             lr_scheduler: Makes the learning-rate schedule from the optimizer and the number of steps of the run. It is
                 updated after every step, Plateau after every epoch. None keeps the optimizer's learning rate.
@@ -220,11 +221,15 @@ class Classifier(LightningModule):
         self._epoch_is_logged = True
 
     def _step(self, batch: Batch, metrics: MetricCollection) -> tuple[Tensor, Tensor]:
-        """Update the metrics with a batch. Return the loss to minimise and the main logits [N, num_classes]."""
+        """Update the metrics with a batch. Return the loss to minimise and the main logits [N, num_classes].
+
+        The accuracy of mixed labels [N, num_classes] is that for the class with the largest share of each image.
+        """
         images, labels = batch
         logits, loss, total = self.losses(self(images), labels)
         weight = image_weights(self.loss, labels)
-        metrics.update(preds=logits.detach(), target=labels, value=loss.detach(), weight=weight)
+        target = labels if labels.ndim == 1 else labels.argmax(1)
+        metrics.update(preds=logits.detach(), target=target, value=loss.detach(), weight=weight)
         return total, logits
 
 

@@ -26,9 +26,11 @@ class MeanLoss(MeanMetric):
 def image_weights(loss: nn.Module, labels: Tensor) -> Tensor:
     """The weight [N] of each image in the mean that `loss` computes of a batch with labels [N].
 
-    torch's CrossEntropyLoss divides by the sum of the class weights of the labels. All other losses are taken to divide
-    by the number of images.
+    torch's CrossEntropyLoss divides by the sum of the class weights of the labels; for mixed labels [N, num_classes],
+    by the number of images. All other losses are taken to divide by the number of images.
     """
+    if labels.ndim > 1:
+        return torch.ones(len(labels), device=labels.device)
     if type(loss) is not nn.CrossEntropyLoss or loss.reduction != "mean":
         return torch.ones_like(labels, dtype=torch.float32)
     counted = (labels != loss.ignore_index).float()

@@ -21,6 +21,7 @@ WHOLE, RESUMED = Path("lightning_logs/mlp/version_0"), Path("lightning_logs/mlp/
 OPTIONS = ["--data.data_dir", "images", "--data.image_size", "16", "--data.batch_size", "4", "--data.shift", "2"]
 CONFIG = ["--config", str(CONFIGS / "mlp.yaml"), "--config", str(CONFIGS / "data/image_folder.yaml")]
 TRANSFORMS = ["--data.transforms", "[{class_path: RandomResizedCrop, init_args: {size: 16}}, RandomErasing]"]
+TRANSFORMS += ["--data.mix", "{mixup: 0.4, cutmix: 1, each: image}"]
 WORDS = ["fit", *CONFIG, *OPTIONS, *TRANSFORMS, "--trainer.accelerator", "cpu", "--trainer.log_every_n_steps", "1"]
 
 
