@@ -1,9 +1,11 @@
 """Sets of image files, which may be larger than memory. Files are checked once, and decoded for each batch."""
 
+import gc
 import hashlib
 import os
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple, Self
@@ -138,8 +140,9 @@ def check_files(folder: Path, names: Sequence[str], side: int, workers: int) -> 
         workers: Number of worker processes; 0 decodes in this process.
     """
     path = folder / f".checked-{side}.json"
-    cache = {name: CheckedFile(*row) for name, row in read_json(path).items()}
-    stamps = {name: _stamp(folder / name) for name in names}
+    with _no_garbage_collection():  # it would look at each of the many small objects again and again
+        cache = {name: CheckedFile(*row) for name, row in read_json(path).items()}
+        stamps = {name: _stamp(os.path.join(folder, name)) for name in names}
     files = {name: cache[name] for name in names if name in cache and cache[name][:2] == stamps[name]}
     unchecked = [name for name in names if name not in files]
     if unchecked:
@@ -149,6 +152,17 @@ def check_files(folder: Path, names: Sequence[str], side: int, workers: int) -> 
         finally:  # after Ctrl-C, the next call continues from here
             write_json(path, {name: file for name, file in files.items() if not isinstance(file.result, str)})
     return {name: files[name] for name in names}
+
+
+@contextmanager
+def _no_garbage_collection() -> Iterator[None]:
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
 
 
 def _check(folder: Path, names: list[str], side: int, workers: int) -> Iterator[tuple[str, str, Any]]:
@@ -182,7 +196,7 @@ def _reason(error: Exception) -> str:
     return (error.strerror if isinstance(error, OSError) else None) or str(error)
 
 
-def _stamp(path: Path) -> tuple[int, int]:
+def _stamp(path: str) -> tuple[int, int]:
     """A file's size in bytes and its time of change in ns; zeros for a link to a missing file."""
     try:
         status = os.stat(path)
