@@ -1,4 +1,4 @@
-"""Images per second: batches from memory compared with a DataLoader and torchvision's transforms."""
+"""Images per second: batches from memory, with several transforms, compared with a DataLoader of torchvision's."""
 
 import time
 from collections.abc import Iterable
@@ -7,27 +7,42 @@ from typing import Any
 
 from torch.utils.data import DataLoader
 from torchvision import datasets, transforms
+from torchvision.transforms import v2
 
 from project.benchmarks.overhead import training_batches
 from project.benchmarks.report import report
 from project.data import CIFAR10
 
 BATCH_SIZE = 125  # convnet.yaml's
+TRANSFORMS: dict[str, list[v2.Transform]] = {
+    "no augmentation": [],
+    "RandomCrop, RandomHorizontalFlip, RandomErasing": [
+        v2.RandomCrop(32, padding=4),
+        v2.RandomHorizontalFlip(),
+        v2.RandomErasing(),
+    ],
+    "TrivialAugmentWide": [v2.TrivialAugmentWide()],
+}
 
 
 def measure(data_dir: str, turns: int, batches: int = 360) -> None:
-    """Report both with the augmentation of convnet.yaml: a random flip, a shift by up to two pixels, normalisation."""
+    """Report both with the augmentation of convnet.yaml: a random flip, a shift by up to two pixels, normalisation.
+
+    Then batches from memory with transforms in place of this augmentation.
+    """
     from_memory = training_batches(data_dir, BATCH_SIZE)  # downloads CIFAR-10 if it is missing
-    sources: dict[str, Iterable[Any]] = {f"DataLoader, {n} workers": _dataloader(data_dir, n) for n in (0, 1, 2)}
-    sources["batches from memory"] = from_memory
+    dataloaders: dict[str, Iterable[Any]] = {f"DataLoader, {n} workers": _dataloader(data_dir, n) for n in (0, 1, 2)}
+    ours = "batches from memory"
+    sources = {**dataloaders, ours: from_memory}
+    for name, chosen in TRANSFORMS.items():
+        sources[f"{ours}, {name}"] = training_batches(data_dir, BATCH_SIZE, flip="none", shift=0, transforms=chosen)
     best = dict.fromkeys(sources, 0.0)
     for turn in range(turns):
         for name, source in sources.items():
             best[name] = max(best[name], _images_per_second(source, batches))
         print(f"turn {turn + 1} of {turns}", flush=True)
-    *dataloaders, ours = best.values()
     rows = [{"source": name, "images per second": value} for name, value in best.items()]
-    report("loader", rows, turns=turns, ours_over_best_dataloader=ours / max(dataloaders))
+    report("loader", rows, turns=turns, ours_over_best_dataloader=best[ours] / max(best[name] for name in dataloaders))
 
 
 def _images_per_second(source: Iterable[Any], batches: int) -> float:

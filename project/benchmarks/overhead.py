@@ -5,6 +5,7 @@ import statistics
 import time
 from collections.abc import Iterable, Sequence
 from itertools import islice
+from typing import Any
 
 import torch
 from torch import nn
@@ -74,10 +75,12 @@ def _loop(batches: Iterable[Batch], steps: int) -> float:
     return time.perf_counter() - started
 
 
-def training_batches(data_dir: str, size: int) -> TrainingBatches:
-    """The first epoch of convnet.yaml in batches of `size`."""
-    data = CIFAR10(data_dir, batch_size=size, flip="random", shift=2)
+def training_batches(data_dir: str, size: int, **options: Any) -> TrainingBatches:
+    """The first epoch of convnet.yaml in batches of `size`; `options` of the data change its augmentation."""
+    data = CIFAR10(data_dir, batch_size=size, **({"flip": "random", "shift": 2} | options))
     data.prepare_data()
     data.setup("fit")
     normalise = Normalisation(data.mean, data.std, torch.device("cpu"))
-    return TrainingBatches(data.train, normalise, size, data.augmentation, 0, lambda: (0, 0, 0, math.inf))
+    return TrainingBatches(
+        data.train, normalise, size, data.augmentation, 0, lambda: (0, 0, 0, math.inf), 0, 1, data.transforms
+    )

@@ -9,6 +9,8 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
+from PIL import Image
+from sklearn.datasets import load_digits
 from torch import Tensor, nn
 
 from project.benchmarks.comparison import differences, lost_and_doubled
@@ -24,6 +26,13 @@ EXPERIMENTS: dict[str, list[str]] = {
     "convnet": ["--model.network.widths", "[8, 16, 16, 8]"],
     "speed": ["--model.network.widths", "[8, 8, 8]", "--data.curriculum", "{16: 0.4, 24: 0.8}"],
 }
+TRANSFORMS = (
+    "null",
+    "[RandomHorizontalFlip, {class_path: RandomCrop, init_args: {size: 32, padding: 4}}, RandomErasing]",
+    "[{class_path: RandomResizedCrop, init_args: {size: 32}}, TrivialAugmentWide, RandomErasing]",
+)
+MIXES = ("null", "null", "{mixup: 0.2}", "{cutmix: 1, probability: 0.5}", "{mixup: 0.2, cutmix: 1, each: image}")
+FILES = OUTPUT.absolute() / "digits"  # the digits as PNG files
 Settings = dict[str, Any]
 
 
@@ -45,6 +54,7 @@ class DropoutNetwork(nn.Module):
 def measure(kills: int, lanes: int = 2) -> None:
     """Report `kills` trials, `lanes` at a time. The number of a trial sets its random settings and moment."""
     preload()
+    write_digits(FILES)
     directory = OUTPUT.absolute() / "resume"
     trials: list[Settings] = []
     with ThreadPoolExecutor(lanes) as pool:
@@ -110,6 +120,9 @@ def arguments_of(settings: Settings) -> list[str]:
     ]
     arguments += ["--trainer.accumulate_grad_batches", str(settings["accumulate"])]
     arguments += ["--trainer.val_check_interval", str(settings["val_check_interval"])]
+    arguments += ["--data.transforms", settings["transforms"], "--data.mix", settings["mix"]]
+    if settings["files"]:
+        arguments += ["--data", "ImageFolder", "--data.data_dir", str(FILES), "--data.image_size", "32"]
     if settings["averaging"]:
         arguments += ["--trainer.callbacks", "AveragedWeights", "--trainer.callbacks.decay", "0.9"]
     if settings["plateau"]:
@@ -119,6 +132,17 @@ def arguments_of(settings: Settings) -> list[str]:
     if settings["processes"] > 1:
         arguments += ["--trainer.strategy", "ddp", "--trainer.devices", str(settings["processes"])]
     return arguments
+
+
+def write_digits(directory: Path) -> None:
+    """Write scikit-learn's digits as PNG files in a folder for each class, unless they are there."""
+    if directory.exists():
+        return
+    digits = load_digits()
+    for number, (image, label) in enumerate(zip(digits.images, digits.target, strict=True)):
+        folder = directory / str(label)
+        folder.mkdir(parents=True, exist_ok=True)
+        Image.fromarray((image * 255 / 16).astype("uint8")).save(folder / f"{number}.png")
 
 
 def trial(directory: Path, settings: Settings, rng: Random) -> Settings:
@@ -142,6 +166,8 @@ def _kill_and_resume(arguments: list[str], directory: Path, moment: str, seconds
     kills = 0
     for attempt in range(3):
         event = (moment, rng.randrange(1, 4)) if attempt == 0 else ("any", 0)
+        if str(FILES) in arguments:  # the number of workers may change at each resume
+            arguments = [*arguments, "--data.workers", str(rng.randrange(3))]
         code = run_or_resume(arguments, directory, event, rng.random() * seconds)
         assert code in (0, -signal.SIGKILL), f"{directory}: exit code {code}"
         kills += code == -signal.SIGKILL
