@@ -164,7 +164,8 @@ def _try(transforms: Sequence[Transform], image: Tensor) -> None:
         with _one_thread():
             _run(transforms, image.clone())
     except ImageError as error:
-        raise UserError(f"--data.transforms {error.transform}: {error.problem}") from error
+        gets = "; transforms get images as tensors [C, H, W] of torch.uint8" if error.__cause__ else ""
+        raise UserError(f"--data.transforms {error.transform}: {error.problem}{gets}") from error
 
 
 def _run(transforms: Sequence[Transform], image: Tensor) -> Tensor:

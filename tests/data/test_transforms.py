@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from PIL import ImageOps
 from torch import Tensor, nn
 from torchvision import transforms as v1
 from torchvision.transforms import v2
@@ -189,6 +190,7 @@ REFUSED = [
     (v2.RandomErasing(value=0.4), "RandomErasing: value .0.4.* is for normalised images; these are torch.uint8: give"),
     (v2.RandomErasing(value="random"), "RandomErasing: value random is for normalised images"),
     (len, "len: gives a int; give a tensor"),
+    (ImageOps.mirror, "mirror: fails .AttributeError: .*; transforms get images as tensors .C, H, W. of torch.uint8"),
 ]
 
 
