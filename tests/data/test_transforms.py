@@ -190,7 +190,7 @@ REFUSED = [
     (v2.RandomErasing(value=0.4), "RandomErasing: value .0.4.* is for normalised images; these are torch.uint8: give"),
     (v2.RandomErasing(value="random"), "RandomErasing: value random is for normalised images"),
     (len, "len: gives a int; give a tensor"),
-    (ImageOps.mirror, "mirror: fails .AttributeError: .*; transforms get images as tensors .C, H, W. of torch.uint8"),
+    (ImageOps.mirror, "mirror: fails .TypeError: .*; transforms get images as tensors .C, H, W. of torch.uint8"),
 ]
 
 
