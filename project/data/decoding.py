@@ -33,9 +33,7 @@ def decode(content: bytes, size: tuple[int, int]) -> Tensor:
     try:
         # Pillow warns of unusual metadata, in each worker and epoch again; only the pixels matter here.
         with warnings.catch_warnings(action="ignore"), Image.open(BytesIO(content)) as image:
-            image.draft(
-                None, (2 * max(size), 2 * max(size))
-            )  # decodes a large JPEG at a smaller size, which is far faster
+            image.draft(None, (2 * max(size), 2 * max(size)))  # a large JPEG decodes far faster at a smaller size
             return prepare(image, size)
     except UnidentifiedImageError:
         raise ValueError("no image") from None
