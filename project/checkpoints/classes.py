@@ -25,7 +25,9 @@ def instantiate(settings: Mapping[str, Any], allow: Collection[str] = ()) -> nn.
     Raises:
         UserError: the class may not be imported, is not there, or cannot be made with these arguments.
     """
-    class_path = str(settings.get("class_path", ""))
+    class_path = settings.get("class_path")
+    if not isinstance(class_path, str) or "." not in class_path:
+        raise UserError(f"the checkpoint names {class_path!r} where the path of a class has to be; give another")
     kind = import_class(class_path, allow, nn.Module)
     try:
         arguments = {name: _argument(kind, name, value, allow) for name, value in settings.get("init_args", {}).items()}

@@ -5,8 +5,8 @@ mean and std of each channel in [0, 1], and how an image of any size is prepared
 options of the run. environment: versions, hardware and the data's fingerprint.
 
 The checkpoint that was tested has more: figures, which the run measured; and calibration, if there were validation
-images: the temperature by which the mean logits of the views (plain, mirror or mirror_shift) are divided, and the
-number of images that it was fitted on.
+images or several views: the views (plain, mirror or mirror_shift) of which the logits are the mean, the temperature
+by which these are divided, and the number of validation images that it was fitted on.
 """
 
 from collections.abc import Mapping
@@ -19,6 +19,8 @@ from torch import Tensor
 from project.checkpoints.files import FORMAT
 from project.system.errors import UserError
 
+TRAINING_ONLY = ("transforms", "mix")  # options of the data
+
 
 def describe(run: Mapping[str, Any], data: Mapping[str, Any]) -> dict[str, Any]:
     """What a checkpoint says of itself.
@@ -28,6 +30,13 @@ def describe(run: Mapping[str, Any], data: Mapping[str, Any]) -> dict[str, Any]:
         data: As ImageDataModule.description gives it.
     """
     return {"format": FORMAT, "network": {}, "loss": {}, **run, "data": data}
+
+
+def data_settings(settings: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
+    """The class path of a checkpoint's data set and its options, without those that change training images alone."""
+    data = settings["data"]
+    arguments = data.get("init_args") or {}
+    return data["class_path"], {name: value for name, value in arguments.items() if name not in TRAINING_ONLY}
 
 
 def check_fits(

@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 
+from project.checkpoints.checks import check_description
 from project.system.errors import UserError
 from project.system.files import atomic_write
 
@@ -71,6 +72,7 @@ def read(path: Path, map_location: Any = "cpu") -> Checkpoint:
     check_keys(path, whole, KEYS)
     if whole["format"] > FORMAT:
         raise UserError(f"--ckpt_path {path}: a newer version of this project wrote it; install that version")
+    check_description(path, whole)
     return whole
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import yaml
 
+from project.checkpoints.checks import check_description
 from project.system.errors import UserError
 
 WEIGHTS = "model.safetensors"
@@ -73,4 +74,5 @@ def read(directory: Path) -> dict[str, Any]:
         raise UserError(f"{directory}: its {DESCRIPTION} is not one that export has written; export the network again")
     if content["format"] > FORMAT:
         raise UserError(f"{directory}: a newer version of this project wrote it; install that version")
+    check_description(directory, content)
     return {**content, **settings, "state_dict": {NETWORK + name: value for name, value in weights.items()}}

@@ -42,14 +42,15 @@ class FinalEvaluation:
     def calibrate(self, checkpoint: Mapping[str, Any]) -> dict[str, Any]:
         """The temperature of the validation images, with their number and views, as a checkpoint has it.
 
-        It is empty, and a line says why, if there are no validation images.
+        Without validation images there is no temperature, and a line says why; the views stay.
         """
         problem, validation = "there are no validation images", None
+        views: dict[str, Any] = {} if self._model.test_views == "plain" else {"views": self._model.test_views}
         if len(self.data.val) and self.trainer.limit_val_batches:
             problem, validation = "a logit of a validation image is not finite", self._validate(checkpoint)
         if validation is None or not validation.logits.isfinite().all():
             rank_zero_only(print)(f"the probabilities are not calibrated: {problem}", flush=True)
-            return {}
+            return views
         temperature = fit_temperature(validation.logits, validation.labels)
         return {"temperature": temperature, "images": len(validation.labels), "views": self._model.test_views}
 

@@ -1,11 +1,12 @@
 """Test-time augmentation: the mean logits of several views of an image, and their probabilities."""
 
 from collections.abc import Callable, Mapping
-from typing import Any, Literal
+from typing import Any
 
 from torch import Tensor, nn
 
-Views = Literal["plain", "mirror", "mirror_shift"]
+from project.checkpoints.checks import Views as Views
+
 Network = Callable[[Tensor], Tensor]
 
 

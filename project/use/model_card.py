@@ -153,10 +153,12 @@ def _cell(column: str, value: Any) -> str:
 def _probabilities(calibration: Mapping[str, Any] | None) -> str:
     if not calibration:
         return ""
+    views = f"The logits are those of {VIEWS[calibration['views']]}."
+    if "temperature" not in calibration:
+        return f"## Probabilities\n\nThe probabilities are not calibrated. {views}"
     return (
         f"## Probabilities\n\nThe probabilities are calibrated: the logits are divided by the temperature "
-        f"{calibration['temperature']:.4f}, which was fitted on {calibration['images']:,} validation images. The "
-        f"logits are those of {VIEWS[calibration['views']]}."
+        f"{calibration['temperature']:.4f}, which was fitted on {calibration['images']:,} validation images. {views}"
     )
 
 

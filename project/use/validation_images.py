@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from project.checkpoints.classes import import_class
+from project.checkpoints.description import data_settings
 from project.system.errors import UserError
 
 
@@ -31,11 +32,10 @@ def validation_images(
     """
     from project.data import ImageDataModule  # imports Lightning, which takes seconds
 
-    settings = checkpoint.get("settings", {}).get("data")
-    if not settings:
+    if not checkpoint.get("settings", {}).get("data"):
         raise UserError("the checkpoint does not name its data")
-    kind = import_class(settings["class_path"], allow, ImageDataModule)  # type: ignore[type-abstract]
-    options = dict(settings.get("init_args") or {})
+    class_path, options = data_settings(checkpoint["settings"])
+    kind = import_class(class_path, allow, ImageDataModule)  # type: ignore[type-abstract]
     if data_dir is not None:
         options["data_dir"] = str(data_dir)
     try:

@@ -5,7 +5,9 @@ import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 import torch
 import yaml
@@ -90,3 +92,76 @@ def test_a_checkpoint_without_settings(digits: Callable[..., list[str]], error: 
     assert error("test", "--ckpt_path", "bare.ckpt") == expected
     with pytest.raises(UserError, match="no such file"):
         Classifier.load_from_checkpoint("missing.ckpt")
+
+
+def changed(settings: dict[str, Any]) -> None:
+    """Write changed.ckpt: the best checkpoint with these settings in it, a mapping merged into the one there."""
+
+    def merge(target: dict[str, Any], source: dict[str, Any]) -> None:
+        for name, value in source.items():
+            if isinstance(value, dict) and isinstance(target.get(name), dict):
+                merge(target[name], value)
+            else:
+                target[name] = value
+
+    checkpoint = read(BEST)
+    merge(checkpoint, settings)
+    write(checkpoint, Path("changed.ckpt"))
+
+
+EVIL = {"class_path": "torch.distributed.launcher.api.elastic_launch", "init_args": {"entrypoint": "/usr/bin/touch"}}
+
+
+def test_settings_run_no_code(digits: Callable[..., list[str]], error: Callable[..., str]) -> None:
+    main(["fit", *digits()])
+    Path("evil.py").write_text("import pathlib\npathlib.Path('ran').write_text('')\nclass Net: ...\n")
+    hook = {"class_path": "lightning.pytorch.callbacks.LambdaCallback", "init_args": {"on_test_start": EVIL}}
+    changed({"settings": {"trainer": {"callbacks": [hook], "logger": EVIL, "plugins": [EVIL], "precision": "a.b"}}})
+    main(["test", "--ckpt_path", "changed.ckpt"])  # they are not read
+    for network in ("{class_path: evil.Net}", {"class_path": "evil.Net"}, "evil.Net"):
+        changed({"settings": {"model": {"network": network}}})
+        line = error("test", "--ckpt_path", "changed.ckpt")
+        assert line.startswith("evil.Net: the checkpoint names this class")
+        assert line.endswith("give --allow evil")
+    for path in (EVIL["class_path"], "torch.os.system", "lightning.pytorch.callbacks.LambdaCallback", "numpy.save"):
+        for place in ({"model": {"loss": {"init_args": {"weight": str({"class_path": path})}}}}, {"data": EVIL}):
+            changed({"settings": place})
+            assert "it is no network, loss or data set; if you trust" in error("test", "--ckpt_path", "changed.ckpt")
+    changed({"settings": {"data": "evil.Data", "model": 5}})
+    assert "its settings are damaged (" in error("test", "--ckpt_path", "changed.ckpt")
+    assert not Path("ran").exists()
+
+
+DAMAGED: dict[str, dict[str, Any]] = {
+    "its data has a damaged class_names": {"data": {"class_names": ["a"]}},
+    "its data has a damaged image_shape": {"data": {"image_shape": [3, 32]}},
+    "its data has a damaged mean": {"data": {"mean": [0.5]}},
+    "its data has a damaged std": {"data": {"std": [0.5, 0.5, 0.0]}},
+    "its calibration is damaged": {"calibration": {"temperature": float("nan")}},
+    "its calibration is damaged; give": {"calibration": {"views": "foo"}},
+    "its network has 7 outputs, and its data 10 class names": {"network": {"init_args": {"num_classes": 7}}},
+    "where the path of a class has to be": {"network": {"class_path": 5}},
+}
+
+
+def test_a_damaged_description(digits: Callable[..., list[str]]) -> None:
+    main(["fit", *digits()])
+    for problem, change in DAMAGED.items():
+        changed(change)
+        with pytest.raises(UserError, match=problem):
+            project.load("changed.ckpt")
+
+
+def test_views_are_kept_without_validation_images(digits: Callable[..., list[str]]) -> None:
+    result = main(["fit", *digits(), "--data.val_size", "0", "--model.test_views", "mirror"])
+    predictor = project.load("last")
+    assert predictor.calibration == {"views": "mirror"}
+    assert result.directory is not None
+    data = project.data.Digits()
+    data.setup("test")
+    with np.load(result.directory / "test.npz") as test:
+        logits = predictor.logits(data.test.pixels.numpy())  # type: ignore[attr-defined]
+        torch.testing.assert_close(logits, torch.from_numpy(test["logits"]), rtol=0.05, atol=0.05)  # bfloat16
+        plain = project.load("last")
+        plain.calibration = {}
+        assert (plain.logits(data.test.pixels.numpy()) - logits).abs().max() > 0.5  # type: ignore[attr-defined]
