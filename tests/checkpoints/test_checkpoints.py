@@ -23,7 +23,8 @@ from project.system import files
 from project.system.errors import UserError
 from project.training.classifier import Classifier
 
-CHECKPOINT = {"global_step": 1, "epoch": 0, "loops": {}, "format": 1, "network": {}, "loss": {}, "data": {}}
+DATA = {"class_names": ["a", "b"], "image_shape": [1, 8, 8], "mean": [0.5], "std": [0.5]}
+CHECKPOINT = {"global_step": 1, "epoch": 0, "loops": {}, "format": 1, "network": {}, "loss": {}, "data": DATA}
 
 RUN = Path("lightning_logs/mlp/version_0")
 STEPS = 1257 // 32
