@@ -101,7 +101,7 @@ def test_no_other_private_names() -> None:
     assert overridden | {name for tree in TREES for name in foreign(tree)} == {private.name for private in PRIVATE}
 
 
-# Hooks that LightningCLI looks for but does not define, which every test of a Result notices; and Arrays.of, for Python.
+# Hooks that LightningCLI looks for but does not define, and Arrays.of, which people call.
 BY_NAME = {"after_fit", "after_validate", "after_test", "after_predict", "of"}
 
 
