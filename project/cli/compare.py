@@ -1,7 +1,8 @@
 """Compare runs: the settings in which they differ, with their results.
 
-Runs that differ by seed alone are one row: mean, standard deviation, and 95 % interval of the mean. Two rows with the
-same seeds are compared seed by seed. Runs that have not finished, or cannot be read, are shown with the reason.
+Runs that differ by seed alone are one row: mean, standard deviation, and 95 % interval of the mean, which is cut to 0
+to 100 % for an accuracy. Rows with common seeds are compared seed by seed, and their answers for each test image. Runs
+that have not finished, or cannot be read, are shown with the reason.
 """
 
 from pathlib import Path

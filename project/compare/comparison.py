@@ -20,10 +20,10 @@ class Difference:
     """How a group differs from the baseline."""
 
     group: Group
-    seeds: int
-    """Number of seeds that both groups have."""
+    seeds: Sequence[object]
+    """The seeds that both groups have."""
     pairs: Summary | None
-    """Of the main figure: the group's minus the baseline's with the same seed."""
+    """Of the main figure: the group's minus the baseline's with the same seed; None for fewer than two common seeds."""
     answers: Disagreement | str | None
     """Of the ensembles on the test images; a reason, if they cannot be compared; None without logits."""
 
@@ -100,7 +100,7 @@ def _difference(group: Group, base: Group, main: str) -> Difference:
     runs, others = group.seeds, base.seeds
     both = [seed for seed in others if seed in runs and main in runs[seed].figures and main in others[seed].figures]
     values = [runs[seed].figures[main] - others[seed].figures[main] for seed in both]
-    return Difference(group, len(both), summarise(values) if values else None, _disagreement(group, base))
+    return Difference(group, both, summarise(values) if len(values) > 1 else None, _disagreement(group, base))
 
 
 def _disagreement(group: Group, base: Group) -> Disagreement | str | None:

@@ -55,7 +55,7 @@ def select(runs: Sequence[Run], texts: Iterable[str]) -> list[Run]:
     left = [run for run in runs if all(condition.holds(run) for condition in conditions)]
     if not left:
         given = " ".join(f"--where {condition.text}" for condition in conditions)
-        raise UserError(f"{given}: none of the {len(runs)} runs is so; {_values(conditions[-1].name, runs)}")
+        raise UserError(f"{given}: no run is so; {_values(conditions[-1].name, runs)}")
     return left
 
 

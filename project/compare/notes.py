@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from project.compare.comparison import Comparison
 from project.compare.settings import differing
+from project.system.text import counted
 
 
 def notes(comparison: Comparison) -> Iterator[str]:
@@ -16,6 +17,7 @@ def notes(comparison: Comparison) -> Iterator[str]:
             yield f"{group.label}: no ensemble, since {group.answers}"
     if comparison.left_out:
         broken = sum(1 for run in comparison.left_out if run.problem)
-        yield f"left out by --where: {len(comparison.left_out)} runs" + (f", {broken} of them broken" if broken else "")
+        line = f"left out by --where: {counted(len(comparison.left_out), 'run')}"
+        yield line + (f", {broken} of them broken" if broken else "")
     if names := differing(run.environment for run in comparison.runs if run.environment):
         yield f"the runs also differ in their environment.yaml: {', '.join(names)}"

@@ -15,9 +15,10 @@ from project.compare.notes import notes
 from project.compare.pictures import MOST_BYTES, picture_strips, read_pictures
 from project.compare.runs import Run
 from project.compare.settings import SEED, differing
-from project.compare.table import STATE, Cell, Table, difference_table, group_table
+from project.compare.table import STATE, Cell, Table, answer_table, difference_table, group_table
 from project.runs.results import read_metrics
 from project.system.files import atomic_write
+from project.system.text import counted
 
 TEMPLATE = Path(__file__).with_name("page.html")
 LEGEND = 12  # groups with a colour of their own
@@ -33,7 +34,7 @@ def write_page(comparison: Comparison, path: Path) -> None:
     """
     sections = [section for section in _sections(comparison) if section[1]]
     page = Template(TEMPLATE.read_text(encoding="utf-8")).substitute(
-        title=f"{len(comparison.runs)} runs compared",
+        title=f"{counted(len(comparison.runs), 'run')} compared",
         summary=escape(_summary(comparison)),
         links="".join(f'<a href="#{_anchor(title)}">{title}</a>' for title, _ in sections),
         sections="\n".join(
@@ -60,7 +61,8 @@ def _summary(comparison: Comparison) -> str:
     ensemble = " An ensemble answers by the mean of the probabilities of all seeds." if has_ensemble else ""
     return (
         f"{counts}. Runs that differ by seed alone are one row: mean ± standard deviation, and the 95 % interval of "
-        f"the mean (Student's t).{ensemble} Sorted by {comparison.order}; a click on the name of a column sorts by it."
+        f"the mean (Student's t; of an accuracy cut to 0 to 100 %).{ensemble} Sorted by {comparison.order}; a click on "
+        "the name of a column sorts by it."
     )
 
 
@@ -69,15 +71,12 @@ def _notes(comparison: Comparison) -> str:
 
 
 def _differences(comparison: Comparison) -> str:
-    table = difference_table(comparison)
-    if table is None or comparison.baseline is None:
-        return ""
-    text = (
-        f"{escape(comparison.main)} of each row minus that of <b>{escape(comparison.baseline.label)}</b>, as the mean "
-        "over pairs of runs with the same seed, with its 95 % interval. McNemar's exact test compares the answers for "
-        "each test image; several seeds answer as an ensemble, which is the mean of their probabilities."
+    tables = {"Differences": difference_table(comparison), "Answers": answer_table(comparison)}
+    return "\n".join(
+        f"<p>{escape(table.title[0].upper() + table.title[1:])}.</p>\n{_html_table(table, name)}"
+        for name, table in tables.items()
+        if table
     )
-    return f"<p>{text}</p>\n{_html_table(table, 'Differences')}"
 
 
 def _html_table(table: Table, name: str) -> str:
@@ -136,7 +135,7 @@ def _legend(groups: Sequence[Group]) -> str:
     line = '<svg viewBox="0 0 28 10" aria-hidden="true"><path class="{}" d="M2 5H26"/></svg>'
     items = [f"<li>{line.format(line_style(place))}{escape(group.label)}</li>" for place, group in enumerate(groups)]
     if len(groups) > LEGEND:
-        items[LEGEND:] = [f"<li>{line.format('rest')}the other {len(groups) - LEGEND} rows</li>"]
+        items[LEGEND:] = [f"<li>{line.format('rest')}the other {counted(len(groups) - LEGEND, 'row')}</li>"]
     return f'<ul class="legend">{"".join(items)}</ul>'
 
 
@@ -145,7 +144,7 @@ def _pictures(groups: Sequence[Group]) -> str:
     if not pictures.shown and not pictures.left_out:
         return ""
     limit = f"a page takes at most {MOST_BYTES >> 20} MiB of them. Compare fewer runs to see all of theirs."
-    note = f"{pictures.left_out} pictures are left out, since {limit}"
+    note = f"{counted(pictures.left_out, 'picture')} left out: {limit}"
     actual = '<input type="checkbox" id="actual"> <label for="actual">actual size</label>'
     return (f"<p>{note}</p>\n" if pictures.left_out else "") + actual + picture_strips(pictures)
 

@@ -1,7 +1,7 @@
 """The pictures of the runs, side by side, inside a page."""
 
 from base64 import b64encode
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from html import escape
 from itertools import groupby, zip_longest
 from pathlib import Path
@@ -33,10 +33,10 @@ class Pictures(NamedTuple):
     """Number of pictures that would make the page too large."""
 
 
-def read_pictures(groups: Iterable[Group], most_bytes: int = MOST_BYTES) -> Pictures:
+def read_pictures(groups: Sequence[Group], most_bytes: int = MOST_BYTES) -> Pictures:
     """All pictures of the first run of each group, then of the second ones, until they have `most_bytes`.
 
-    Training batches come last of all. The result is sorted by kind.
+    Training batches come last of all. The result is sorted by kind, then in the order of the groups.
     """
     runs = [(run, path) for run in _by_turns(groups) for path in sorted((run.path / FOLDER).glob("*.png"))]
     shown: list[Picture] = []
@@ -47,7 +47,8 @@ def read_pictures(groups: Iterable[Group], most_bytes: int = MOST_BYTES) -> Pict
         if content:
             shown.append(Picture(run, path.stem, content))
             total += len(content)
-    return Pictures(sorted(shown, key=lambda picture: _kind(picture.name)), left_out)
+    order = {run: place for place, run in enumerate(run for group in groups for run in group.runs)}
+    return Pictures(sorted(shown, key=lambda picture: (_kind(picture.name), order[picture.run])), left_out)
 
 
 def picture_strips(pictures: Pictures) -> str:
@@ -83,6 +84,6 @@ def _figure(picture: Picture) -> str:
     return f'<figure><figcaption>{label}</figcaption><img alt="{alt}" src="data:image/png;base64,{data}"></figure>'
 
 
-def _by_turns(groups: Iterable[Group]) -> Iterator[Run]:
+def _by_turns(groups: Sequence[Group]) -> Iterator[Run]:
     for turn in zip_longest(*(group.runs for group in groups)):
         yield from (run for run in turn if run is not None)

@@ -1,6 +1,7 @@
 """The comparison as columns of text, and its tables on the terminal."""
 
-from collections.abc import Callable, Collection, Sequence
+import math
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import compress
 from typing import NamedTuple
@@ -11,6 +12,7 @@ from project.compare.groups import Group, ranges
 from project.compare.statistics import Summary
 
 SMALLEST = 1e-99  # a p-value
+NEVER_NEGATIVE = ("nll", "brier", "ece", "seconds")  # parts of the names of figures
 SHOWN = ("test/nll", "test/ece", "test/nll_calibrated", "test/ece_calibrated", "train_seconds")
 STATE, INTERVAL = "state", "95 % interval"
 
@@ -42,11 +44,13 @@ class Table(NamedTuple):
     rows: Sequence[Sequence[Cell]]
     optional: Collection[str] = ()
     """The names of columns that a narrow terminal may leave out, the last one first."""
+    title: str = ""
 
     def only(self, is_shown: Sequence[bool]) -> "Table":
         """The columns that are shown."""
         names, is_number = list(compress(self.names, is_shown)), list(compress(self.is_number, is_shown))
-        return Table(names, is_number, [list(compress(row, is_shown)) for row in self.rows], self.optional)
+        rows = [list(compress(row, is_shown)) for row in self.rows]
+        return Table(names, is_number, rows, self.optional, self.title)
 
     def without_empty_columns(self) -> "Table":
         return self.only([any(row[place].text for row in self.rows) for place in range(len(self.names))])
@@ -55,9 +59,9 @@ class Table(NamedTuple):
 def group_table(comparison: Comparison) -> Table:
     """A row for each group. A column that would be empty is left out."""
     columns = [
-        Column("run", lambda group: Cell(group.label, group.label, _state(group)), is_number=False),
+        Column("run", _label, is_number=False),
         *(Column(name, _setting(name), is_number=False) for name in comparison.settings),
-        Column("seeds", _seeds, is_number=False),
+        Column("seeds", lambda group: _seeds(group.seeds), is_number=False),
         *_figures(comparison),
         Column(STATE, lambda group: Cell(_state(group), _state(group)), is_number=False),
     ]
@@ -72,18 +76,51 @@ def group_table(comparison: Comparison) -> Table:
 
 
 def difference_table(comparison: Comparison) -> Table | None:
-    """A row for each group that shares seeds or test images with the baseline; None if there is no such group."""
-    known = [difference for difference in comparison.differences if difference.seeds > 1 or difference.answers]
-    names = ["run", "difference", INTERVAL, "pairs", "only this right", "only baseline right", "McNemar p"]
-    rows = [_difference_row(difference, comparison.main) for difference in known]
-    return Table(names, [name != "run" for name in names], rows).without_empty_columns() if rows else None
+    """A row for each group that has at least two seeds in common with the baseline; None if there is no such group."""
+    main = comparison.main
+    rows = [
+        [
+            _label(group),
+            _seeds(seeds),
+            Cell(_difference_text(main, pairs.mean), pairs.mean),
+            _interval(main, pairs, "+"),
+        ]
+        for group, seeds, pairs in ((each.group, each.seeds, each.pairs) for each in comparison.differences)
+        if pairs
+    ]
+    if comparison.baseline is None or not rows:
+        return None
+    title = f"mean of {main} minus that of {comparison.baseline.label}, over the seeds that both have"
+    return Table(["run", "common seeds", "mean difference", INTERVAL], [False, False, True, True], rows, title=title)
 
 
-def figure_text(name: str, value: float, sign: str = "") -> str:
+def answer_table(comparison: Comparison) -> Table | None:
+    """A row for each group whose answers for the test images are known; None without any, or without a baseline."""
+    rows = [_answer_row(difference) for difference in comparison.differences if difference.answers]
+    if comparison.baseline is None or not rows:
+        return None
+    title = (
+        f"test images that only a run, or only the baseline {comparison.baseline.label}, classifies correctly, and "
+        "McNemar's exact test (several seeds answer as an ensemble: the mean of their probabilities)"
+    )
+    names = ["run", "only this correct", "only baseline correct", "McNemar p"]
+    return Table(names, [False, True, True, True], rows, title=title).without_empty_columns()
+
+
+def figure_text(name: str, value: float) -> str:
     """A figure with as many digits as are worth reading: 84.56 %, 0.4312, 173.2."""
-    factor, digits, unit = _unit(name)
+    return _number(name, value) + _unit(name)[2]
+
+
+def _difference_text(name: str, value: float) -> str:
+    """The difference of two figures; of accuracies in percentage points."""
+    return _number(name, value, "+") + _unit(name)[2].replace("%", "points")
+
+
+def _number(name: str, value: float, sign: str = "") -> str:
+    factor, digits, _ = _unit(name)
     rounded = round(factor * value, digits) + 0.0  # no -0.00
-    return f"{rounded:{sign}.{digits}f}{unit}"
+    return f"{rounded:{sign}.{digits}f}"
 
 
 def _unit(name: str) -> tuple[int, int, str]:
@@ -101,7 +138,7 @@ def _figures(comparison: Comparison) -> list[Column]:
     return [
         Column(main, _figure(main)),
         Column(INTERVAL, lambda group: _interval(main, group.figures.get(main))),
-        Column("ensemble", _ensemble),
+        Column("test ensemble", _ensemble),
         *(Column(name, _figure(name)) for name in others if name != main),
     ]
 
@@ -133,15 +170,30 @@ def _figure(name: str) -> Callable[[Group], Cell]:
 
 
 def _interval(name: str, summary: Summary | None, sign: str = "") -> Cell:
+    """The 95 % interval, without the values that the figure, or a difference of two, cannot have."""
     if summary is None or summary.interval is None:
         return Cell()
-    low, high = (figure_text(name, value, sign).removesuffix(_unit(name)[2]) for value in summary.interval)
-    return Cell(f"{low} to {high}", summary.interval[0])
+    smallest, largest = _range(name)
+    if sign:
+        smallest, largest = smallest - largest, largest - smallest
+    low, high = max(summary.interval[0], smallest), min(summary.interval[1], largest)  # nan stays
+    return Cell(f"{_number(name, low, sign)} to {_number(name, high, sign)}", low)
 
 
-def _seeds(group: Group) -> Cell:
-    seeds = [str(seed) for seed in group.seeds if seed is not None]
-    return Cell(ranges(seeds) + (f" (n = {len(seeds)})" if len(seeds) > 1 else ""), len(seeds))
+def _range(name: str) -> tuple[float, float]:
+    """The smallest and the largest possible value of a figure."""
+    if "accuracy" in name:
+        return 0.0, 1.0
+    return (0.0 if any(part in name for part in NEVER_NEGATIVE) else -math.inf), math.inf
+
+
+def _label(group: Group) -> Cell:
+    return Cell(group.label, group.label, _state(group))
+
+
+def _seeds(seeds: Iterable[object]) -> Cell:
+    texts = [str(seed) for seed in seeds if seed is not None]
+    return Cell(ranges(texts) + (f" (n = {len(texts)})" if len(texts) > 1 else ""), len(texts))
 
 
 def _ensemble(group: Group) -> Cell:
@@ -150,19 +202,13 @@ def _ensemble(group: Group) -> Cell:
     return Cell(figure_text("accuracy", group.answers.accuracy), group.answers.accuracy)
 
 
-def _difference_row(difference: Difference, main: str) -> list[Cell]:
-    pairs, answers = difference.pairs, difference.answers
-    counts = [Cell(), Cell(), Cell(answers or "") if not isinstance(answers, Disagreement) else Cell()]
-    if isinstance(answers, Disagreement):
-        counts = [
-            Cell(f"{answers.only_first:,}", answers.only_first),
-            Cell(f"{answers.only_second:,}", answers.only_second),
-            Cell(f"{answers.p:.2g}" if answers.p > SMALLEST else f"below {SMALLEST}", answers.p),
-        ]
+def _answer_row(difference: Difference) -> list[Cell]:
+    label, answers = _label(difference.group), difference.answers
+    if not isinstance(answers, Disagreement):
+        return [label, Cell(), Cell(), Cell(answers or "")]
     return [
-        Cell(difference.group.label, difference.group.label),
-        Cell(figure_text(main, pairs.mean, "+"), pairs.mean) if pairs else Cell(),
-        _interval(main, pairs, "+"),
-        Cell(str(difference.seeds), difference.seeds) if pairs else Cell(),
-        *counts,
+        label,
+        Cell(f"{answers.only_first:,}", answers.only_first),
+        Cell(f"{answers.only_second:,}", answers.only_second),
+        Cell(f"{answers.p:.2g}" if answers.p > SMALLEST else f"below {SMALLEST}", answers.p),
     ]

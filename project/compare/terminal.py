@@ -6,19 +6,17 @@ from collections.abc import Sequence
 
 from project.compare.comparison import Comparison
 from project.compare.notes import notes
-from project.compare.table import Table, difference_table, group_table
+from project.compare.table import Table, answer_table, difference_table, group_table
 from project.system.text import printable
 
 
 def print_comparison(comparison: Comparison) -> None:
     """Print the table of groups, the differences from the baseline, and what else a reader should know."""
     _print(group_table(comparison))
-    differences = difference_table(comparison)
-    if differences and comparison.baseline:
-        print(
-            "", f"{comparison.main} compared with {printable(comparison.baseline.label)}, seed by seed:", "", sep="\n"
-        )
-        _print(differences)
+    for table in (difference_table(comparison), answer_table(comparison)):
+        if table:
+            print("", f"{printable(table.title)}:", "", sep="\n")
+            _print(table)
     if lines := list(notes(comparison)):
         print("", *map(printable, lines), sep="\n")
     sys.stdout.flush()

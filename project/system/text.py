@@ -1,4 +1,4 @@
-"""Text of files and directories, whose names may have any character."""
+"""Text for people: names of files and directories, which may have any character, and numbers of things."""
 
 import sys
 
@@ -8,3 +8,8 @@ def printable(text: str) -> str:
     encoding = sys.stdout.encoding or "utf-8"
     escaped = "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)
     return escaped.encode(encoding, errors="backslashreplace").decode(encoding)
+
+
+def counted(number: int, noun: str) -> str:
+    """A number of things: 1 run, 1,000 runs."""
+    return f"{number:,} {noun}" + ("" if number == 1 else "s")

@@ -67,14 +67,18 @@ def test_runs_of_other_seeds_are_pooled(printed: Printed) -> None:
 @pytest.mark.usefixtures("two_groups")
 def test_groups_with_the_same_seeds_are_compared_in_pairs(printed: Printed) -> None:
     *_, title, _, header, row = printed("lightning_logs")
-    assert title == "test/accuracy compared with fast/version_0-3, seed by seed:"
-    assert cells(header) == ["run", "difference", "95 % interval", "pairs"]
+    assert title == "mean of test/accuracy minus that of fast/version_0-3, over the seeds that both have:"
+    assert cells(header) == ["run", "common seeds", "mean difference", "95 % interval"]
     paired = stats.ttest_rel(SLOW_ACCURACIES, FAST_ACCURACIES)
     low, high = (100 * value for value in paired.confidence_interval(0.95))
     mean = 100 * (np.mean(SLOW_ACCURACIES) - np.mean(FAST_ACCURACIES))
-    assert cells(row) == ["slow/version_0-3", f"{mean:+.2f} %", f"{low:+.2f} to {high:+.2f}", "4"]
-    title, *_ = [line for line in printed("--baseline", "lightning_logs/slow/version_2") if "compared with" in line]
+    assert cells(row) == ["slow/version_0-3", "0-3 (n = 4)", f"{mean:+.2f} points", f"{low:+.2f} to {high:+.2f}"]
+    (title,) = [line for line in printed("--baseline", "lightning_logs/slow/version_2") if "minus" in line]
     assert "slow/version_0-3" in title
+    words = ["slow", "lightning_logs/fast/version_[237]"]
+    write_run("lightning_logs/fast/version_7", config(7, FAST), {"test/accuracy": 0.9})
+    assert cells(printed(*words)[-1])[:3] == ["slow/version_0-3", "2-3 (n = 2)", "-1.75 points"]
+    assert not any("minus" in line for line in printed("slow", "lightning_logs/fast/version_[37]"))  # one common seed
 
 
 @pytest.mark.usefixtures("two_groups")
@@ -90,11 +94,12 @@ def test_logits_give_ensembles_and_mcnemar(printed: Printed) -> None:
     lines = printed("lightning_logs")
     header, best, other = map(cells, lines[:3])
     for name, row in (("fast", best), ("slow", other)):
-        assert row[header.index("ensemble")] == f"{100 * answers[name].mean():.2f} %"
+        assert row[header.index("test ensemble")] == f"{100 * answers[name].mean():.2f} %"
     only_slow, only_fast = ((answers[a] & ~answers[b]).sum() for a, b in (("slow", "fast"), ("fast", "slow")))
     p = stats.binomtest(int(only_slow), int(only_slow + only_fast)).pvalue
     assert 1e-12 < p < 0.9
-    assert cells(lines[-1])[-3:] == [str(only_slow), str(only_fast), f"{p:.2g}"]
+    assert cells(lines[-2]) == ["run", "only this correct", "only baseline correct", "McNemar p"]
+    assert cells(lines[-1]) == ["slow/version_0-3", str(only_slow), str(only_fast), f"{p:.2g}"]
 
     write_logits(Path("lightning_logs/slow/version_0"), np.zeros((500, 3)), labels, ["a", "b", "c"])
     lines = printed("lightning_logs")
@@ -119,8 +124,21 @@ def test_single_runs_on_the_same_images(printed: Printed) -> None:
     _, *rows = [cells(line) for line in printed("lightning_logs/right/*", "lightning_logs")]
     assert [row[0] for row in rows[:3]] == ["right/version_0", "other/version_0", "wrong/version_0"]
     assert rows[2][-1] == "nan"
-    assert ["wrong/version_0", "-50.00 %", "1", "0", "3", "0.25"] in rows
-    assert ["other/version_0", "-40.00 %", "1", "tested on other images or classes"] in rows
+    assert ["wrong/version_0", "0", "3", "0.25"] in rows
+    assert ["other/version_0", "tested on other images or classes"] in rows
+
+
+def test_an_interval_has_only_possible_values(printed: Printed) -> None:
+    """Student's t of two runs is so large that it would go beyond 100 %, and below a loss of 0."""
+    for seed, (accuracy, other) in enumerate(((0.99, 0.0), (1.0, 0.9))):
+        figures = {"test/accuracy": accuracy, "test/nll": 0.01 * seed}
+        write_run(f"lightning_logs/sure/version_{seed}", config(seed), figures)
+        write_run(f"lightning_logs/other/version_{seed}", config(seed, FAST), {**figures, "test/accuracy": other})
+    header, *rows = map(cells, printed())
+    assert [row[header.index("95 % interval")] for row in rows[:2]] == ["93.15 to 100.00", "0.00 to 100.00"]
+    assert rows[-1][-2:] == ["-54.50 points", "-100.00 to +100.00"]
+    header, row, *_ = map(cells, printed("--sort", "test/nll"))
+    assert row[header.index("95 % interval")] == "0.0000 to 0.0685"
 
 
 def test_settings_that_follow_from_a_class_have_no_column(printed: Printed) -> None:
@@ -273,14 +291,15 @@ def test_where_and_sort(printed: Printed, error: Callable[..., str]) -> None:
     assert labels("data.classes=null") == [fast, slow, sgd]
     assert compare(["lightning_logs"], order="model.optimizer.lr").groups[-1].label == sgd
     assert compare(["lightning_logs"], order="test/nll").main == "test/nll"
-    assert any(line == "left out by --where: 8 runs" for line in printed("--where", "data.batch_size>125"))
+    assert "left out by --where: 8 runs" in printed("--where", "data.batch_size>125")
+    assert "left out by --where: 1 run" in printed("--where", "data.batch_size=125")
     for words, line in {
         "--where model.optimiser=SGD": "no run has model.optimiser; did you mean model.optimizer?",
         "--where batch_size>1": "no run has batch_size; did you mean data.batch_size?",
         "--where data.batch_size": "give a name, one of = != < <= > >=, and a value: 'data.batch_size>100'",
         "--where data.batch_size>many": "many is no number; give a number, or compare by = or !=",
         "--where model.optimizer>3": "model.optimizer is AdamW here, which is no number; compare it by =",
-        "--where model.optimizer=Adam": "none of the 9 runs is so; model.optimizer is AdamW, SGD",
+        "--where model.optimizer=Adam": "no run is so; model.optimizer is AdamW, SGD",
         "--sort test/acuracy": "no run has test/acuracy; did you mean test/accuracy?",
         "--baseline nowhere": f"no such finished run is compared; name one of {fast}, {slow}, {sgd}",
         "--html a.txt": "give a name that ends in .html",
@@ -324,7 +343,7 @@ def test_real_runs_without_torch(digits: Callable[..., list[str]]) -> None:
     assert lines[-1] == "False"
     assert {cells(row)[0] for row in rows} == {"mlp/version_0-1", "mlp/version_2"}
     assert cells(lines[0])[:3] == ["run", "trainer.callbacks", "seeds"]
-    assert "ensemble" in lines[0]
+    assert "test ensemble" in lines[0]
     answers, results = read_answers([other]), read_results(other)
     assert isinstance(answers, Answers)
     assert results is not None

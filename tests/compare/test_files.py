@@ -69,6 +69,8 @@ def test_the_page_has_everything_inside() -> None:
     assert page.texts.index("confusion") < page.texts.index("own one")
     assert {"val/accuracy", "val/loss", "data.flip"} <= set(page.texts)
     assert page.tags.count("figure") == 8 + 2
+    labels = [text for text in page.texts[page.texts.index("confusion") :] if "/version_" in text]
+    assert labels[:4] == ["try/version_0", "try/version_1", f"{EVIL}/version_0", "-1/version_0"]
     assert "4 runs compared" in page.texts
 
 
