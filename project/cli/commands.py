@@ -12,7 +12,7 @@ TRAINER_COMMANDS = {
 TOOL_COMMANDS = {
     "predict --images": "Print and write the classes of image files and folders of your own.",
     "export": "Write a trained network as ONNX, torch.export or safetensors, and prove that it answers the same.",
-    "inspect": "Show a data set before the training: classes, duplicates and, with a checkpoint, likely wrong labels.",
+    "inspect": "Show a data set before the training: classes, duplicates, and labels that a checkpoint contradicts.",
     "compare": "Show how runs differ and what they reached, on the terminal, as a page or as CSV.",
 }
 ALLOW: dict[str, Any] = {"nargs": "*", "action": "extend", "type": str, "default": []}  # how --allow is given

@@ -1,8 +1,9 @@
 """Inspect a data set before the training: its classes, files and pixels, exact and near duplicates, labels.
 
 --data, --data.OPTION and --config mean what they mean for fit; `main.py fit --data.help` lists the data sets. With
---ckpt_path alone, the data is that of the checkpoint. A checkpoint also shows which labels of validation and test
-images are probably wrong. Damaged files are named and counted, and the others are inspected; the exit code is then 1.
+--ckpt_path alone, the data is that of the checkpoint. A checkpoint also shows the labels of validation and test images
+that its network contradicts most; some may be wrong. Damaged files are named and counted, and the others are
+inspected; the exit code is then 1.
 """
 
 import re

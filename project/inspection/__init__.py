@@ -1,1 +1,1 @@
-"""A data set before the training: its classes and files, duplicates, and likely wrong labels."""
+"""A data set before the training: its classes and files, duplicates, and labels that a network contradicts."""

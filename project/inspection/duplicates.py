@@ -8,15 +8,16 @@ from project.data.image_files import ImageFiles
 from project.inspection.groups import FILE, MIRRORED, NEAR, PIXELS, Group, Pair, group, most_telling
 from project.inspection.images import Images
 from project.inspection.scan import Scan
-from project.inspection.similarity import is_blank, similar_pairs
+from project.inspection.similarity import BLANK, contrast, similar_pairs
 
 
-def find_duplicates(images: Images, scanned: Scan) -> tuple[list[Group], list[int]]:
-    """The groups of images that show the same, the most telling one first, and the images of one colour.
+def find_duplicates(images: Images, scanned: Scan) -> tuple[list[Group], dict[int, float]]:
+    """The groups of images that show the same, the most telling one first, and the contrast of images of one colour.
 
-    An image of one colour has no near duplicates.
+    An image of almost one colour has no near duplicates.
     """
-    blank = is_blank(scanned.thumbnails)
+    contrasts = contrast(scanned.thumbnails)
+    blank = contrasts < BLANK
     exact = list(_equal(scanned.digests, PIXELS))
     first_ones = torch.ones(len(images), dtype=torch.bool)
     first_ones[[pair.second for pair in exact]] = False  # its first image stands for a group of equal ones
@@ -25,7 +26,8 @@ def find_duplicates(images: Images, scanned: Scan) -> tuple[list[Group], list[in
     rows = zip(*places[near.images].T.tolist(), near.similarity.tolist(), near.mirrored.tolist(), strict=True)
     found = [Pair(first, second, value, MIRRORED if mirrored else NEAR) for first, second, value, mirrored in rows]
     groups = group([*_equal(_file_digests(images), FILE), *exact, *found])
-    return [each for _, each in most_telling(groups, images)], blank.nonzero()[:, 0].tolist()
+    contrast_of_blank = {place: contrasts[place].item() for place in blank.nonzero()[:, 0].tolist()}
+    return [each for _, each in most_telling(groups, images)], contrast_of_blank
 
 
 def _equal(digests: Iterable[object], kind: str) -> Iterator[Pair]:

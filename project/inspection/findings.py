@@ -8,10 +8,15 @@ from project.data.normalisation import MeanAndStd
 from project.inspection.groups import EXACT, Group, Pair, seen_before
 from project.inspection.images import PARTS, Images
 from project.inspection.labels import Suspect
+from project.inspection.similarity import BLANK, SIDE
 from project.system.tables import TableWriter, open_text, path_text
+from project.system.text import counted
 
 FINDINGS = ("finding", "group", "part", "image", "class", "other_part", "other_image", "other_class", "score", "note")
 MOST_CLASSES = 20  # that the terminal shows
+CONTRADICTED = "labels that the network contradicts most; some may be wrong"
+MANY = 0.2  # share of images with a near duplicate; above it, the images may be too simple to tell
+MEASURE = f"standard deviation of a thumbnail of {SIDE}x{SIDE} pixels"
 Row = list[str | float]
 
 
@@ -22,14 +27,14 @@ class Findings:
     images: All images.
     problems: Of each file that is not an intact image of a class.
     groups: The groups of duplicates.
-    blank: Places of images of one colour, which have no near duplicates.
-    suspects: Images whose label is probably wrong, the most suspicious one first; None without a checkpoint.
+    blank: The contrast of images of almost one colour, by their places; they have no near duplicates.
+    suspects: Images that the network takes for another class, the most suspicious one first; None without a checkpoint.
     """
 
     images: Images
     problems: Mapping[str, str]
     groups: Sequence[Group]
-    blank: Sequence[int]
+    blank: Mapping[int, float]
     suspects: Sequence[Suspect] | None = None
     figures: dict[str, int] = field(init=False)
 
@@ -48,22 +53,23 @@ class Findings:
             **{f"{part}_images_seen_before": seen_before(self.groups, self.images, part) for part in PARTS[1:]},
         }
         if self.suspects is not None:
-            figures["suspected_labels"] = len(self.suspects)
+            figures["contradicted_labels"] = len(self.suspects)
         object.__setattr__(self, "figures", figures)
 
     def rows(self) -> Iterator[Row]:
-        """The rows of findings.csv: damaged files, duplicates by group, blank images, suspected labels."""
+        """The rows of findings.csv: damaged files, duplicates by group, images of one color, contradicted labels."""
         for name, problem in self.problems.items():
             yield ["damaged file", "", "", path_text(name), "", "", "", "", "", problem]
         for number, group in enumerate(self.groups, 1):
             for pair in group.pairs:
                 yield self._pair_row(number, pair)
-        for image in self.blank:
-            yield ["blank image", "", *self._named(image), "", "", "", "", ""]
+        for image, contrast in self.blank.items():
+            note = f"score: {MEASURE}, from 0 to 255"
+            yield ["almost one color", "", *self._named(image), "", "", "", round(contrast, 2), note]
         for suspect in self.suspects or ():
             name = self.images.class_names[suspect.predicted]
-            note = f"probability of its label {suspect.label_probability:.4f}"
-            yield ["wrong label", "", *self._named(suspect.image), "", "", name, suspect.probability, note]
+            note = f"score: probability of its label; of other_class {suspect.probability:.4f}"
+            yield ["contradicted label", "", *self._named(suspect.image), "", "", name, suspect.label_probability, note]
 
     def _pair_row(self, number: int, pair: Pair) -> Row:
         differs = self.images.labels[pair.first] != self.images.labels[pair.second]
@@ -79,10 +85,12 @@ class Findings:
         """What the terminal shows of the duplicates, damaged files and labels."""
         figures, counts = self.figures, self.images.counts.sum(0).tolist()
         if self.blank:
-            yield f"images of one colour: {figures['blank_images']:,}"
+            yield f"images of almost one color ({MEASURE} below {BLANK:g} of 255): {figures['blank_images']:,}"
         yield f"images with the same pixels as another: {figures['exact_duplicates']:,}"
         groups, differing = figures["duplicate_groups"], figures["groups_with_different_labels"]
-        yield f"images with a duplicate or near duplicate: {figures['duplicates']:,} in {groups:,} groups"
+        yield f"images with a duplicate or near duplicate: {figures['duplicates']:,} in {counted(groups, 'group')}"
+        if figures["duplicates"] - figures["exact_duplicates"] > MANY * len(self.images):
+            yield "look at duplicates.png: small drawings, such as digits, may be alike without being the same"
         yield f"groups with different labels: {differing:,}"
         for part, before in (("validation", "training"), ("test", "training or validation")):
             count, total = figures[f"{part}_images_seen_before"], counts[PARTS.index(part)]
@@ -91,7 +99,10 @@ class Findings:
                 yield f"{part} images with a duplicate in {before}: {count:,} of {total:,} ({share:.2f} %)"
         if self.suspects is not None:
             total = counts[1] + counts[2]
-            yield f"validation and test images predicted as another class: {figures['suspected_labels']:,} of {total:,}"
+            mistakes = figures["contradicted_labels"]
+            yield f"mistakes of the network on validation and test images: {mistakes:,} of {total:,}"
+            if mistakes:
+                yield f"labels.png shows the {CONTRADICTED}"
 
 
 def class_lines(images: Images) -> Iterator[str]:
@@ -113,11 +124,12 @@ def class_lines(images: Images) -> Iterator[str]:
 
 
 def pixel_lines(measured: MeanAndStd, used: MeanAndStd) -> Iterator[str]:
-    """Mean and standard deviation of each channel, beside those of the data module."""
+    """Mean and standard deviation of each channel, and those of the data module if they differ."""
     for name, values, others in zip(("mean", "standard deviation"), measured, used, strict=True):
         if values:
             shown, given = (", ".join(f"{value:.4f}" for value in numbers) for numbers in (values, others))
-            yield f"{name} of the training images: {shown}; the data set uses {given}"
+            differs = "" if shown == given else f"; the data set normalizes by {given}"
+            yield f"{name} of the training and validation images: {shown}{differs}"
 
 
 def write_tables(findings: Findings, directory: Path) -> None:

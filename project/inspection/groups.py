@@ -8,6 +8,7 @@ from project.inspection.images import PARTS, Images
 
 FILE, PIXELS, NEAR, MIRRORED = "same file", "same pixels", "near duplicate", "near duplicate, mirrored"
 EXACT = (FILE, PIXELS)
+RANKS = {FILE: 0, PIXELS: 1, NEAR: 2, MIRRORED: 2}  # what is more certain comes first
 
 
 class Pair(NamedTuple):
@@ -28,7 +29,7 @@ class Group:
     """Images that show the same.
 
     images: Their places among all images, in order.
-    pairs: One pair less than there are images: the most similar pairs that connect all of them.
+    pairs: One pair less than there are images: the most certain pairs that connect all of them.
     """
 
     images: tuple[int, ...]
@@ -53,7 +54,7 @@ def group(pairs: Iterable[Pair]) -> list[Group]:
         return image
 
     kept = []
-    for pair in sorted(pairs, key=lambda pair: (-pair.similarity, pair.first, pair.second)):
+    for pair in sorted(pairs, key=lambda pair: (RANKS[pair.kind], -pair.similarity, pair.first, pair.second)):
         first, second = sorted((root(pair.first), root(pair.second)))
         if first != second:
             roots[second] = first
@@ -68,12 +69,15 @@ def group(pairs: Iterable[Pair]) -> list[Group]:
 
 
 def most_telling(groups: Iterable[Group], images: Images) -> list[tuple[Pair, Group]]:
-    """The groups, each with a pair with different labels or in different parts if there is one; these come first."""
+    """The groups, each with its most telling pair; the most telling ones come first.
 
-    def order(pair: Pair) -> tuple[bool, bool, float]:
+    Different labels tell most, then the same file or pixels, different parts, and the similarity.
+    """
+
+    def order(pair: Pair) -> tuple[bool, int, bool, float]:
         crosses = images.part(pair.first) != images.part(pair.second)
         differs = images.class_name(pair.first) != images.class_name(pair.second)
-        return not differs, not crosses, -pair.similarity
+        return not differs, RANKS[pair.kind], not crosses, -pair.similarity
 
     chosen = [(min(each.pairs, key=order), each) for each in groups]
     return sorted(chosen, key=lambda found: order(found[0]))

@@ -6,15 +6,16 @@ from pathlib import Path
 from project.data.module import ImageDataModule
 from project.inspection import pictures
 from project.inspection.duplicates import find_duplicates
-from project.inspection.findings import Findings, class_lines, pixel_lines, write_tables
+from project.inspection.findings import CONTRADICTED, Findings, class_lines, pixel_lines, write_tables
 from project.inspection.groups import Group, Pair, most_telling
 from project.inspection.images import Images
 from project.inspection.labels import Suspect, find_suspects
 from project.inspection.scan import describe_files, scan
+from project.system.text import counted
 from project.use.predictor import Predictor
 
 PICTURES = ("classes.png", "duplicates.png", "labels.png")
-SHOWN = 60  # pairs of duplicates, and images with suspected labels, in a picture
+SHOWN = 60  # pairs of duplicates, and images with contradicted labels, in a picture
 
 
 def inspect(data: ImageDataModule, directory: Path, predictor: Predictor | None = None) -> Findings:
@@ -23,11 +24,12 @@ def inspect(data: ImageDataModule, directory: Path, predictor: Predictor | None 
     Args:
         data: After setup.
         directory: Where tables and pictures are written; it is made. Other files in it stay.
-        predictor: A network that was trained on the training images; it finds labels that are probably wrong.
+        predictor: A network that was trained on the training images; it finds labels to look at.
     """
     images = Images(data.class_names, (data.train, data.val, data.test))
     height, width, channels = data.train.shape[1:]
-    print(f"{len(images):,} images of {height}x{width} pixels and {channels} channels, {data.num_classes} classes")
+    size = f"{width}x{height} pixels with {counted(channels, 'channel')}"
+    print(f"{len(images):,} images in {data.num_classes:,} classes; the network gets them as {size}")
     _print([*class_lines(images), *describe_files(images)])
     scanned = scan(images)
     _print(pixel_lines(scanned.mean_and_std, (data.mean, data.std)))
@@ -77,7 +79,8 @@ def _draw_duplicates(groups: Sequence[Group], images: Images, path: Path) -> Non
     pairs = [pair for pair, _ in most_telling(groups, images)[:SHOWN]]
     pixels = iter(images.read([place for pair in pairs for place in (pair.first, pair.second)]))
     cells = [[(next(pixels), _caption(pair, place, images)) for place in (pair.first, pair.second)] for pair in pairs]
-    title = f"duplicates, a pair of each group: {len(pairs)} of {len(groups):,} groups; different labels come first"
+    number = f"{len(pairs)} of {counted(len(groups), 'group')}"
+    title = f"duplicates, the most telling pair of each group: {number}; different labels come first, then equal pixels"
     pictures.grid(cells, 5, title).save(path)
 
 
@@ -97,13 +100,19 @@ def _draw_suspects(suspects: Sequence[Suspect], images: Images, path: Path) -> N
     shown = suspects[:SHOWN]
     pixels = images.read([suspect.image for suspect in shown])
     cells = [[(image, _suspect_lines(suspect, images))] for suspect, image in zip(shown, pixels, strict=True)]
-    title = f"labels that are probably wrong: the first {len(shown)} of {len(suspects):,} suspects"
+    title = f"{CONTRADICTED}: {len(shown)} of {counted(len(suspects), 'mistake')} on validation and test images"
     pictures.grid(cells, 10, title).save(path)
 
 
 def _suspect_lines(suspect: Suspect, images: Images) -> list[pictures.Line]:
     return [
         pictures.Line(f"label {images.class_name(suspect.image)}", pictures.WARNING),
-        pictures.Line(f"{images.class_names[suspect.predicted]} {100 * suspect.probability:.1f} %"),
+        pictures.Line(f"probability {_percent(suspect.label_probability)}", pictures.WARNING),
+        pictures.Line(f"predicted {images.class_names[suspect.predicted]}, {_percent(suspect.probability)}"),
         pictures.Line(f"{images.part(suspect.image)} {images.name(suspect.image)}", pictures.GREY),
     ]
+
+
+def _percent(probability: float) -> str:
+    """Small ones have more digits, which show their order."""
+    return f"{100 * probability:.{1 if probability >= 0.001 else 3}f} %"

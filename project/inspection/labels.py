@@ -1,4 +1,4 @@
-"""Labels that are probably wrong: a trained network is sure of another class.
+"""Labels that a trained network contradicts most. Some may be wrong; the others are mistakes of the network.
 
 Only images on which the network was not trained say something of their labels: it may know the others by heart.
 """

@@ -1,4 +1,4 @@
-"""Pictures of a data set: some images of each class, pairs of duplicates, images whose label is probably wrong."""
+"""Pictures of a data set: some images of each class, pairs of duplicates, images with contradicted labels."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,6 +10,7 @@ from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
 from project.pictures.canvas import text_style
+from project.system.text import counted
 
 SMALL, LARGE = 64, 128  # sides in pixels of the images of a class and of those in a pair
 GAP = 6  # pixels between images
@@ -58,8 +59,7 @@ def grid(cells: Sequence[Sequence[Captioned]], columns: int, title: str) -> Imag
 
 def _class_row(name: str, count: int, pixels: Sequence[Tensor], per_class: int) -> Image.Image:
     row = _canvas(NAME_WIDTH + per_class * (SMALL + GAP), SMALL)
-    plural = "" if count == 1 else "s"
-    _write(row, (0, SMALL // 2 - LINE), NAME_WIDTH - 2 * GAP, [Line(name), Line(f"{count:,} image{plural}", GREY)])
+    _write(row, (0, SMALL // 2 - LINE), NAME_WIDTH - 2 * GAP, [Line(name), Line(counted(count, "image"), GREY)])
     for number, image in enumerate(pixels[:per_class]):
         _paste(row, image, NAME_WIDTH + number * (SMALL + GAP), SMALL)
     return row

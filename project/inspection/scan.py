@@ -29,7 +29,7 @@ class Scan:
 
     digests: [M], of the pixels of each image.
     thumbnails: [M, C, S, S] uint8, see `project.inspection.similarity`.
-    mean_and_std: Of each channel over the training images, in [0, 1].
+    mean_and_std: Of each channel over the training and validation images, in [0, 1].
     """
 
     digests: list[bytes]
@@ -45,7 +45,7 @@ def scan(images: Images) -> Scan:
     for part, pixels in images:
         digests += [hashlib.blake2b(image.tobytes(), digest_size=16).digest() for image in pixels.numpy()]
         small.append(thumbnails(pixels))
-        if PARTS[part] == "training":
+        if PARTS[part] != "test":
             sums = sums + channel_sums(pixels)
     return Scan(digests, torch.cat(small), mean_and_std(sums.tolist()) if sums.any() else ((), ()))
 
@@ -87,5 +87,6 @@ def describe_files(images: Images) -> list[str]:
     forms = Counter(fact.form for fact in facts).most_common()
     return [
         "files: " + ", ".join(f"{count:,} {form}" for form, count in forms),
-        "pixels, width x height: " + ", ".join(f"{name} {width}x{height}" for name, (width, height) in named.items()),
+        "size of the files, width x height: "
+        + ", ".join(f"{name} {width}x{height}" for name, (width, height) in named.items()),
     ]

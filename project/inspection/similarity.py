@@ -34,7 +34,7 @@ SIDE = 16
 SAMPLE = 10_000  # images from which the patterns are found
 PRIOR_IMAGES = 300  # as many images the usual patterns of photographs count
 COLOUR = 0.1  # how much photographs differ in color, compared with brightness
-BLANK = 2 / 255  # standard deviation of the pixels of an image of one colour; a cosine would compare its noise
+BLANK = 2.0  # an image with less contrast has almost one colour; a cosine would compare its noise
 ZOOMS, SHIFTS = (0.87, 1.0, 1.15), (-0.125, 0.0, 0.125)  # of the alignment; shifts as fractions of half a side
 CENTRE = 0.65  # side of the center, as a fraction
 BLOCK = 1024  # images that are compared with as many others at once, in the cache of a core
@@ -65,9 +65,9 @@ def thumbnails(pixels: Tensor) -> Tensor:
     return pooled.round().to(torch.uint8)
 
 
-def is_blank(small: Tensor) -> Tensor:
-    """[M] bool, whether an image [M, C, S, S] uint8 has one colour."""
-    return torch.cat([_centred(part).std(1) < BLANK for part in torch.split(small, BATCH)])
+def contrast(small: Tensor) -> Tensor:
+    """[M], the standard deviation of thumbnails [M, C, S, S] uint8, from 0 to 255; that of each channel by itself."""
+    return torch.cat([255 * _centred(part).std(1) for part in torch.split(small, BATCH)])
 
 
 def similar_pairs(small: Tensor) -> SimilarPairs:

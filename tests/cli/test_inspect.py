@@ -75,7 +75,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     originals[2].save(root / "train/cat/same_pixels.bmp")
     mirrored(smaller(originals[4])).save(root / "val/cat/mirrored.jpg")
     for number in range(5):
-        Image.new("L", (50, 30)).save(root / f"train/cat/black{number}.png", compress_level=number)
+        Image.new("L", (50, 30)).save(root / f"train/cat/black{number}.png", dpi=(72 + number, 72))
     (root / "train/cat/broken.png").write_bytes((root / "train/cat/0.png").read_bytes()[:200])
     (root / "test/cat/text.jpg").write_text("no image")
     return root
@@ -112,7 +112,10 @@ def test_planted_duplicates(inspected: Inspected) -> None:
         ("training", "train/cat/4.png", "cat", "validation", "val/cat/mirrored.jpg", "cat")
     }
     assert found(inspected, "near duplicate") == set()
-    assert {row[1] for row in found(inspected, "blank image")} == black
+    assert {row[1] for row in found(inspected, "almost one color")} == black
+    line = "images of almost one color (standard deviation of a thumbnail of 16x16 pixels below 2 of 255): 5\n"
+    assert line in inspected.printed
+    assert "small drawings" not in inspected.printed
 
 
 def test_groups_with_different_labels_come_first(inspected: Inspected) -> None:
@@ -134,19 +137,21 @@ def test_classes_and_files(inspected: Inspected) -> None:
     classes = {read_text(row.pop("class")): row for row in table(inspected.output / "classes.csv")}
     assert classes["cat"] == {"training": "11", "validation": "6", "test": "5"}
     assert classes[ODD] == {"training": "5", "validation": "5", "test": "6"}
-    assert "38 images of 64x64 pixels and 3 channels, 2 classes\n" in inspected.printed
+    size = "64x64 pixels with 3 channels"
+    assert f"38 images in 2 classes; the network gets them as {size}\n" in inspected.printed
     assert "files: 31 PNG RGB, 5 PNG L, 1 BMP RGB, 1 JPEG RGB\n" in inspected.printed
     assert "smallest 50x30, median 40x40, largest 40x40\n" in inspected.printed
 
 
-def test_mean_and_deviation_are_those_of_the_training_images(inspected: Inspected, folder: Path) -> None:
+def test_mean_and_deviation_are_those_that_the_network_gets(inspected: Inspected, folder: Path) -> None:
     from project.data.decoding import decode
 
-    files = [path for path in (folder / "train").rglob("*.*") if path.name != "broken.png"]
+    paths = [path for part in ("train", "val") for path in (folder / part).rglob("*.*")]
+    files = [path for path in paths if path.name != "broken.png"]
     pixels = np.stack([decode(path.read_bytes(), (64, 64)).numpy() for path in files]) / 255
     for name, values in (("mean", pixels.mean((0, 1, 2))), ("standard deviation", pixels.std((0, 1, 2)))):
         shown = ", ".join(f"{value:.4f}" for value in values)
-        assert f"{name} of the training images: {shown}; the data set uses " in inspected.printed
+        assert f"{name} of the training and validation images: {shown}\n" in inspected.printed
 
 
 def test_pictures(inspected: Inspected) -> None:
@@ -211,6 +216,7 @@ def test_a_data_set_of_ones_own(capsys: pytest.CaptureFixture[str], error: Calla
     assert "classes without training images: 2\n" in printed
     assert "test images with a duplicate in training or validation: 1 of 1 (100.00 %)\n" in printed
     assert "validation images with" not in printed
+    assert "; the data set normalizes by 0.5000\n" in printed
     assert "inspection_Grey: classes.csv, classes.png, duplicates.png, findings.csv\n" in printed
     assert len(table(Path("inspection_Grey/classes.csv"))) == 1000
 
@@ -227,7 +233,9 @@ def checkpoint() -> Path:
 
 def test_labels_that_a_network_contradicts(checkpoint: Path, capsys: pytest.CaptureFixture[str]) -> None:
     figures = main(["inspect", "--ckpt_path", str(checkpoint)]).figures
-    assert "the images or their parts are not those of the training" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert "the images or their parts are not those of the training" in printed
+    assert "small drawings, such as digits, may be alike without being the same\n" in printed
     data = Digits(val_size=50, batch_size=50, classes=["3", "5"])
     data.setup("test")
     expected = Counter()
@@ -236,9 +244,14 @@ def test_labels_that_a_network_contradicts(checkpoint: Path, capsys: pytest.Capt
         for place in (predicted != images.labels).nonzero()[:, 0].tolist():
             label, other = data.class_names[images.labels[place]], data.class_names[predicted[place]]
             expected[part, str(place), label, other] += 1
-    rows = [row for row in table(Path("inspection_Digits/findings.csv")) if row["finding"] == "wrong label"]
+    rows = [row for row in table(Path("inspection_Digits/findings.csv")) if row["finding"] == "contradicted label"]
     assert Counter((row["part"], row["image"], row["class"], row["other_class"]) for row in rows) == expected
-    assert figures["suspected_labels"] == len(rows) > 30
+    scores = [float(row["score"]) for row in rows]
+    assert scores == sorted(scores)
+    assert figures["contradicted_labels"] == len(rows) > 30
+    total = len(data.val) + len(data.test)
+    assert f"mistakes of the network on validation and test images: {len(rows)} of {total}\n" in printed
+    assert "labels.png shows the labels that the network contradicts most; some may be wrong\n" in printed
     assert Path("inspection_Digits/labels.png").stat().st_size > 10_000
 
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 from PIL import Image
 
-from project.inspection.similarity import is_blank, similar_pairs, thumbnails
+from project.inspection.similarity import BLANK, contrast, similar_pairs, thumbnails
 
 COUNT = 400
 
@@ -78,4 +78,7 @@ def test_images_of_one_colour() -> None:
     grey = torch.from_numpy((100 + noise).astype(np.uint8))
     photograph = torch.from_numpy(np.array(photographs(1)[0]))
     pixels = torch.stack([torch.zeros_like(grey), grey, photograph])
-    assert is_blank(thumbnails(pixels)).tolist() == [True, True, False]
+    small = thumbnails(pixels)
+    centred = small.double() - small.double().mean((2, 3), keepdim=True)
+    np.testing.assert_allclose(contrast(small), centred.numpy().reshape(3, -1).std(1, ddof=1), rtol=1e-5)
+    assert (contrast(small) < BLANK).tolist() == [True, True, False]

@@ -95,7 +95,7 @@ def _labels(options: Options, root: str) -> list[Row]:
     words += [*DATA_OPTIONS, *options.fit_options, "--trainer.default_root_dir", root]
     run = fit_in_new_process(fit_arguments([CONFIGS / "convnet.yaml"], words))["run"]
     fit_in_new_process(["inspect", "--ckpt_path", run, "--output", f"{root}/labels"])
-    suspects = [row for row in _findings(f"{root}/labels") if row["finding"] == "wrong label"]
+    suspects = [row for row in _findings(f"{root}/labels") if row["finding"] == "contradicted label"]
     first = [int(row["image"]) for row in suspects if row["part"] == "validation"][:SWAPPED]
     validation = _data(SwappedLabels, options.data_dir).val
     swapped = set(_draw(len(validation), SWAPPED))
