@@ -161,7 +161,7 @@ def _reliability(test: Logits, temperature: float | None) -> "Figure":
 
     curves = {"not calibrated": _confidence(test.logits)}
     if temperature is not None:
-        curves[f"temperature {temperature:.3f}"] = _confidence(test.logits, temperature)
+        curves[f"calibrated (temperature {temperature:.3f})"] = _confidence(test.logits, temperature)
     correct = test.logits.argmax(1) == test.labels
     return draw_reliability(correct.numpy(), curves, "Test: how sure, and how often correct")
 
@@ -179,7 +179,10 @@ def _mistakes(test: Logits, temperature: float | None, data: Any) -> "Figure":
     classes, others = ([data.class_names[index] for index in indices[shown]] for indices in (labels, predicted))
     num_mistakes = int((labels != predicted).sum())
     number = f"{len(shown)} of {num_mistakes:,}" if len(shown) < num_mistakes else str(num_mistakes)
-    title = f"Test: {number} mistakes among {len(labels):,} images, the most confident first"
+    calibrated = "not calibrated" if temperature is None else "calibrated"
+    title = (
+        f"Test: {number} mistakes among {len(labels):,} images, the most confident first ({calibrated} probabilities)"
+    )
     return draw_mistakes(images.numpy(), classes, others, confidence[shown], captions, title)
 
 

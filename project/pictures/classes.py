@@ -27,11 +27,11 @@ BARS = (("recall", "recall = accuracy of the class", BLUE), ("precision", "preci
 WIDTH, NAME_WIDTH = 440, 220  # of the bars and of a name in pixels
 TOP, BELOW = 66, 50  # pixels
 THICKNESS = 0.27  # of a bar, as a share of the class's row
-COLUMN = 64  # width of a column of numbers in pixels
+COLUMN = 76  # width of a column of numbers in pixels
 
 
 def draw_classes(per_class: Mapping[str, Mapping[str, float]], title: str) -> Figure:
-    """Three bars for each class, the weakest class at the top.
+    """Three bars for each class, the class with the lowest F1 at the top.
 
     Args:
         per_class: Of each class's name: images, recall, precision and f1, the last three in [0, 1].
@@ -39,11 +39,11 @@ def draw_classes(per_class: Mapping[str, Mapping[str, float]], title: str) -> Fi
     """
     weakest_first = sorted(per_class, key=lambda name: per_class[name]["f1"])
     shown = weakest_first if len(per_class) <= ALL else weakest_first[:WEAKEST]
-    weakest = "" if len(shown) == len(per_class) else f"the {len(shown)} weakest of "
+    part = "" if len(shown) == len(per_class) else f"{len(shown)} of "
     labels = [f"{shortened(name, NAME_WIDTH, NORMAL)} ({per_class[name]['images']:,})" for name in shown]
     left = max(text_width(label, NORMAL) for label in labels) + 20
     height = len(shown) * min(44, max(17, 440 // len(shown)))
-    title += f": {weakest}{len(per_class):,} classes, the lowest F1 first (in brackets: images)"
+    title += f": {part}{len(per_class):,} classes, the lowest F1 first (in brackets: images)"
     figure = new_figure(left + WIDTH + len(BARS) * COLUMN + MARGIN, TOP + height + BELOW, title)
     axes = add_axes(figure, left, TOP, WIDTH, height)
     places = np.arange(len(shown))

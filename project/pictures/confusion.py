@@ -40,23 +40,23 @@ def draw_confusion(
 ) -> Figure:
     """The confusion matrix of labels [N] and predicted classes [N]: a row for each true class.
 
-    Up to 20 classes have the numbers of images in the cells. For more, the most frequent confusions are listed. Up to
-    100 classes have their names at the matrix. More than 1,000 are drawn as blocks of neighbouring classes.
+    A bar explains the colours. Up to 20 classes have the numbers of images in the cells. For more, the most frequent
+    confusions are listed. Up to 100 classes have their names at the matrix. More than 1,000 are drawn as blocks of
+    neighbouring classes.
     """
     correct, counted = int((labels == predicted).sum()), len(class_names) <= COUNTED
     title += f": {correct:,} of {len(labels):,} images correct ({100 * correct / max(1, len(labels)):.2f} %)"
     listed = "" if counted else _frequent_confusions(labels, predicted, class_names)
-    axes = _axes(class_names, title, 0 if counted else BAR + text_width(listed, NORMAL))
+    axes = _axes(class_names, title, BAR + text_width(listed, NORMAL))
     counts = _counts(labels, predicted, len(class_names))
     shares = counts / np.maximum(counts.sum(1, keepdims=True), 1)
     last = len(class_names) - 0.5
     norm = PowerNorm(1 / 3, 0, 1)  # a confusion of one image in a hundred is seen
     extent = (-0.5, last, last, -0.5)
     image = axes.imshow(shares, cmap=MATRIX, norm=norm, interpolation="nearest", extent=extent)
+    _explain(image, listed)
     if counted:
         _write_counts(axes, counts, shares)
-    else:
-        _explain(image, listed)
     return axes.figure  # type: ignore[return-value]
 
 

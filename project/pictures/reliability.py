@@ -10,13 +10,13 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from project.pictures.canvas import BLUE, NORMAL, VERMILION, add_axes, new_figure
+from project.pictures.canvas import BLUE, MARGIN, NORMAL, VERMILION, add_axes, new_figure
 
 BINS = 15
 STYLES: tuple[dict[str, Any], ...] = ({"color": BLUE, "marker": "o"}, {"color": VERMILION, "marker": "s"})
 SIDE, BELOW = 400, 130  # of the diagram and of the numbers of images below it, in pixels
-LEFT, TOP = 70, 110
-FEWEST = 0.8  # lower end of the logarithmic axis of the numbers of images
+LEFT, TOP = 96, 110
+FEWEST = 0.5  # lower end of the logarithmic axis of the numbers of images
 
 
 class Bins(NamedTuple):
@@ -72,15 +72,16 @@ def draw_reliability(correct: NDArray[np.bool_], curves: Mapping[str, NDArray[np
         largest = max(largest, bins.images.max())
     diagram.set(xlim=(0, 1), ylim=(0, 1), xticklabels=[])
     diagram.set_ylabel("share of correct images, with 95 % intervals", fontsize=NORMAL)
-    diagram.legend(loc="lower left", bbox_to_anchor=(-0.02, 1), fontsize=NORMAL, frameon=False)
+    diagram.legend(loc="lower left", bbox_to_anchor=((MARGIN - LEFT) / SIDE, 1), fontsize=NORMAL, frameon=False)
     numbers.set(xlim=(0, 1), yscale="log", ylim=(FEWEST, 2 * largest))
     powers = [10**power for power in range(len(str(largest)))]
     numbers.set_yticks(powers, [f"{power:,}" for power in powers])
     numbers.set_yticks([], minor=True)
     numbers.set_xlabel("probability of the predicted class", fontsize=NORMAL)
-    numbers.set_ylabel("images in the bin", fontsize=NORMAL)
+    numbers.set_ylabel("images in the bin\n(logarithmic)", fontsize=NORMAL)
     for axes in (diagram, numbers):
         axes.grid(color="0.9")
+        axes.set_axisbelow(True)
     return figure
 
 

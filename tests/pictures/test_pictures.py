@@ -59,6 +59,7 @@ def test_confusion_matrix(num_classes: int) -> None:
     expected = confusion_matrix(labels, predicted, labels=range(num_classes))
     shares = expected / expected.sum(1, keepdims=True)
     np.testing.assert_allclose(figure.axes[0].images[0].get_array(), shares)
+    assert figure.axes[1].get_ylabel() == "share of the true class's images"
     shown = texts(figure)
     assert f"Test: {expected.trace():,} of 3,000 images correct ({expected.trace() / 30:.2f} %)" in shown
     if num_classes <= 20:
@@ -109,7 +110,7 @@ def test_bars(num_classes: int, num_shown: int) -> None:
     np.testing.assert_allclose(lengths, [index / 2 for index in range(num_classes)][::-1][:num_shown])
     assert {path.vertices[:, 0].max() for path in precision.get_paths()} == {50}
     assert len(f1.get_paths()) == num_shown
-    assert (num_classes > 100) == any("the 50 weakest of 101 classes" in text for text in texts(figure))
+    assert (num_classes > 100) == any("50 of 101 classes, the lowest F1 first" in text for text in texts(figure))
     page(figure)
 
 
@@ -120,12 +121,17 @@ def test_reliability() -> None:
     assert bins.images.sum() == 5000
     assert bins.calibration_error() == pytest.approx(expected.item(), abs=1e-6)
     correct, confidence = probabilities.argmax(1) == labels, probabilities.max(1)
-    figure = draw_reliability(correct, {"before": confidence**2, "after": confidence}, "Test")
-    assert f"after: expected calibration error {expected:.4f}" in texts(figure)
+    name = "calibrated (temperature 10.458)"
+    figure = draw_reliability(correct, {"not calibrated": confidence**2, name: confidence}, "Test")
+    assert f"{name}: expected calibration error {expected:.4f}" in texts(figure)
     _, before, after = figure.axes[0].lines
     used = bins.images > 0
     np.testing.assert_array_equal(after.get_xydata(), np.stack((bins.confidence[used], bins.accuracy[used]), 1))
     assert before.get_color() != after.get_color()
+    assert figure.axes[1].get_ylabel().endswith("(logarithmic)")
+    low, high = figure.axes[1].get_ylim()
+    assert np.log(1 / low) / np.log(high / low) > 0.05  # a bin with one image is seen
+    assert all(axes.get_axisbelow() is True for axes in figure.axes)  # the grid cuts no line
     page(figure)
 
 
