@@ -30,6 +30,11 @@ def given_options(words: Sequence[str]) -> Iterator[tuple[str, str]]:
             yield "config" if name == "c" else name, value
 
 
+def asks_for_help(words: Sequence[str]) -> bool:
+    """Whether -h, --help or a .help option is among the words."""
+    return any(re.match(r"(-h|--([\w.]+\.)?help)(=|$)", word) for word in words)
+
+
 def as_given(words: Sequence[str], name: str, value: Any) -> str:
     """The value of an option as the command line has it; for an option of a file, `value` as YAML writes it."""
     plain = {"None": "null", "True": "true", "False": "false"}.get(str(value), str(value))
@@ -162,27 +167,37 @@ def _lists(words: Sequence[str], option: str) -> Iterator[tuple[str, str]]:
 
 
 def _owners(words: Sequence[str], part: str) -> dict[str, str]:
-    """The class that each option of a part was last given to; empty for the default class."""
+    """The class that each option of a part was last given to; empty for the default class.
+
+    The files in configs/ fit each other: if one of them changes the class, it takes the options of the others over.
+    """
     owners: dict[str, str] = {}
-    kind = ""
-    for class_path, names in _part_settings(words, part):
+    kind, from_configs = "", list[str]()
+    for class_path, names, is_ours in _part_settings(words, part):
         kind = class_path.rpartition(".")[2] or kind
+        if is_ours and class_path:
+            owners |= dict.fromkeys(from_configs, kind)
         owners |= dict.fromkeys(names, kind)
+        from_configs = [*from_configs, *names] if is_ours else [name for name in from_configs if name not in names]
     return owners
 
 
-def _part_settings(words: Sequence[str], part: str) -> Iterator[tuple[str, list[str]]]:
-    """The settings of a part by files and options, in their order: a class path or empty, and names of options."""
+def _part_settings(words: Sequence[str], part: str) -> Iterator[tuple[str, list[str], bool]]:
+    """The settings of a part by files and options, in their order.
+
+    Yields a class path or "", the names of options, and whether a file in configs/ of this project has them.
+    """
     for name, value in given_options(words):
+        is_ours = name == "config" and Path(value).resolve().is_relative_to((PROJECT / "configs").resolve())
         if name.startswith(f"{part}.") and name != f"{part}.class_path":
-            yield "", [name.removeprefix(f"{part}.")]
+            yield "", [name.removeprefix(f"{part}.")], is_ours
         elif name == "config" or name.startswith(part):
             settings = yaml.safe_load(Path(value).read_text() if name == "config" else value)
             settings = _setting(settings, part) if name == "config" else settings
             if isinstance(settings, dict):
-                yield settings.get("class_path", ""), list(settings.get("init_args", ()))
+                yield settings.get("class_path", ""), list(settings.get("init_args", ())), is_ours
             elif isinstance(settings, str):
-                yield settings, []
+                yield settings, [], is_ours
 
 
 def _setting(settings: Any, option: str) -> Any:

@@ -16,15 +16,14 @@ from torch import nn
 from project.checkpoints.classes import TRUSTED
 from project.checkpoints.description import data_settings
 from project.checkpoints.files import read
-from project.cli.arguments import given_options
+from project.cli.arguments import asks_for_help, given_options
 from project.cli.commands import ALLOW, TRAINER_COMMANDS
 from project.data import ImageDataModule
 from project.runs.checkpoint_path import find_path
 from project.runs.directories import ROOT
-from project.runs.plan import Found
+from project.runs.plan import Found, missing_checkpoint
 from project.system.errors import UserError
 
-HELP = ("-h", "--help", "--print_config")
 IMPORT_PATH = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)+")
 MODEL = ("network", "loss", "test_views")  # all that an evaluation needs of the model's options
 TRAINER = ("precision", "accelerator", "limit_val_batches", "limit_test_batches", "limit_predict_batches")
@@ -35,19 +34,21 @@ def with_checkpoint_settings(words: Sequence[str], directory: Path) -> tuple[lis
     """The words of a command with the settings of its checkpoint before its own options, which win.
 
     Args:
-        words: Of the command line. With --config, or without --ckpt_path, they stay as they are.
+        words: Of the command line. With --config they stay as they are.
         directory: Where a file with the settings is written.
 
     Returns:
         The words, and the checkpoint's path and content, if it was read.
 
     Raises:
-        UserError: there is no such checkpoint, or it names a class that the user has not allowed.
+        UserError: none is given, there is no such checkpoint, or it names a class that the user has not allowed.
     """
     options = dict(given_options(words))
-    is_evaluation = bool(words) and words[0] in TRAINER_COMMANDS and not set(HELP) & set(words)
-    if not is_evaluation or "config" in options or "ckpt_path" not in options:
+    is_help = asks_for_help(words) or "--print_config" in words
+    if not words or words[0] not in TRAINER_COMMANDS or is_help or "config" in options:
         return list(words), None
+    if "ckpt_path" not in options:
+        raise missing_checkpoint(words[0])
     root = Path(options.get("trainer.default_root_dir", ".")) / ROOT
     path = find_path(options["ckpt_path"], root, options.get("name"))
     checkpoint = read(path)

@@ -38,6 +38,7 @@ from project.cli.checkpoint_settings import with_checkpoint_settings
 from project.cli.endings import endings, is_first_process
 from project.cli.final_evaluation import FinalEvaluation
 from project.cli.messages import user_message
+from project.cli.output import check_output_file
 from project.cli.parser import CommandLine
 from project.cli.preflight import check_fit, try_parts
 from project.cli.user_parts import Instantiator
@@ -99,7 +100,16 @@ class ExperimentCLI(CommandLine):
             self.plan = plan_fit(self._run_options(), self.cleanup, lock=is_first_process())
             if not self.options.trainer.fast_dev_run:
                 directories.check_writable(self.plan.root, self.plan.experiment)
+        if self.subcommand == "predict":
+            self.predictions = self._predictions()
         self.options.ckpt_path = self.plan.checkpoint_path and str(self.plan.checkpoint_path)
+
+    def _predictions(self) -> Path:
+        """The file that predict writes, which is checked."""
+        assert self.plan.checkpoint_path is not None
+        path = Path(self.options.output or self.plan.checkpoint_path.with_suffix(".predictions.csv"))
+        check_output_file(path, self.options.force, (".csv",))
+        return path
 
     def _run_options(self) -> RunOptions:
         trainer = self.options.trainer
@@ -203,7 +213,6 @@ class ExperimentCLI(CommandLine):
     def _callbacks(self) -> list[Callback]:
         """This project's own, for the command."""
         if self.subcommand == "predict":
-            self.predictions = Path(self.options.ckpt_path).with_suffix(".predictions.csv")
             return [Predictions(self.predictions)]
         checkpoint = self.plan.checkpoint
         checked = [] if checkpoint is None else [OtherData(self.options.ckpt_path, checkpoint)]

@@ -1,7 +1,7 @@
 """Export a trained network: ONNX, torch.export (pt2), or a directory for the Hugging Face Hub (safetensors).
 
 An onnx or pt2 file takes images and gives probabilities: normalisation and softmax are inside, and the metadata says
-how to prepare an image. What was exported is compared with the network on 1,000 validation images.
+how to prepare an image. What was exported is compared with the network on at most 1,000 validation images.
 """
 
 import re
@@ -13,7 +13,7 @@ from typing import Any
 
 from jsonargparse import ArgumentParser, Namespace
 
-from project.cli.commands import ALLOW
+from project.cli.commands import ALLOW, CKPT_PATH
 from project.cli.output import add_output_options, check_output
 from project.runs.checkpoint_path import find_path
 from project.runs.directories import EXPERIMENT_NAME
@@ -30,7 +30,7 @@ def add_options(parser: ArgumentParser) -> None:
     def add(option: str, text: str, **arguments: Any) -> None:
         parser.add_argument(option, help=text, **arguments)
 
-    add("--ckpt_path", "A checkpoint file, a run directory, an experiment, best or last.", type=str, required=True)
+    add("--ckpt_path", CKPT_PATH, type=str, required=True)
     add("--to", "onnx and pt2 write a file, safetensors writes a directory.", choices=list(PACKAGES), required=True)
     add_output_options(parser, "The file or directory to write; by default the experiment's name, here.")
     add(

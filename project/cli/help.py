@@ -25,9 +25,17 @@ SECTIONS = {
     "model": ("model",),
     "data": ("data",),
     "checkpoints": ("checkpoints", "ckpt_path"),
-    "run": ("config", "name", "allow", "seed_everything", "pictures", "print_config", "help"),
+    "run": ("config", "name", "seed_everything", "pictures", "print_config", "help"),
     "trainer, from PyTorch Lightning": ("trainer",),
 }
+# The other options of validate, test and predict are those of fit.
+EVALUATION_SECTIONS = {
+    "checkpoint": ("ckpt_path", "output", "force", "allow"),
+    "data": ("data",),
+    "run": ("config", "name", "seed_everything", "print_config", "help"),
+}
+OTHER_OPTIONS = """The checkpoint brings the settings of its run, which an option replaces. All other options are
+those of fit, such as --model.test_views and --trainer.limit_test_batches: main.py fit --help"""
 PARTS: dict[str, type] = {"model": Classifier, "checkpoints": Checkpoints, "trainer": ExperimentTrainer}
 RUN_ARGUMENTS = {"model.optimizer": 1, "model.lr_scheduler": 2}  # the first arguments, which the run gives
 
@@ -68,13 +76,25 @@ def part_help(parser: LightningArgumentParser, command: str, option: str = "") -
         part = next((name for name in CLASSES if option.startswith(f"{name}.")), "")
         remedy = f"--{part}.help CLASS shows the options of a class" if part else "--help shows what there is"
         raise UserError(f"--{option}.help: no such option; {remedy}")
-    usage = f"usage: main.py {command} --config FILE [--config FILE ...] [--OPTION VALUE ...]"
-    lines = [usage, "", *_wrapped(TRAINER_COMMANDS[command], 0)]
-    for title, names in SECTIONS.items():
+    is_short = command != "fit" and not option
+    lines = [*_usage(command), "", *_wrapped(TRAINER_COMMANDS[command], 0)]
+    for title, names in (EVALUATION_SECTIONS if is_short else SECTIONS).items():
         members = [action for name in names for action in actions if action.dest.partition(".")[0] == name]
         lines += ["", f"{title}:"] * bool(members)
         lines += [line for action in members for line in _action_lines(action)]
-    return "\n".join(lines)
+    return "\n".join([*lines, "", *_wrapped(OTHER_OPTIONS, 0)] if is_short else lines)
+
+
+def _usage(command: str) -> list[str]:
+    if command == "fit":
+        return ["usage: main.py fit --config FILE [--config FILE ...] [--OPTION VALUE ...]"]
+    usage = f"main.py {command} --ckpt_path CHECKPOINT [--OPTION VALUE ...]"
+    if command != "predict":
+        return [f"usage: {usage}"]
+    images = "main.py predict --ckpt_path CHECKPOINT --images FILE ... [--OPTION VALUE ...]"
+    own = "images of your own; its options: main.py predict --images --help"
+    run = "the test images; its options follow"
+    return [f"usage: {images}", f"           {own}", f"       {usage}", f"           {run}"]
 
 
 def class_help(parser: LightningArgumentParser, option: str, name: str) -> str:

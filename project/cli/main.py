@@ -7,7 +7,7 @@ from project.cli.commands import program_help, tool_module
 from project.cli.endings import endings
 from project.runs.results import Result
 from project.system.memory import keep_freed_memory
-from project.system.process import settle
+from project.system.process import quiet, settle
 
 
 def main(args: Sequence[str] | None = None, own_process: bool = False) -> Result:
@@ -15,14 +15,14 @@ def main(args: Sequence[str] | None = None, own_process: bool = False) -> Result
 
     Args:
         args: The words after the program's name; None takes them from the shell.
-        own_process: Whether the process is the command's alone. Its messages and memory are then set up for the
-            command; otherwise the process keeps its own settings.
+        own_process: Whether the process is the command's alone. Its messages and memory are then set up until it
+            ends; otherwise Lightning's messages are off during the command, and the process keeps its own settings.
 
     Returns:
         The run directory and the figures, or what the command has measured or written.
 
     Raises:
-        SystemExit: the command did not succeed, with the code that project.cli.endings describes.
+        SystemExit: the command did not succeed, with the code that project.cli.endings describes: 2 for a mistake.
     """
     words = sys.argv[1:] if args is None else list(args)
     with endings():
@@ -34,7 +34,7 @@ def main(args: Sequence[str] | None = None, own_process: bool = False) -> Result
         if module := tool_module(words):
             from project.cli.tools import run_tool
 
-            return run_tool(module, words, own_process)
+            return run_tool(module, words)
         # These import Lightning, which takes seconds.
         from project.cli.arguments import check_yaml
         from project.cli.experiment import run_experiment
@@ -42,4 +42,6 @@ def main(args: Sequence[str] | None = None, own_process: bool = False) -> Result
         check_yaml(words)
         if own_process:
             settle()
-        return run_experiment(words)
+            return run_experiment(words)
+        with quiet():
+            return run_experiment(words)

@@ -21,7 +21,7 @@ from torchvision.models import list_models
 
 from project.cli.arguments import LISTS, as_given
 from project.cli.classes import CLASSES, classes, nearest, nearest_option, option_names
-from project.cli.commands import MODULES, TRAINER_COMMANDS
+from project.cli.commands import MODULES, PREDICT_IMAGES, TRAINER_COMMANDS
 from project.cli.user_parts import describe_failure, place
 from project.system.errors import UserError
 
@@ -62,7 +62,7 @@ def explain(message: str, options: Iterable[str], words: Sequence[str]) -> str:
         return f"{match[1]}: no such command; {near or COMMAND_FIRST}"
     match = re.search(r"[Oo]ption '(.+?)'|unrecognized arguments: --([\w.]+)", message)
     if match and f'Parser key "{match[1]}"' not in message:  # else the class has it, and only the value is wrong
-        return _unknown_option_message(message, option, match[1] or match[2], options)
+        return _unknown_option_message(message, option, match[1] or match[2], options, words)
     if match := re.search(r"failed: (--.+)", message):  # of a link between options
         return match[1]
     if match := re.search(r"(?:class_path '(.+)':\s+)?the following arguments are required: (.+)", message):
@@ -159,10 +159,12 @@ def _class_message(message: str, option: str, value: str) -> str:
     return _unknown_class_message(option, value, (kind.__name__ for kind in classes(option)))
 
 
-def _unknown_option_message(message: str, option: str, name: str, options: Iterable[str]) -> str:
+def _unknown_option_message(message: str, option: str, name: str, options: Iterable[str], words: Sequence[str]) -> str:
     owner = re.search(r"class_path[ =]'(.+?)'", message)
     if owner is None:
         name = re.sub(r"\.(class_path|init_args).*", "", name)
+        if "predict" in words[:1] and name in _image_options():
+            return f"--{name}: an option of predict --images; give --images with image files or folders"
         near = nearest_option(name, options)
         return f"--{name}: no such option; {_did_you_mean(near, '--') or '--help shows what there is'}"
     kind: Any = locate(owner[1])
@@ -176,6 +178,12 @@ def _unknown_option_message(message: str, option: str, name: str, options: Itera
     line = f"--{option}.{name}: {kind.__name__} has no such option{of_others}; "
     shown = kind.__name__ if kind in classes(option) else owner[1]
     return line + (_did_you_mean(nearest(name, known)) or f"--{option}.help {shown} shows what it has")
+
+
+def _image_options() -> list[str]:
+    parser = ArgumentParser()
+    importlib.import_module(PREDICT_IMAGES).add_options(parser)
+    return [action.dest for action in parser._actions]
 
 
 def _unknown_class_message(option: str, name: str, names: Iterable[str], where: str = "") -> str:

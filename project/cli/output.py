@@ -1,6 +1,7 @@
 """The options --output and --force, which every command that writes a file or a directory has."""
 
 import os
+from collections.abc import Collection
 from pathlib import Path
 
 from jsonargparse import ArgumentParser
@@ -17,6 +18,15 @@ def add_output_options(parser: ArgumentParser, text: str) -> None:
     """
     parser.add_argument("--output", type=str, metavar="PATH", help=text)
     parser.add_argument("--force", action="store_true", help="Replace an output that exists.")
+
+
+def check_output_file(path: Path, force: bool, endings: Collection[str]) -> None:
+    """As `check_output`, for a file whose name has one of the `endings`. Raises UserError."""
+    if path.suffix not in endings:
+        raise UserError(f"--output {path}: give a name that ends in {' or '.join(endings)}")
+    if path.is_dir():
+        raise UserError(f"--output {path}: it is a directory; name a file")
+    check_output(path, force)
 
 
 def check_output(path: Path, force: bool, option: str = "--output") -> None:

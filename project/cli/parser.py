@@ -1,7 +1,6 @@
 """The command line's options, and what their parser says of a mistake."""
 
 import inspect
-import re
 import sys
 from collections.abc import Sequence
 from copy import deepcopy
@@ -18,8 +17,9 @@ from torch import Tensor
 
 from project import data, networks
 from project.callbacks.checkpoints import Checkpoints
+from project.cli.arguments import asks_for_help
 from project.cli.classes import parameters
-from project.cli.commands import ALLOW
+from project.cli.commands import ALLOW, CKPT_PATH
 from project.cli.endings import fail
 from project.cli.messages import explain
 from project.cli.user_parts import class_settings
@@ -33,6 +33,7 @@ is given. A file, or best, starts a new run from that state. None starts from th
 
 PICTURES_HELP = """Draw pictures of a fit into the run's directory pictures, and for TensorBoard: the first training
 batch, the confusion matrix, each class, reliability, the most confident mistakes, curves."""
+PREDICTIONS_HELP = "The CSV file to write; by default beside the checkpoint, as in best.predictions.csv."
 PICTURES = True  # the default
 
 
@@ -119,9 +120,7 @@ class CommandLine(LightningCLI):
     def setup_parser(self, *args: Any) -> None:
         super().setup_parser(*args)
         (option,) = (action for action in self.command_parser._actions if action.dest == "ckpt_path")
-        option.help = (
-            RESUME_HELP if "fit" in self.words[:1] else "A checkpoint's file, or best or last: the newest run's."
-        )
+        option.help = RESUME_HELP if "fit" in self.words[:1] else CKPT_PATH
 
     def add_default_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """Lightning's own takes true and false as well, which data and weights read as different seeds."""
@@ -133,6 +132,9 @@ class CommandLine(LightningCLI):
         if "fit" not in self.words[:1]:
             allow_help = "Modules with classes of your own that a checkpoint may import."
             parser.add_argument("--allow", **ALLOW, help=allow_help)
+        if "predict" in self.words[:1]:
+            parser.add_argument("--output", type=str | None, default=None, help=PREDICTIONS_HELP)
+            parser.add_argument("--force", action="store_true", help="Replace an output that exists.")
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         self.command_parser = parser  # where no command is named, that of the last, which nobody will see
@@ -155,7 +157,7 @@ class CommandLine(LightningCLI):
 
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
         """Not by Lightning's own, which warns where the program that calls main([...]) was started with other words."""
-        if any(re.match(r"(-h|--([\w.]+\.)?help)(=|$)", word) for word in self.words):
+        if asks_for_help(self.words):
             from project.cli.help import help_text  # takes time, and few commands need it
 
             rank_zero_only(print)(help_text(self.words, self.command_parser))

@@ -2,7 +2,7 @@
 
 A folder stands for all files below it. The images may have any format, mode and size that Pillow reads. Each one is
 prepared as the training images were. Files that cannot be read are named and counted, and the others are predicted; the
-exit code is then 1.
+exit code is then 1. A path that does not exist ends the command before an image is read.
 """
 
 import os
@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING, Any
 
 from jsonargparse import ArgumentParser, Namespace
 
-from project.cli.commands import ALLOW
+from project.cli.commands import ALLOW, CKPT_PATH
 from project.cli.device import usable_device
-from project.cli.output import add_output_options, check_output
+from project.cli.output import add_output_options, check_output_file
 from project.cli.progress import Progress
+from project.runs.checkpoint_path import find_path
 from project.runs.results import Result
 from project.system.errors import UserError
 from project.system.text import printable
@@ -34,7 +35,7 @@ def add_options(parser: ArgumentParser) -> None:
     def add(option: str, text: str, **arguments: Any) -> None:
         parser.add_argument(option, help=text, **arguments)
 
-    add("--ckpt_path", "A checkpoint file, a run directory, an experiment, best or last.", type=str, required=True)
+    add("--ckpt_path", CKPT_PATH, type=str, required=True)
     add("--images", "Image files, and folders of them. A file that is named twice has two rows.", **ALLOW)
     add("--top", "Number of classes to print for each image, from the most probable one on.", type=int, default=3)
     add_output_options(parser, "Write the predictions to this file too. Its name ends in .csv or .jsonl (JSON Lines).")
@@ -89,18 +90,15 @@ def _check(options: Namespace, output: Path | None) -> None:
             raise UserError(f"--{name} {options[name]}: give a whole number of at least {low}")
     if output is None and options.all_classes:
         raise UserError("--all_classes: the probabilities go into a file; name it by --output")
-    if output and output.suffix not in FORMATS:
-        raise UserError(f"--output {output}: give a name that ends in {' or '.join(FORMATS)}")
-    if output and output.is_dir():
-        raise UserError(f"--output {output}: it is a directory; name a file")
     if output:
-        check_output(output, options.force)
+        check_output_file(output, options.force, FORMATS)
 
 
 def _load(options: Namespace) -> "Predictor":
-    from project.use.predictor import load  # imports torch, which takes a second
+    from project.use.predictor import make_predictor, read_trained  # imports torch, which takes a second
 
-    return load(options.ckpt_path, usable_device(options.device), options.allow)
+    device = usable_device(options.device)
+    return make_predictor(read_trained(find_path(options.ckpt_path)), device, options.allow)
 
 
 def _predict(predictor: "Predictor", options: Namespace, output: Path | None, num_files: int) -> _Problems:

@@ -1,10 +1,11 @@
 """Commands that train nothing: plain functions, each in a module that is imported when it is asked for."""
 
+import os
 import re
 import signal
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from importlib import import_module
 from pathlib import Path
 from types import FrameType
@@ -14,7 +15,7 @@ from jsonargparse import ArgumentParser
 
 from project.cli.endings import fail
 from project.runs.results import Result
-from project.system.process import quieten
+from project.system.process import quiet
 from project.system.python_path import importable
 from project.system.signals import Interrupted
 
@@ -22,31 +23,33 @@ from project.system.signals import Interrupted
 class ToolParser(ArgumentParser):
     """Says what is wrong in one line, and knows no abbreviations."""
 
+    words: Sequence[str] = ()  # of the command line
+
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options, allow_abbrev=False)
 
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
-        fail(_explain(message))
+        files = [word for word in self.words if word.startswith("-") and os.path.lexists(word)]
+        hint = "".join(f"{file}: a file, but read as an option; write ./{file}, or ./* for *" for file in files[:1])
+        fail(hint or _explain(message))
 
 
-def run_tool(module_name: str, words: Sequence[str], own_process: bool = False) -> Result:
+def run_tool(module_name: str, words: Sequence[str]) -> Result:
     """Run a tool.
 
     Args:
         module_name: Of the tool.
         words: Of the command line; the first is the tool's name.
-        own_process: Whether the process is the command's alone, so that Lightning's messages can be turned off.
     """
     module = import_module(module_name)
     parser = ToolParser(prog=f"main.py {words[0]}", description=module.__doc__)
+    parser.words = words
     module.add_options(parser)
     data_words, own_words = _split(words[1:], getattr(module, "DATA_OPTIONS", ()))
     options = parser.parse_args(own_words)
-    if hasattr(module, "DATA_OPTIONS"):
+    if uses_lightning := hasattr(module, "DATA_OPTIONS"):
         options.data_words = data_words
-        if own_process:
-            quieten()
-    with _terminable(), importable([Path.cwd()]):  # for --allow
+    with quiet() if uses_lightning else nullcontext(), _terminable(), importable([Path.cwd()]):  # for --allow
         result: Result = module.run(options)
     return result
 

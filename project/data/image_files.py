@@ -170,11 +170,12 @@ def _check(folder: Path, names: list[str], side: int, workers: int) -> Iterator[
     indices = range(len(names))
     batches = [list(indices[first : first + FILES_AT_ONCE]) for first in indices[::FILES_AT_ONCE]]
     rank_zero_only(print)(f"checking {len(names):,} files in {folder}", flush=True)
-    printed, done = time.monotonic(), 0
+    started = printed = time.monotonic()
+    done = 0
     for rows in read_in_workers(_CheckedFiles(folder, np.array(names), side), batches, workers, list):
         yield from rows
         done += len(rows)
-        if time.monotonic() - printed > PROGRESS_SECONDS:
+        if time.monotonic() - printed > PROGRESS_SECONDS or (done == len(names) and printed > started):
             rank_zero_only(print)(f"checked {done:,} of {len(names):,}", flush=True)
             printed = time.monotonic()
 

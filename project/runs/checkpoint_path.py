@@ -8,6 +8,7 @@ from project.runs import directories
 from project.system.errors import UserError
 
 NAMES = ("best", "last")
+GIVE_A_PATH = "give the path of a run or of a checkpoint file"
 
 
 def find_path(
@@ -32,7 +33,8 @@ def find_path(
             experiments = [root / experiment] if experiment else _directories(root)
             newest = [found for directory in experiments if (found := _newest_run(_runs(directory)))]
             run = max(newest, key=_saved_at, default=None)
-        return _checkpoint(value, value, run, root / (experiment or ""))
+        remedy = directories.NAME_A_RUN if experiment else GIVE_A_PATH
+        return _checkpoint(value, value, run, root / (experiment or ""), remedy)
     if (path / WEIGHTS).exists():
         return path / WEIGHTS
     if path.is_file() or (not path.is_dir() and ("/" in value or path.suffix)):
@@ -47,10 +49,9 @@ def _newest_run(runs: Iterable[Path]) -> Path | None:
     return max((run for run in runs if _checkpoints(run)), key=directories.version_of, default=None)
 
 
-def _checkpoint(name: str, value: str, run: Path | None, place: Path) -> Path:
+def _checkpoint(name: str, value: str, run: Path | None, place: Path, remedy: str = GIVE_A_PATH) -> Path:
     if run is None or not _checkpoints(run):
-        remedy = f"train one first, or {directories.NAME_A_RUN}"
-        raise UserError(f"--ckpt_path {value}: no run in {run or place} has a checkpoint; {remedy}")
+        raise UserError(f"--ckpt_path {value}: no run in {run or place} has a checkpoint; train one first, or {remedy}")
     paths = [run / directories.CHECKPOINTS / f"{known}.ckpt" for known in (name, "last", "previous")]
     path = next(path for path in paths if path.exists())
     why = "" if path.stem == name else f", since the run has no {name}.ckpt"

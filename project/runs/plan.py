@@ -76,9 +76,15 @@ def plan_fit(options: RunOptions, cleanup: ExitStack, lock: bool = True) -> RunP
 def plan_evaluation(command: str, options: RunOptions) -> RunPlan:
     """Find the checkpoint that validate, test or predict uses. Raises UserError if there is none."""
     if options.ckpt_path is None:
-        raise UserError(f"{command} needs trained weights: give --ckpt_path best, last or a file")
+        raise missing_checkpoint(command)
     experiment = directories.experiment_name(options.configs, options.name)
     return _plan(options, experiment, None, _named_checkpoint(options, experiment))
+
+
+def missing_checkpoint(command: str) -> UserError:
+    """The error of validate, test or predict without --ckpt_path."""
+    known = "a checkpoint file, a run directory, an experiment, best or last"
+    return UserError(f"{command} needs trained weights: give --ckpt_path with {known}")
 
 
 def _plan(options: RunOptions, experiment: str, run: Path | None, found: Found | None) -> RunPlan:

@@ -3,28 +3,50 @@
 import logging
 import threading
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from project.system.memory import keep_freed_memory
+
+LEVELS = {
+    "lightning.pytorch": logging.WARNING,
+    "lightning.fabric": logging.WARNING,
+    "matplotlib": logging.ERROR,  # it warns if it cannot save its list of fonts
+}
 
 
 def settle() -> None:
     """Set up a process for the command line, until it ends: messages of libraries, and memory between steps.
 
-    scripts/main.py does this. A program that calls main([...]) keeps its own settings.
+    scripts/main.py does this. A program that calls main([...]) keeps its own settings; see `quiet`.
     """
     quieten()
     keep_freed_memory()
+    threading.excepthook = _threads_error
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Turn off messages of Lightning during the block. Afterwards, the process has its own settings again."""
+    import lightning.pytorch  # noqa: F401  # as in quieten: its import sets levels and filters that stay
+
+    levels = {logging.getLogger(name): logging.getLogger(name).level for name in LEVELS}
+    with warnings.catch_warnings():
+        quieten()
+        try:
+            yield
+        finally:
+            for logger, level in levels.items():
+                logger.setLevel(level)
 
 
 def quieten() -> None:
     """Turn off messages of Lightning. The project itself prints the lines that a user needs."""
     import lightning.pytorch  # noqa: F401  # its import sets the levels of its loggers, and takes seconds
 
-    for name in ("lightning.pytorch", "lightning.fabric"):
-        logging.getLogger(name).setLevel(logging.WARNING)
-    logging.getLogger("matplotlib").setLevel(logging.ERROR)  # it warns where it cannot save its list of fonts
+    for name, level in LEVELS.items():
+        logging.getLogger(name).setLevel(level)
     for message in (
-        "Be aware that when using `ckpt_path`, callbacks used",  # test and predict need none of their states
         "Couldn't infer the batch indices",  # Predictions knows them
         "You're resuming from a checkpoint that ended before the epoch ended",  # TrainingBatches goes on exactly
         "Total length of `EvaluationBatches` across ranks is zero",  # val_size 0 asks for no validation
@@ -36,7 +58,6 @@ def quieten() -> None:
         r"`isinstance\(treespec, LeafSpec\)` is deprecated",  # in Lightning's own code
     ):
         warnings.filterwarnings("ignore", f".*{message}")
-    threading.excepthook = _threads_error
 
 
 def _threads_error(error: threading.ExceptHookArgs) -> None:

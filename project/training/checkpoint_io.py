@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from lightning.fabric.plugins import CheckpointIO
-from lightning.pytorch import Trainer
+from lightning.pytorch import Callback, Trainer
 
 from project.checkpoints.files import Checkpoint, read, write
 
@@ -31,6 +31,12 @@ class CheckpointFiles(CheckpointIO):
 
 
 def hand_over(trainer: Trainer, path: Path, checkpoint: Checkpoint) -> None:
-    """Let Lightning load what was read already, and keep it no longer than that."""
+    """Let Lightning load what was read already, and keep it no longer than that.
+
+    The states of callbacks that this trainer does not have are left out, since Lightning asks the user to add them.
+    """
     if isinstance(files := trainer.strategy.checkpoint_io, CheckpointFiles):
-        files.hand_over(path, checkpoint)
+        callbacks: list[Callback] = trainer.callbacks  # type: ignore[attr-defined]
+        names = {callback.state_key for callback in callbacks}
+        states = {name: state for name, state in checkpoint.get("callbacks", {}).items() if name in names}
+        files.hand_over(path, {**checkpoint, "callbacks": states} if "callbacks" in checkpoint else checkpoint)

@@ -33,7 +33,16 @@ def test_rows(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     main(["fit", *words, "--trainer.max_steps", "5"])
     results = json.loads(Path("lightning_logs/mlp/version_0/results.json").read_text())
     predict, limit = ["predict", *words, "--ckpt_path", "last"], ["--trainer.limit_predict_batches", "2"]
-    main(predict)
+    assert main(predict).predictions == Path("lightning_logs/mlp/version_0/checkpoints/last.predictions.csv")
+    with pytest.raises(SystemExit):
+        main([*predict, *limit])
+    assert "last.predictions.csv: it exists; name another, or replace it by --force" in capsys.readouterr().err
+    main([*predict, *limit, "--output", "few.csv"])
+    assert len(Path("few.csv").read_text().splitlines()) == 1 + 8
+    with pytest.raises(SystemExit):
+        main([*predict, "--output", "few.jsonl"])
+    assert "--output few.jsonl: give a name that ends in .csv" in capsys.readouterr().err
+    main([*predict, "--force"])
     whole = rows()
     files = [Path("images", row["image"]) for row in whole]
     assert len(set(files)) == IMAGES

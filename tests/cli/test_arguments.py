@@ -19,6 +19,11 @@ CASES = [
     (["--model.optimizer", "{class_path: SGD, init_args: {lr: 0.01}}"], [DECAY]),
     (["--model.optimizer", "SGD", *RATE, "--model.optimizer.init_args.weight_decay", "0.05"], []),
     (["--config", str(CONFIGS / "optimizer/momentum.yaml")], []),  # it sets all that would stay
+    (["--config", str(CONFIGS / "data/cifar100.yaml")], []),  # files of configs/ fit each other
+    (
+        ["--data.batch_size", "16", "--config", str(CONFIGS / "data/image_folder.yaml")],
+        ["--data.batch_size 16: given to Digits, stays for ImageFolder"],
+    ),
     (["--config", "short.yaml", *RATE], [DECAY]),
     (
         ["--data", "CIFAR10", *RATE],

@@ -12,7 +12,14 @@ from tests.cli.test_errors import DIGITS, QUICK
 
 @pytest.mark.parametrize("command", ["test", "validate", "predict"])
 def test_random_weights_are_never_scored(error: Callable[..., str], command: str) -> None:
-    assert f"{command} needs trained weights: give --ckpt_path" in error(command, *DIGITS)
+    for words in ([], DIGITS):
+        assert error(command, *words).startswith(f"{command} needs trained weights: give --ckpt_path with a checkpoint")
+
+
+@pytest.mark.parametrize("option", ["top", "all_classes", "device"])
+def test_an_option_of_predict_images_without_images(error: Callable[..., str], option: str) -> None:
+    line = error("predict", *DIGITS, "--ckpt_path", "best", f"--{option}", "2")
+    assert line == f"--{option}: an option of predict --images; give --images with image files or folders"
 
 
 @pytest.mark.parametrize("name", ["last", "best"])

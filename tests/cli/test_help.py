@@ -78,8 +78,14 @@ def test_the_options_of_this_project_come_first(text: Callable[..., str]) -> Non
 @pytest.mark.parametrize("command", ["validate", "test", "predict"])
 def test_other_commands(text: Callable[..., str], command: str) -> None:
     printed = text(command, "--help")
-    assert printed.startswith(f"usage: main.py {command} --config FILE")
-    assert "--ckpt_path CKPT_PATH A checkpoint's file, or best or last" in printed
+    images = "--images FILE ... [--OPTION VALUE ...] images of your own; its options: main.py predict --images --help"
+    first = images if command == "predict" else "[--OPTION VALUE ...]"
+    assert printed.startswith(f"usage: main.py {command} --ckpt_path CHECKPOINT {first}")
+    assert "--ckpt_path CKPT_PATH A checkpoint file, a run directory, an experiment, or best or last" in printed
+    assert ("--output " in printed) == (command == "predict")
+    assert "--model.optimizer" not in printed
+    assert "All other options are those of fit" in printed
+    assert "--model.optimizer CLASS" in text(command, "--model.help")
 
 
 @pytest.mark.parametrize(

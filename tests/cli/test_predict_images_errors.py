@@ -59,6 +59,12 @@ def test_options_that_the_parser_refuses(
     assert error(*predict, "a.png", *words) == line
 
 
+@pytest.mark.parametrize("name", ["-dash.png", "-h.png"])
+def test_a_file_that_looks_like_an_option(name: str, predict: list[str], error: Callable[..., str]) -> None:
+    noise(name)
+    assert error(*predict, "=1+1.jpg", name) == f"{name}: a file, but read as an option; write ./{name}, or ./* for *"
+
+
 def test_the_checkpoint_is_needed(error: Callable[..., str]) -> None:
     assert error("predict", "--images", "a.png") == "--ckpt_path: missing; give it, or see --help"
 

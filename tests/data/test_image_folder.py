@@ -5,6 +5,7 @@ import json
 import os
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -13,11 +14,11 @@ from PIL import Image
 from torchvision.transforms import v2
 
 from project.cli.main import main
-from project.data import ImageFolder
+from project.data import ImageFolder, image_files
 from project.data.augmentation import Augmentation
 from project.data.batches import Batch, EvaluationBatches, TrainingBatches
 from project.data.decoding import decode
-from project.data.image_files import ImageFiles
+from project.data.image_files import ImageFiles, check_files
 from project.data.images import ImagesInMemory
 from project.data.normalisation import Normalisation
 from project.data.transforms import Transforms
@@ -223,3 +224,14 @@ def test_a_file_damaged_during_a_run_is_named(folder: Path) -> None:
 def test_options(options: dict[str, Any], expected: str) -> None:
     with pytest.raises(ValueError, match=expected.replace("(", r"\(")):
         data(**options)
+
+
+def test_the_last_line_of_a_long_check_has_all_files(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    seconds = iter([0, 11, 11, 12, 13, 13])  # at the start, after each of three files, and at each line
+    monkeypatch.setattr(image_files, "time", SimpleNamespace(monotonic=lambda: next(seconds)))
+    monkeypatch.setattr(image_files, "FILES_AT_ONCE", 1)
+    names = [str(path.relative_to(folder)) for path in sorted(folder.rglob("*.*"))[:3]]
+    check_files(folder, names, SIDE, workers=0)
+    assert capsys.readouterr().out.splitlines()[1:] == ["checked 1 of 3", "checked 3 of 3"]

@@ -113,7 +113,7 @@ def test_a_job_that_slurm_has_started_again(tmp_path: Path, monkeypatch: pytest.
 
 
 def test_evaluation_needs_a_checkpoint(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="predict needs trained weights: give --ckpt_path best, last or a file"):
+    with pytest.raises(UserError, match="predict needs trained weights: give --ckpt_path with a checkpoint file"):
         plan_evaluation("predict", RunOptions(tmp_path, name="net"))
     run = directories.create_run(tmp_path, "net", {"config.yaml": ""})
     checkpoint(best := run / "checkpoints/best.ckpt", 3)

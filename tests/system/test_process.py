@@ -30,6 +30,18 @@ def state() -> dict[str, Any]:
     }
 
 
+def test_a_call_is_as_quiet_as_the_command(
+    digits: Callable[..., list[str]], recwarn: pytest.WarningsRecorder, caplog: pytest.LogCaptureFixture
+) -> None:
+    logger = logging.getLogger("lightning.pytorch")
+    logger.addHandler(caplog.handler)
+    main(["fit", *digits(), "--trainer.max_steps", "2"])
+    main(["test", "--ckpt_path", "last"])
+    logger.removeHandler(caplog.handler)
+    assert [str(warning.message) for warning in recwarn] == []
+    assert caplog.messages == []
+
+
 def interrupt(*args: object) -> None:
     raise KeyboardInterrupt
 
