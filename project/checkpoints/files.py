@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+import textwrap
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -26,6 +27,12 @@ KEYS = {
 }
 FORMAT = 1  # of the description that a checkpoint has
 OLD = "given_options"  # a key of this project's checkpoints from before they had a format
+# What a person does with an exported file, which no command reads.
+EXPORTED = {
+    ".onnx": "open it with onnxruntime, as the program under Export in the README does, or ",
+    ".pt2": "open it with torch.export.load(path).module(), or ",
+    ".safetensors": "",
+}
 TRAINING_KEYS = {"optimizer_states": list, "lr_schedulers": list}
 Checkpoint = dict[str, Any]
 LENGTH = 2  # bytes at the end of a zip file; they give the length of the comment that follows
@@ -59,14 +66,15 @@ def read(path: Path, map_location: Any = "cpu") -> Checkpoint:
     """Read the checkpoint. Raises UserError if there is no file, or if it is damaged or of another project."""
     if not path.is_file():
         raise UserError(f"--ckpt_path {path}: there is no such file; give best, last or a file that exists")
-    if path.suffix == ".safetensors":
-        raise UserError(f"--ckpt_path {path}: it is an exported network; give the checkpoint of a run")
+    if path.suffix in EXPORTED:
+        remedy = f"{EXPORTED[path.suffix]}give the checkpoint of a run"
+        raise UserError(f"--ckpt_path {path}: it is an exported network; {remedy}")
     try:
         check_digest(path)
         checkpoint = torch.load(path, map_location, weights_only=True)
     # torch.load has no exception of its own; its exception depends on where a file is damaged.
     except Exception as error:
-        reason = str(error).split("\n")[0][:120]
+        reason = textwrap.shorten(str(error).split("\n")[0], 120, placeholder=" ...")
         raise UserError(f"--ckpt_path {path}: not a whole checkpoint ({reason}); give another, such as best") from None
     whole: dict[str, Any] = checkpoint if isinstance(checkpoint, dict) else {}
     check_keys(path, whole, KEYS)

@@ -1,7 +1,7 @@
 """A directory with a trained network, in the layout of the Hugging Face Hub. Nothing here is slow to import.
 
 model.safetensors: the network's weights. config.json: the checkpoint's description of itself. training.yaml: all
-options of its run.
+options of its run. The directory is made to be given away: of a path elsewhere on the disk, it has only the last part.
 """
 
 import json
@@ -42,11 +42,23 @@ def files_of(checkpoint: Mapping[str, Any], more: Mapping[str, Any]) -> dict[str
     except (AttributeError, ValueError) as error:
         raise UserError(f"--to safetensors: the network's state has values that are no tensors ({error})") from None
     description = {name: checkpoint[name] for name in KEYS if name in checkpoint}
+    if str(description["network"].get("class_path")).startswith("project."):  # one of your own may need its files
+        description["network"] = without_directories(description["network"])
     files = {WEIGHTS: weights, DESCRIPTION: json.dumps({**description, **more}, indent=2).encode() + b"\n"}
     if "settings" in checkpoint:
-        settings = {**checkpoint["settings"], "name": checkpoint.get("experiment")}
+        settings = {**without_directories(checkpoint["settings"]), "name": checkpoint.get("experiment")}
         files[TRAINING] = yaml.safe_dump(settings, sort_keys=False).encode()
     return files
+
+
+def without_directories(value: Any) -> Any:
+    """The settings, in which the last part stands for each path that is absolute or has `..`."""
+    if isinstance(value, list):  # of a text in a list nobody knows whether it is a path
+        return [inner if isinstance(inner, str) else without_directories(inner) for inner in value]
+    if isinstance(value, Mapping):
+        return {name: without_directories(inner) for name, inner in value.items()}
+    is_elsewhere = isinstance(value, str) and (Path(value).is_absolute() or ".." in Path(value).parts)
+    return (Path(value).name or ".") if is_elsewhere else value
 
 
 def read(directory: Path) -> dict[str, Any]:

@@ -106,7 +106,8 @@ class Export:
         try:
             pixels, source = validation_images(self.checkpoint, IMAGES, self.data_dir, self.allow)
         except UserError as error:
-            print(f"random images are used: {error}; if the data is elsewhere, give --data_dir", flush=True)
+            problem = str(error).replace("--data.data_dir", "--data_dir")  # as in fit; this command has the short name
+            print(f"random images are used: {problem}; if the data is elsewhere, give --data_dir", flush=True)
             channels, height, width = self.checkpoint["data"]["image_shape"]
             size = (IMAGES, height, width, channels)
             pixels = torch.randint(0, 256, size, dtype=torch.uint8, generator=torch.Generator().manual_seed(0))

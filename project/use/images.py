@@ -29,7 +29,7 @@ def pixels_of(images: ImageLike | Iterable[ImageLike], shape: Sequence[int]) -> 
     Raises:
         UserError: an image cannot be read, or is of another form.
     """
-    if isinstance(images, str | Path | Image.Image | np.ndarray | Tensor):
+    if isinstance(images, str | Path | Image.Image | np.ndarray | Tensor) or not isinstance(images, Iterable):
         return _pixels(images, shape)
     return chain.from_iterable(_pixels(image, shape) for image in images)
 
@@ -44,13 +44,19 @@ def _pixels(image: Any, shape: Sequence[int]) -> Iterator[Tensor]:
     elif isinstance(image, Tensor) and image.ndim in (3, 4):
         yield from _array(image.detach().cpu().movedim(-3, -1).numpy(), shape)
     else:
-        kind = f"a tensor of {image.ndim} dimensions" if isinstance(image, Tensor) else f"a {type(image).__name__}"
-        raise UserError(f"images: {kind}; give paths, Pillow images, arrays or tensors [C, H, W]")
+        kind = (
+            f"tensor of {image.ndim} dimensions"
+            if isinstance(image, Tensor)
+            else f"value of type {type(image).__name__}"
+        )
+        raise UserError(f"images: a {kind}; give paths, Pillow images, arrays or tensors [C, H, W]")
 
 
 def _decode(path: Path, size: tuple[int, int]) -> Tensor:
     try:
         return decode(path.read_bytes(), size)
+    except IsADirectoryError:
+        raise UserError(f"{path}: a folder; give its files, or use main.py predict --images {path}") from None
     except OSError as error:
         raise UserError(f"{path}: {error.strerror}") from None
     except ValueError as error:

@@ -23,6 +23,17 @@ VIEWS = {
     "mirror_shift": "the image, moved images and their mirror images, on average",
 }
 
+SCORES = """`loss` is the loss of the training. Three scores measure the probabilities; smaller is better.
+`nll`: the mean negative log-likelihood of the right class. `brier`: the mean squared error of the probabilities, summed
+over the classes. `ece`: the mean distance between probability and accuracy. `_calibrated`: the same of calibrated
+probabilities."""
+GET = """`project` is the package that trained this network. `ADDRESS` is the address of its repository:
+
+```
+git clone ADDRESS experiments && pip install -e './experiments[export]'
+```
+"""
+
 
 def model_card(checkpoint: Mapping[str, Any], run: Path | None, name: str, parameters: int | None) -> str:
     """The text of the model card.
@@ -39,8 +50,9 @@ def model_card(checkpoint: Mapping[str, Any], run: Path | None, name: str, param
         f"# {title}",
         _summary(checkpoint),
         _table("What it is", _contents(checkpoint, parameters)),
-        _table("How it was trained", _environment(checkpoint.get("environment", {}))),
+        _table("How it was trained", {**_numbers(checkpoint), **_environment(checkpoint.get("environment", {}))}),
         _table("Results", _results(checkpoint, run)),
+        SCORES if "test/nll" in checkpoint.get("figures", {}) else "",
         _classes(checkpoint.get("figures", {}).get("per_class", {})),
         _probabilities(checkpoint.get("calibration")),
         _usage(checkpoint, name),
@@ -71,9 +83,8 @@ def _project_metadata(field: str) -> str:
 
 def _front_matter() -> str:
     """What the Hugging Face Hub reads."""
-    license_name = _project_metadata("License-Expression").lower()
-    fields = {"license": license_name, "pipeline_tag": "image-classification", "tags": ["pytorch", "safetensors"]}
-    return "---\n" + yaml.safe_dump({name: value for name, value in fields.items() if value}) + "---"
+    fields = {"pipeline_tag": "image-classification", "tags": ["pytorch", "safetensors"]}
+    return "---\n" + yaml.safe_dump(fields) + "---"
 
 
 def _table(title: str, rows: Mapping[str, str]) -> str:
@@ -96,6 +107,15 @@ def _contents(checkpoint: Mapping[str, Any], parameters: int | None) -> dict[str
         "images": f"{height}x{width} pixels, {channels} channels; others are resized to that and cropped at the center",
         "network": network if parameters is None else f"{network}, {parameters:,} parameters",
     }
+
+
+def _numbers(checkpoint: Mapping[str, Any]) -> dict[str, str]:
+    """Number of images and epochs, and the seed, as far as they are known."""
+    counts = checkpoint.get("environment", {}).get("data", {}).get("images", {})
+    rows = {f"{part} images": f"{sum(counts[part]):,}" for part in ("training", "validation") if part in counts}
+    rows["epochs"] = checkpoint.get("figures", {}).get("epochs", checkpoint.get("epoch"))
+    rows["seed"] = checkpoint.get("settings", {}).get("seed_everything")
+    return {name: str(value) for name, value in rows.items() if value is not None}
 
 
 def _environment(environment: Mapping[str, Any]) -> dict[str, str]:
@@ -131,15 +151,15 @@ def _results(checkpoint: Mapping[str, Any], run: Path | None) -> dict[str, str]:
 
 
 def _classes(per_class: Mapping[str, Mapping[str, Any]]) -> str:
-    """A row for each class of the test images, whose accuracy is the share of its images that are right."""
+    """A row for each class of the test images. Its accuracy, the share of its images that are right, is its recall."""
     if not per_class:
         return ""
-    columns = ("images", "accuracy", "precision", "recall", "f1")
+    columns = ("images", "accuracy", "precision", "f1")
     rows = [
         [escaped(_quoted(name)), *(_cell(column, figures.get(column)) for column in columns)]
         for name, figures in list(per_class.items())[:LISTED_CLASSES]
     ]
-    table = [["class", *columns], ["---", *["---:"] * len(columns)], *rows]
+    table = [["class", "images", "accuracy (recall)", *columns[2:]], ["---", *["---:"] * len(columns)], *rows]
     more = f"\n\nand {len(per_class) - LISTED_CLASSES:,} more classes" * (len(per_class) > LISTED_CLASSES)
     return "## Each class\n\n" + "\n".join(f"| {' | '.join(row)} |" for row in table) + more
 
@@ -170,20 +190,23 @@ def _usage(checkpoint: Mapping[str, Any], name: str) -> str:
         f"network = project.load({name!r}{allow})  # this directory",
         "print(network.predict('photo.jpg', top=3))",
     )
-    return "\n".join(("## How to use it\n", "```python", *code, "```"))
+    return "\n".join(("## How to use it\n", GET, "```python", *code, "```"))
 
 
 def _training(checkpoint: Mapping[str, Any]) -> str:
     if "settings" not in checkpoint:
         return ""
     command = f"python scripts/main.py fit --config {TRAINING}"
-    return "\n".join((f"## How to train it\n\n`{TRAINING}` has all options.\n", "```", command, "```"))
+    paths = "It has only the last part of paths elsewhere on a disk: give your own, as in `--data.data_dir`."
+    text = f"`{TRAINING}` has all options. {paths}"
+    return "\n".join((f"## How to train it\n\n{text}\n", "```", command, "```"))
 
 
 def _licence() -> str:
     name = _project_metadata("License-Expression")
-    code = f"The code of the project has the licence {name}. " if name else ""
-    return f"## Licence\n\n{code}The data has a licence of its own, which may limit the use of the weights."
+    code = f" The code of the project has the licence {name}." if name else ""
+    weights = "The licence of these weights is not chosen yet: write it here, and as `license` at the top of this file."
+    return f"## Licence\n\n{weights} The data has a licence of its own, which may limit their use.{code}"
 
 
 def _quoted(name: str) -> str:

@@ -1,5 +1,6 @@
 """A trained network, ready to use."""
 
+import reprlib
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
@@ -15,6 +16,7 @@ from project.checkpoints.files import Checkpoint, read
 from project.networks import NormalisesImages
 from project.networks.test_time_augmentation import views_logits, views_probabilities
 from project.runs.checkpoint_path import find_path
+from project.system.errors import UserError
 from project.use.images import ImageLike, pixels_of
 
 BATCH = 256  # images; the memory does not grow with their number
@@ -58,6 +60,11 @@ class Predictor:
         self.image_shape = tuple(data["image_shape"])
         self.calibration = dict(calibration or {})
         self.mean, self.std = (torch.tensor(data[name], device=self.device) for name in ("mean", "std"))
+
+    def __repr__(self) -> str:
+        """The network, the first classes, and the shape (C, H, W) of an image."""
+        network, classes = type(self.network).__name__, reprlib.repr(self.class_names)
+        return f"Predictor(network={network}, class_names={classes}, image_shape={self.image_shape})"
 
     def predict(self, images: ImageLike | Iterable[ImageLike], top: int = 1) -> list[Prediction]:
         """The classes of one or many images.
@@ -132,7 +139,10 @@ def load(checkpoint: str | Path, device: str = "cpu", allow: Collection[str] = (
     Raises:
         UserError: there is no such checkpoint, it is damaged, or its network may not or cannot be imported.
     """
-    return make_predictor(read_trained(find_path(str(checkpoint))), device, allow)
+    try:
+        return make_predictor(read_trained(find_path(str(checkpoint))), device, allow)
+    except UserError as error:
+        raise UserError(str(error).removeprefix("--ckpt_path ")) from None
 
 
 def read_trained(path: Path) -> Checkpoint:

@@ -142,6 +142,16 @@ def test_random_images_take_the_place_of_missing_data(
     assert not Path("elsewhere").exists()
 
 
+def test_missing_data_is_given_by_the_option_of_export(
+    small: dict[str, Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    small["settings"]["data"] = {"class_path": "project.data.ImageFolder", "init_args": {"data_dir": "elsewhere"}}
+    Export(Path("small.ckpt"), small, "onnx", Path("small.onnx"))._images()
+    printed = capsys.readouterr().out
+    assert printed.startswith("random images are used: ImageFolder cannot be read: --data_dir elsewhere: ")
+    assert "--data.data_dir" not in printed
+
+
 def test_without_validation_images_the_test_images_are_compared(cifar10_dir: Path) -> None:
     config = ["--config", str(REPOSITORY / "configs/mlp.yaml"), "--data.data_dir", str(cifar10_dir)]
     main(["fit", *config, "--data.val_size", "0", "--trainer.max_steps", "1"])

@@ -1,5 +1,6 @@
 """Exported files are used without their checkpoint: a safetensors directory, and ONNX by the README's program."""
 
+import json
 import re
 import sys
 from collections.abc import Callable
@@ -8,9 +9,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+import yaml
 from PIL import Image
 
 import project
+from project.checkpoints.weights_directory import files_of
 from project.cli.main import main
 from project.system.errors import UserError
 from tests.conftest import CONFIGS, REPOSITORY
@@ -25,6 +28,29 @@ def test_an_exported_directory_is_loaded_and_exported_again(small: dict[str, Any
     assert main(["export", "--ckpt_path", "moved", "--to", "onnx"]).figures["source"] == "validation images"
     line = error("validate", "--config", str(CONFIGS / "mlp.yaml"), "--ckpt_path", "moved")
     assert line.startswith("--ckpt_path moved/model.safetensors: it is an exported network; give the checkpoint")
+
+
+@pytest.mark.parametrize(("name", "opened"), [("a.onnx", "onnxruntime"), ("a.pt2", "torch.export.load")])
+def test_an_exported_file_says_how_it_is_opened(name: str, opened: str, error: Callable[..., str]) -> None:
+    Path(name).write_bytes(b"exported")
+    line = f"{name}: it is an exported network; open it with {opened}"
+    assert error("test", "--ckpt_path", name).startswith(f"--ckpt_path {line}")
+    with pytest.raises(UserError, match=f"^{line}"):
+        project.load(name)
+
+
+def test_paths_of_this_machine_stay_here(small: dict[str, Any]) -> None:
+    options = {"data_dir": "/home/me/photos", "labels": "../a.csv", "file": "data/a.npz", "classes": ["/m/01", "b"]}
+    small["settings"] = {"data": {"class_path": "project.data.ImageFolder", "init_args": options}}
+    description = {"class_path": "project.networks.MLP", "init_args": {"weights": "/home/me/a.pth"}}
+    files = files_of({**small, "network": description}, {})
+    assert yaml.safe_load(files["training.yaml"])["data"]["init_args"] == {
+        "data_dir": "photos",
+        "labels": "a.csv",
+        "file": "data/a.npz",
+        "classes": ["/m/01", "b"],
+    }
+    assert json.loads(files["config.json"])["network"]["init_args"] == {"weights": "a.pth"}
 
 
 def test_reading_a_directory_needs_safetensors(small: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -70,6 +70,8 @@ def test_files(trained: Predictor, tmp_path: Path) -> None:
     assert torch.equal(ours, turned)
     assert trained.predict("red.jpg")[0].name in trained.class_names
     assert len(trained.predict([])) == 0
+    classes = "('airplane', 'automobile', 'bird', 'cat', 'deer', 'dog', ...)"
+    assert repr(trained) == f"Predictor(network=MLP, class_names={classes}, image_shape=(3, 32, 32))"
 
 
 def _exif(orientation: int) -> Image.Exif:
@@ -102,7 +104,9 @@ def test_other_numbers_of_channels() -> None:
         (np.full((4, 4, 3), 2.0), "images: floats from 2 to 2; give floats from 0 to 1"),
         (np.full((4, 4, 3), np.nan), "images: floats from nan to nan"),
         (torch.zeros(4, 4), "images: a tensor of 2 dimensions"),
-        ([object()], "images: a object; give paths"),
+        ([object()], "images: a value of type object; give paths"),
+        (5, "images: a value of type int; give paths"),
+        (".", ".: a folder; give its files, or use main.py predict --images ."),
     ],
 )
 def test_images_that_are_none(images: object, problem: str) -> None:
