@@ -227,7 +227,8 @@ def checkpoint() -> Path:
     options = {"val_size": 50, "batch_size": 50, "classes": ["3", "5"]}
     data = {"class_path": "project.data.Digits", "init_args": options}
     environment = {"data": {"sha256": "of other images"}}
-    write({**content, "settings": {"data": data}, "environment": environment}, Path("digits.ckpt"))
+    settings = {"data": data, "model": {}, "trainer": {}}
+    write({**content, "settings": settings, "environment": environment}, Path("digits.ckpt"))
     return Path("digits.ckpt")
 
 
