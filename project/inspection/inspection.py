@@ -108,7 +108,8 @@ def _suspect_lines(suspect: Suspect, images: Images) -> list[pictures.Line]:
     return [
         pictures.Line(f"label {images.class_name(suspect.image)}", pictures.WARNING),
         pictures.Line(f"probability {_percent(suspect.label_probability)}", pictures.WARNING),
-        pictures.Line(f"predicted {images.class_names[suspect.predicted]}, {_percent(suspect.probability)}"),
+        pictures.Line(f"predicted {images.class_names[suspect.predicted]}"),
+        pictures.Line(f"probability {_percent(suspect.probability)}"),
         pictures.Line(f"{images.part(suspect.image)} {images.name(suspect.image)}", pictures.GREY),
     ]
 
