@@ -32,7 +32,7 @@ TRANSFORMS = (
     "[{class_path: RandomResizedCrop, init_args: {size: 32}}, TrivialAugmentWide, RandomErasing]",
 )
 MIXES = ("null", "null", "{mixup: 0.2}", "{cutmix: 1, probability: 0.5}", "{mixup: 0.2, cutmix: 1, each: image}")
-FILES = OUTPUT.absolute() / "digits"  # the digits as PNG files
+FILES = OUTPUT / "digits"  # the digits as PNG files
 Settings = dict[str, Any]
 
 
@@ -99,6 +99,9 @@ def random_settings(number: int) -> Settings:
         "moment": rng.choice(MOMENTS),
         "seed": rng.randrange(1000),
         "pictures": rng.choice([False, False, False, True]),  # they take longer than the training
+        "transforms": rng.choice(TRANSFORMS),
+        "mix": rng.choice(MIXES),
+        "files": rng.choice([False, False, True]),
     }
 
 
@@ -122,7 +125,7 @@ def arguments_of(settings: Settings) -> list[str]:
     arguments += ["--trainer.val_check_interval", str(settings["val_check_interval"])]
     arguments += ["--data.transforms", settings["transforms"], "--data.mix", settings["mix"]]
     if settings["files"]:
-        arguments += ["--data", "ImageFolder", "--data.data_dir", str(FILES), "--data.image_size", "32"]
+        arguments += ["--data", "ImageFolder", "--data.data_dir", str(FILES.absolute()), "--data.image_size", "32"]
     if settings["averaging"]:
         arguments += ["--trainer.callbacks", "AveragedWeights", "--trainer.callbacks.decay", "0.9"]
     if settings["plateau"]:
@@ -166,7 +169,7 @@ def _kill_and_resume(arguments: list[str], directory: Path, moment: str, seconds
     kills = 0
     for attempt in range(3):
         event = (moment, rng.randrange(1, 4)) if attempt == 0 else ("any", 0)
-        if str(FILES) in arguments:  # the number of workers may change at each resume
+        if str(FILES.absolute()) in arguments:  # the number of workers may change at each resume
             arguments = [*arguments, "--data.workers", str(rng.randrange(3))]
         code = run_or_resume(arguments, directory, event, rng.random() * seconds)
         assert code in (0, -signal.SIGKILL), f"{directory}: exit code {code}"

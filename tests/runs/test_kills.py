@@ -20,6 +20,9 @@ PLAIN = {
         "processes": 1,
         "seed": 3,
         "pictures": False,
+        "transforms": "null",
+        "mix": "null",
+        "files": False,
     },
 }
 CASES: dict[str, dict[str, Any]] = {
