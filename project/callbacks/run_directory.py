@@ -19,7 +19,7 @@ from project.runs.environment import environment, summary
 from project.runs.hyperparameters import write_start
 from project.runs.loggers import Curves, MetricsTable
 from project.runs.plan import RunPlan
-from project.runs.results import flatten, shown_settings
+from project.runs.settings import exact, flatten, shown_settings
 from project.system.files import atomic_write
 from project.system.signals import Interrupted
 
@@ -123,5 +123,6 @@ def _differences(before: str, after: str) -> Iterator[str]:
     """The options in which two configurations differ, as `--name: old -> new`."""
     old, new = (flatten(yaml.safe_load(text)) for text in (before, after))
     for name in sorted((old.keys() | new.keys()) - {"ckpt_path", "config"}):
-        if old.get(name) != new.get(name):
-            yield f"--{name}: {old.get(name)} -> {new.get(name)}"
+        old_value, new_value = old.get(name, "null"), new.get(name, "null")
+        if exact(old_value) != exact(new_value):
+            yield f"--{name}: {old_value} -> {new_value}"

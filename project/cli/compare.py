@@ -5,6 +5,7 @@ to 100 % for an accuracy. Rows with common seeds are compared seed by seed, and 
 that have not finished, or cannot be read, are shown with the reason.
 """
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from project.compare.terminal import print_comparison
 from project.runs.directories import ROOT
 from project.runs.results import Result
 from project.system.errors import UserError
+from project.system.files import output_errors
 
 ENDINGS = {"html": (".html", ".htm"), "csv": (".csv",)}
 
@@ -47,10 +49,12 @@ def run(options: Namespace) -> Result:
     if html:
         from project.compare.page import write_page
 
-        write_page(comparison, html)
+        with output_errors(html, "--html"):
+            write_page(comparison, html)
         print(f"page: {html}")
     if csv:
-        write_csv(comparison, csv)
+        with output_errors(csv, "--csv"):
+            write_csv(comparison, csv)
         print(f"table: {csv}")
     return Result()
 
@@ -62,7 +66,7 @@ def _output(name: str, options: Namespace) -> Path | None:
     path = Path(options[name])
     if path.suffix.lower() not in ENDINGS[name]:
         raise UserError(f"--{name} {path}: give a name that ends in {ENDINGS[name][0]}")
-    if path.is_dir():
+    if os.path.isdir(path):  # unlike Path.is_dir, this takes a name that is too long
         raise UserError(f"--{name} {path}: it is a directory; name a file")
     check_output(path, options.force, f"--{name}")
     return path

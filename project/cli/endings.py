@@ -20,9 +20,12 @@ def endings() -> Iterator[None]:
     Ctrl-C, 143 for SIGTERM, and 141 if nobody reads its output any more.
     """
     try:
-        yield
+        try:
+            yield
+        finally:
+            _flush()
     except BrokenPipeError:  # the reader of the output is gone; Python would write to it once more at its end
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _discard_output()
         sys.exit(128 + signal.SIGPIPE)
     except Exception as error:
         if not (line := _line(error)):
@@ -42,6 +45,11 @@ def endings() -> Iterator[None]:
         raise SystemExit(128 + signal.SIGINT) if is_keyboard else stop from None
 
 
+def output_message(error: OSError) -> str:
+    """The line for standard output that cannot be written."""
+    return f"the output of the command cannot be written ({error.strerror}); make room, or send it elsewhere"
+
+
 def fail(line: str) -> NoReturn:
     """End the command with its one `error:` line, which the first process prints."""
     if is_first_process():
@@ -56,6 +64,26 @@ def is_first_process() -> bool:
     from lightning.fabric.utilities.rank_zero import rank_zero_only
 
     return bool(rank_zero_only.rank == 0)  # type: ignore[attr-defined]
+
+
+def _flush() -> None:
+    """Write what is still to be printed; at its end Python would do it, and its exit code would be another.
+
+    Raises:
+        BrokenPipeError: nobody reads the output any more.
+        UserError: the output cannot be written.
+    """
+    try:
+        print(end="", flush=True)
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        _discard_output()
+        raise UserError(output_message(error)) from None
+
+
+def _discard_output() -> None:
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _line(error: Exception) -> str:

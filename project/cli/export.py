@@ -4,6 +4,7 @@ An onnx or pt2 file takes images and gives probabilities: normalisation and soft
 how to prepare an image. What was exported is compared with the network on at most 1,000 validation images.
 """
 
+import os
 import re
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -76,7 +77,7 @@ def _output(options: Namespace, checkpoint: Mapping[str, Any]) -> Path:
     experiment = str(checkpoint.get("experiment", ""))
     name = experiment if re.fullmatch(EXPERIMENT_NAME, experiment) else "network"
     path = Path(options.output if options.output is not None else name + (ending or DIRECTORY))
-    if path.exists() and path.is_dir() == bool(ending):
+    if os.path.exists(path) and path.is_dir() == bool(ending):  # unlike Path.exists, it takes a name that is too long
         kind, needed = ("directory", "file") if ending else ("file", "directory")
         raise UserError(f"--output {path}: it is a {kind}; name a {needed}")
     if ending and path.suffix != ending:

@@ -1,6 +1,5 @@
 """Error lines: one line for each message of the parser and for each error that the user can mend."""
 
-import errno
 import importlib
 import inspect
 import re
@@ -24,6 +23,7 @@ from project.cli.classes import CLASSES, classes, nearest, nearest_option, optio
 from project.cli.commands import MODULES, PREDICT_IMAGES, TRAINER_COMMANDS
 from project.cli.user_parts import describe_failure, place
 from project.system.errors import UserError
+from project.system.files import FULL_OR_CLOSED
 
 # The types that the parser expects, without the value that it got.
 EXPECTED = re.compile(r"Expected (?:an? )?(.+?)(?:\. Got value.*)?$", re.MULTILINE)
@@ -37,8 +37,6 @@ PLAIN = {
     "Tensor": "a list of finite numbers, as in '[1, 0.5]'",
     **dict.fromkeys(("list", "tuple", "Iterable", "Sequence"), "a list, as in '[a, b]'"),
 }
-# Errors of disks that a person can mend: no space, quota, file size, permission, a read-only or broken disk.
-FULL_OR_CLOSED = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EACCES, errno.EPERM, errno.EROFS, errno.EIO}
 COMMAND_FIRST = (
     f"the command comes first, then its options: main.py {'|'.join([*TRAINER_COMMANDS, *MODULES])} --OPTION VALUE ..."
 )

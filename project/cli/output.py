@@ -7,6 +7,7 @@ from pathlib import Path
 from jsonargparse import ArgumentParser
 
 from project.system.errors import UserError
+from project.system.files import check_writable, output_errors
 
 
 def add_output_options(parser: ArgumentParser, text: str) -> None:
@@ -24,7 +25,7 @@ def check_output_file(path: Path, force: bool, endings: Collection[str]) -> None
     """As `check_output`, for a file whose name has one of the `endings`. Raises UserError."""
     if path.suffix not in endings:
         raise UserError(f"--output {path}: give a name that ends in {' or '.join(endings)}")
-    if path.is_dir():
+    if os.path.isdir(path):  # unlike Path.is_dir, this takes a name that is too long
         raise UserError(f"--output {path}: it is a directory; name a file")
     check_output(path, force)
 
@@ -37,7 +38,7 @@ def check_output(path: Path, force: bool, option: str = "--output") -> None:
     """
     if os.path.lexists(path) and not force:
         raise UserError(f"{option} {path}: it exists; name another, or replace it by --force")
-    if not path.parent.is_dir():
+    if not os.path.isdir(path.parent):  # unlike Path.is_dir, this takes a name that is too long
         raise UserError(f"{option} {path}: there is no directory {path.parent}; make it, or name another")
-    if not os.access(path.parent, os.W_OK):
-        raise UserError(f"{option} {path}: the directory {path.parent} cannot be written; name another")
+    with output_errors(path, option):
+        check_writable(path)

@@ -13,8 +13,10 @@ from typing import Any, NoReturn
 
 from jsonargparse import ArgumentParser
 
-from project.cli.endings import fail
+from project.cli.endings import fail, output_message
 from project.runs.results import Result
+from project.system.errors import UserError
+from project.system.files import FULL_OR_CLOSED
 from project.system.process import quiet
 from project.system.python_path import importable
 from project.system.signals import Interrupted
@@ -49,7 +51,12 @@ def run_tool(module_name: str, words: Sequence[str]) -> Result:
     options = parser.parse_args(own_words)
     if uses_lightning := hasattr(module, "DATA_OPTIONS"):
         options.data_words = data_words
-    with quiet() if uses_lightning else nullcontext(), _terminable(), importable([Path.cwd()]):  # for --allow
+    with (
+        quiet() if uses_lightning else nullcontext(),
+        _terminable(),
+        _disk_errors(),
+        importable([Path.cwd()]),
+    ):  # --allow
         result: Result = module.run(options)
     return result
 
@@ -81,6 +88,18 @@ def _terminable() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGTERM, before)
+
+
+@contextmanager
+def _disk_errors() -> Iterator[None]:
+    """Explain errors of a disk, without the advice to resume. Where a file has an option, the error line names that."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in FULL_OR_CLOSED:
+            raise
+        line = f"{error.filename}: {error.strerror}; mend that, then run the command again"
+        raise UserError(line if error.filename else output_message(error)) from None
 
 
 def _explain(message: str) -> str:

@@ -8,6 +8,7 @@ from typing import NamedTuple
 WIDTH, HEIGHT = 360, 230
 LEFT, RIGHT, TOP, BOTTOM = 52, 10, 8, 34  # room for the numbers at the axes
 MOST_POINTS = 200  # of a line
+LARGEST = 1e300  # value that is drawn; differences of larger ones may not be finite
 COLORS = 6  # .c0 to .c5 of the page; then the same ones dashed
 # The figures of metrics.csv, each in a chart, with what is on the horizontal axis.
 CURVES = {"val/accuracy": "epoch", "val/loss": "epoch", "train/accuracy": "epoch", "train/loss": "epoch"}
@@ -33,9 +34,9 @@ def line_style(place: int) -> str:
 
 
 def points(rows: Iterable[Mapping[str, str]], name: str, axis: str) -> Points:
-    """The values of a figure over the epochs or steps, at most 200 of them; without what is no finite number."""
+    """The values of a figure over the epochs or steps, at most 200 of them, without those that no axis can show."""
     every = [(_number(row[axis]), _number(row[name])) for row in rows if row.get(name) and row.get(axis)]
-    finite = [point for point in every if all(map(math.isfinite, point))]
+    finite = [point for point in every if all(abs(value) < LARGEST for value in point)]  # nan is left out, too
     step = -(-len(finite) // MOST_POINTS) or 1
     return finite[:-1:step] + finite[-1:]
 
@@ -61,6 +62,8 @@ def ticks(low: float, high: float, smallest_step: float = 0, count: int = 5) -> 
     if not high > low:
         return [low]
     rough = max((high - low) / count, smallest_step)
+    if not rough:  # the step would be too small for a number
+        return [low]
     unit = 10.0 ** math.floor(math.log10(rough))
     step = next(factor * unit for factor in (1, 2, 5, 10) if factor * unit > 0.8 * rough)
     first, last = math.ceil(low / step), math.floor(high / step)

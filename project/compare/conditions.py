@@ -8,6 +8,7 @@ from operator import ge, gt, le, lt
 from typing import Any
 
 from project.compare.runs import Run
+from project.runs.settings import ClassPath, class_name, plain_value
 from project.system.errors import UserError
 
 ORDERS: dict[str, Callable[[float, float], bool]] = {"<": lt, "<=": le, ">": gt, ">=": ge}
@@ -40,8 +41,8 @@ class Condition:
         return ORDERS[self.operator](value, self.value)
 
     def _equals(self, value: Any) -> bool:
-        if isinstance(value, str) and isinstance(self.value, str):
-            return self.value == value or self.value.rpartition(".")[2] == value  # torch.optim.AdamW is AdamW
+        if isinstance(value, ClassPath):  # torch.optim.AdamW, or AdamW
+            return self.value in (value.path, value, ", ".join(map(class_name, value.parts)))
         return bool(value == self.value) and isinstance(value, bool) == isinstance(self.value, bool)
 
 
@@ -89,7 +90,8 @@ def _typed(text: str) -> str | float | bool:
     try:
         return float(number) * factor
     except ValueError:
-        return text.strip("'\"")
+        unquoted = text.strip("'\"")
+        return text if unquoted == text else plain_value(unquoted)
 
 
 def _values(name: str, runs: Iterable[Run]) -> str:

@@ -12,14 +12,16 @@ from typing import Any
 
 import yaml
 
-from project.compare.settings import IN_USE, Settings, read_environment, read_settings
+from project.compare.settings import IN_USE, Settings, read_environment, read_settings, with_short_classes
 from project.runs import directories
 from project.runs.results import METRICS, RESULTS, read_metrics, read_results
+from project.runs.settings import ClassPath
 from project.system.errors import UserError
 
 FILES = (directories.CONFIG, directories.ENVIRONMENT, RESULTS, METRICS)
 DEPTH = 4  # of run directories below a folder: a project, lightning_logs, an experiment, a run
-SECTIONS = ("trainer", "model", "data", "ckpt_path")  # of each config.yaml; the last one ends the file
+SECTIONS = ("trainer", "model", "data")  # of each config.yaml, all with options
+END = "ckpt_path"  # the last option of each config.yaml
 ACCURACY = "val/accuracy"
 DAMAGED = (OSError, ValueError, TypeError, OverflowError, RecursionError, csv.Error, yaml.YAMLError)
 
@@ -70,7 +72,9 @@ def read_runs(words: Sequence[str]) -> list[Run]:
         raise UserError(f"{' '.join(words)}: no run is there; train one first, or name a run directory")
     names = [f"{path.parent.name}/{path.name}" for path in found]
     labels = [name if names.count(name) == 1 else str(path) for name, path in zip(names, found.values(), strict=True)]
-    return [replace(read_run(path), label=label) for label, path in zip(labels, found.values(), strict=True)]
+    runs = [replace(read_run(path), label=label) for label, path in zip(labels, found.values(), strict=True)]
+    settings = with_short_classes([run.settings for run in runs])
+    return [replace(run, settings=shown) for run, shown in zip(runs, settings, strict=True)]
 
 
 def read_run(path: Path) -> Run:
@@ -100,9 +104,12 @@ def _missing(path: Path) -> str:
 
 def _with_settings(run: Run) -> Run:
     settings = read_settings(run.path)
-    for section in SECTIONS:
+    for section in (*SECTIONS, END):
         if not any(name.partition(".")[0] == section for name in settings):
             raise ValueError(f"it has no {section}: it is cut, or of another project")
+    for section in SECTIONS:
+        if section in settings and not isinstance(settings[section], ClassPath):
+            raise ValueError(f"its {section} is {settings[section]}: it is of another project")
     return replace(run, settings=settings)
 
 
@@ -115,22 +122,36 @@ def _with_environment(run: Run) -> Run:
 def _with_figures(run: Run) -> Run:
     results = read_results(run.path)
     if not isinstance(results, dict | None):
-        raise ValueError("no figures")
+        raise TypeError("no object")
     is_running = directories.is_training(run.path)
-    if results is not None and not is_running and not _goes_on(run.path, results):
-        numbers = {name: value for name, value in results.items() if type(value) in (int, float)}
-        sum(map(float, numbers.values()))  # OverflowError for a whole number that is too large
+    if results is not None and not is_running and not _goes_on(run.path, numbers := _numbers(results)):
         return replace(run, figures=numbers)
     rows = read_metrics(run.path)
     figures = _best_validation(run.settings, rows)
     return replace(run, progress=_progress(run.settings, rows), figures=figures, is_running=is_running)
 
 
-def _goes_on(path: Path, results: Mapping[str, Any]) -> bool:
+def _numbers(results: Mapping[str, Any]) -> dict[str, float]:
+    """The figures that are numbers. Raises ValueError if there are none, or if one of a metric is anything else."""
+    numbers = {name: _number(value) for name, value in results.items() if type(value) in (int, float)}
+    for name in results.keys() - numbers.keys():
+        if "/" in name and results[name] is not None:
+            raise ValueError(f"its {name} is {json.dumps(results[name])[:20]}, which is no number")
+    if not numbers:
+        raise ValueError("it has no figures")
+    return numbers
+
+
+def _number(value: float) -> float:
+    """A whole number that is too large for float arithmetic is no int. Raises OverflowError if no float is so large."""
+    return value if abs(value) < 2**53 else float(value)
+
+
+def _goes_on(path: Path, figures: Mapping[str, float]) -> bool:
     """Whether the run was made longer after these results, and has not finished again."""
     if len(directories.config_files(path)) < 2:
         return False
-    return _largest("step", read_metrics(path)) > float(results.get("steps", math.inf))
+    return _largest("step", read_metrics(path)) > figures.get("steps", math.inf)
 
 
 def _progress(settings: Settings, rows: Sequence[Mapping[str, str]]) -> str:
@@ -161,7 +182,7 @@ def _reason(error: Exception, file: str) -> str:
         return f"{file}: {error.strerror}"
     if isinstance(error, yaml.YAMLError | json.JSONDecodeError | csv.Error):
         return f"{file} is cut or damaged"
-    is_explained = type(error) is ValueError and file == directories.CONFIG
+    is_explained = type(error) is ValueError and file in (directories.CONFIG, RESULTS)
     return f"{file}: {error}" if is_explained else f"{file}: its content is none of this project"
 
 

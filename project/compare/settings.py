@@ -1,8 +1,8 @@
 """The settings and the environment of many runs, read fast, and those in which the runs differ."""
 
-import math
 import re
-from collections.abc import Iterable, Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -10,11 +10,11 @@ from typing import Any
 import yaml
 
 from project.runs import directories
-from project.runs.results import flatten
 from project.runs.seeds import FREE
+from project.runs.settings import ClassPath, class_name, exact, flatten
 
 Settings = Mapping[str, Any]
-"""Numbers, truth values and text by names as on the command line; an option without a value has the text null."""
+"""Numbers, truth values and text by names as on the command line, from project.runs.settings.flatten."""
 
 SEED = "seed_everything"
 # Options that change no figure.
@@ -55,16 +55,31 @@ def read_environment(run: Path) -> dict[str, Any]:
     return {name: value for name, value in environment.items() if name not in OF_THE_RUN}
 
 
+def with_short_classes(many: Sequence[Settings]) -> list[Settings]:
+    """The settings, in which a class has its name alone if no other class of `many` has that name."""
+    values = (value for settings in many for value in settings.values() if isinstance(value, ClassPath))
+    paths = {path for value in values for path in value.parts}
+    counts = Counter(map(class_name, paths))
+    short = {path: class_name(path) if counts[class_name(path)] == 1 else path for path in paths}
+    return [{name: _shown(value, short) for name, value in settings.items()} for settings in many]
+
+
+def _shown(value: Any, short: Mapping[str, str]) -> Any:
+    if not isinstance(value, ClassPath):
+        return value
+    return ClassPath(value.path, ", ".join(short[path] for path in value.parts))
+
+
 def pooled_by(settings: Settings) -> frozenset[tuple[str, Any]]:
     """What is equal in two runs that differ by seed alone."""
-    return frozenset((name, value) for name, value in settings.items() if name not in FREE | WITHOUT_EFFECT)
+    return frozenset((name, exact(value)) for name, value in settings.items() if name not in FREE | WITHOUT_EFFECT)
 
 
 def differing(many: Iterable[Settings]) -> list[str]:
     """The names of all settings that are not the same in all of `many`."""
     every = list(many)
     names = dict.fromkeys(name for settings in every for name in settings)
-    return [name for name in names if len({settings.get(name) for settings in every}) > 1]
+    return [name for name in names if len({exact(settings.get(name)) for settings in every}) > 1]
 
 
 def telling(many: Iterable[Settings]) -> list[str]:
@@ -78,11 +93,11 @@ def telling(many: Iterable[Settings]) -> list[str]:
 
 
 def _tells(name: str, many: list[Settings]) -> bool:
-    if len({settings[name] for settings in many if name in settings}) > 1:
+    if len({exact(settings[name]) for settings in many if name in settings}) > 1:
         return True
     kinds: dict[Any, set[bool]] = {}
     for settings in many:
-        kinds.setdefault(_enclosing(name, settings), set()).add(name in settings)
+        kinds.setdefault(exact(_enclosing(name, settings)), set()).add(name in settings)
     return any(len(has) > 1 for has in kinds.values())
 
 
@@ -127,16 +142,4 @@ def _section(text: str) -> dict[str, Any]:
 def _flat(content: Any) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise ValueError("it has no settings")
-    return flatten(_plain(content))
-
-
-def _plain(value: Any) -> Any:
-    """A value of which `flatten` leaves nothing out: a list of classes has their names and options."""
-    if value is None or (isinstance(value, float) and math.isnan(value)):
-        return "null" if value is None else "nan"  # text, since nan is not equal to itself
-    if isinstance(value, dict):
-        return {str(name): str(part) if name == "class_path" else _plain(part) for name, part in value.items()}
-    if isinstance(value, list) and value and all(isinstance(part, dict) and "class_path" in part for part in value):
-        classes = {str(part["class_path"]).rpartition(".")[2]: _plain(part.get("init_args") or {}) for part in value}
-        return {"class_path": ", ".join(classes), **classes}
-    return value
+    return flatten(content)

@@ -13,9 +13,9 @@ class Summary(NamedTuple):
     mean: float
     n: int
     deviation: float | None = None
-    """The standard deviation of a sample, with n - 1 in its denominator; None for one value."""
+    """The standard deviation of a sample, with n - 1 in its denominator; None for one value, or one not finite."""
     half: float | None = None
-    """Half the 95 % interval of the mean, by Student's t; None for one value."""
+    """Half the 95 % interval of the mean, by Student's t; None where the deviation is."""
 
     @property
     def interval(self) -> tuple[float, float] | None:
@@ -23,13 +23,18 @@ class Summary(NamedTuple):
 
 
 def summarise(values: Sequence[float]) -> Summary:
-    """The mean of at least one value, with deviation and 95 % interval if there are several; nan if one is nan."""
+    """The mean of at least one value, with deviation and 95 % interval if there are several, all of them finite.
+
+    If one of them is not finite, the mean is not finite.
+    """
     n = len(values)
-    mean = sum(values) / n
-    if n < 2:
-        return Summary(mean, n)
-    deviation = math.sqrt(sum((value - mean) ** 2 for value in values) / (n - 1))
-    return Summary(mean, n, deviation, _t_quantile(n - 1) * deviation / math.sqrt(n))
+    if n < 2 or not all(map(math.isfinite, values)):
+        return Summary(sum(map(float, values)) / n, n)
+    largest = max(map(abs, values)) or 1.0  # the squares of very large or small numbers would not be finite, or 0
+    scaled = [value / largest for value in values]
+    mean = sum(scaled) / n
+    deviation = math.sqrt(sum((value - mean) ** 2 for value in scaled) / (n - 1))
+    return Summary(largest * mean, n, largest * deviation, largest * (_t_quantile(n - 1) * deviation / math.sqrt(n)))
 
 
 def mcnemar(only_first: int, only_second: int) -> float:

@@ -9,6 +9,7 @@ from project.inspection.groups import EXACT, Group, Pair, seen_before
 from project.inspection.images import PARTS, Images
 from project.inspection.labels import Suspect
 from project.inspection.similarity import BLANK, SIDE
+from project.system.files import atomic_write
 from project.system.tables import TableWriter, open_text, path_text
 from project.system.text import counted
 
@@ -134,11 +135,11 @@ def pixel_lines(measured: MeanAndStd, used: MeanAndStd) -> Iterator[str]:
 
 def write_tables(findings: Findings, directory: Path) -> None:
     """Write findings.csv and classes.csv."""
-    with open_text(directory / "findings.csv") as file:
+    with atomic_write(directory / "findings.csv") as unfinished, open_text(unfinished) as file:
         table = TableWriter(file, FINDINGS)
         for row in findings.rows():
             table.write(row)
-    with open_text(directory / "classes.csv") as file:
+    with atomic_write(directory / "classes.csv") as unfinished, open_text(unfinished) as file:
         table = TableWriter(file, ["class", *PARTS])
         images = findings.images
         for name, counts in zip(images.class_names, images.counts.tolist(), strict=True):

@@ -3,6 +3,8 @@
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from PIL import Image
+
 from project.data.module import ImageDataModule
 from project.inspection import pictures
 from project.inspection.duplicates import find_duplicates
@@ -11,6 +13,7 @@ from project.inspection.groups import Group, Pair, most_telling
 from project.inspection.images import Images
 from project.inspection.labels import Suspect, find_suspects
 from project.inspection.scan import describe_files, scan
+from project.system.files import atomic_write, output_errors
 from project.system.text import counted
 from project.use.predictor import Predictor
 
@@ -37,8 +40,9 @@ def inspect(data: ImageDataModule, directory: Path, predictor: Predictor | None 
     suspects = None if predictor is None else find_suspects(predictor, images)
     findings = Findings(images, getattr(data, "problems", {}), groups, blank, suspects)
     _print(findings.lines())
-    directory.mkdir(exist_ok=True)
-    write_tables(findings, directory)
+    with output_errors(directory):
+        directory.mkdir(exist_ok=True)
+        write_tables(findings, directory)
     _draw(findings, directory)
     names = sorted(path.name for path in directory.iterdir() if path.name in ("findings.csv", "classes.csv", *PICTURES))
     print(f"{directory}: {', '.join(names)}", flush=True)
@@ -52,13 +56,19 @@ def _print(lines: Sequence[str] | Iterator[str]) -> None:
 
 def _draw(findings: Findings, directory: Path) -> None:
     """Write the pictures. One that an earlier inspection has left, and that would be empty now, is deleted."""
-    for name in PICTURES:
-        (directory / name).unlink(missing_ok=True)
+    with output_errors(directory):
+        for name in PICTURES:
+            (directory / name).unlink(missing_ok=True)
     _draw_classes(findings.images, directory / PICTURES[0])
     if findings.groups:
         _draw_duplicates(findings.groups, findings.images, directory / PICTURES[1])
     if findings.suspects:
         _draw_suspects(findings.suspects, findings.images, directory / PICTURES[2])
+
+
+def _save(image: Image.Image, path: Path) -> None:
+    with output_errors(path.parent), atomic_write(path) as unfinished:
+        image.save(unfinished, "PNG")
 
 
 def _draw_classes(images: Images, path: Path) -> None:
@@ -72,7 +82,7 @@ def _draw_classes(images: Images, path: Path) -> None:
     ]
     title = f"{len(images):,} images in {num_classes:,} classes"
     title += f", of which the first {shown} are shown" if shown < num_classes else ""
-    pictures.contact_sheet(classes, title).save(path)
+    _save(pictures.contact_sheet(classes, title), path)
 
 
 def _draw_duplicates(groups: Sequence[Group], images: Images, path: Path) -> None:
@@ -81,7 +91,7 @@ def _draw_duplicates(groups: Sequence[Group], images: Images, path: Path) -> Non
     cells = [[(next(pixels), _caption(pair, place, images)) for place in (pair.first, pair.second)] for pair in pairs]
     number = f"{len(pairs)} of {counted(len(groups), 'group')}"
     title = f"duplicates, the most telling pair of each group: {number}; different labels come first, then equal pixels"
-    pictures.grid(cells, 5, title).save(path)
+    _save(pictures.grid(cells, 5, title), path)
 
 
 def _caption(pair: Pair, place: int, images: Images) -> list[pictures.Line]:
@@ -101,7 +111,7 @@ def _draw_suspects(suspects: Sequence[Suspect], images: Images, path: Path) -> N
     pixels = images.read([suspect.image for suspect in shown])
     cells = [[(image, _suspect_lines(suspect, images))] for suspect, image in zip(shown, pixels, strict=True)]
     title = f"{CONTRADICTED}: {len(shown)} of {counted(len(suspects), 'mistake')} on validation and test images"
-    pictures.grid(cells, 10, title).save(path)
+    _save(pictures.grid(cells, 10, title), path)
 
 
 def _suspect_lines(suspect: Suspect, images: Images) -> list[pictures.Line]:

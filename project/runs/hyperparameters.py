@@ -35,7 +35,7 @@ def write_start(
     Args:
         directory: Of the event files.
         trial: The name of the run on the page. Runs with the same name share a row.
-        settings: One level, as project.runs.results.flatten gives them.
+        settings: One level, as project.runs.settings.shown_settings gives them.
         metrics: The tags of the figures that are shown beside the settings.
     """
     directory.mkdir(parents=True, exist_ok=True)

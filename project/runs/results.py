@@ -93,24 +93,3 @@ def _format(name: str, value: Any) -> str:
     if "seconds" in name:
         return f"{value:.1f}"
     return str(value) if isinstance(value, (int, str)) else f"{value:.4f}"
-
-
-def shown_settings(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """The settings that tell experiments apart, named as on the command line."""
-    trainer = {name: settings["trainer"][name] for name in ("max_epochs", "max_steps", "precision")}
-    flat = flatten({"trainer": trainer, "model": settings["model"], "data": settings["data"]})
-    return {**flat, "seed_everything": settings["seed_everything"]}
-
-
-def flatten(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested settings as one dotted level of numbers, truth values and text; None values are left out."""
-    flat: dict[str, Any] = {}
-    for name, value in settings.items():
-        option = prefix + name
-        if isinstance(value, dict):
-            flat |= flatten(value, prefix if name == "init_args" else f"{option}.")
-        elif name == "class_path":
-            flat[prefix.removesuffix(".")] = value.rpartition(".")[2]
-        elif value is not None:
-            flat[option] = value if isinstance(value, (bool, int, float)) else str(value)
-    return flat

@@ -18,7 +18,8 @@ def runs_of_other_seeds(run: Path) -> list[Path]:
     for other in [run, *sorted(run.parent.iterdir())]:
         if (other / CONFIG).exists() and read_results(other):
             others = _settings(other)
-            if all(others.get(name) == settings.get(name) for name in (others.keys() | settings.keys()) - FREE):
+            names = (others.keys() | settings.keys()) - FREE
+            if all(repr(others.get(name)) == repr(settings.get(name)) for name in names):  # to ==, 1 is 1.0 and true
                 runs.setdefault(others.get("seed_everything"), other)
     return list(runs.values())
 

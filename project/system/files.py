@@ -1,9 +1,15 @@
 """Files that are written whole: a reader finds all of the new file, or the file that was there before."""
 
+import errno
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+
+from project.system.errors import UserError
+
+# Errors of disks that a person can mend: no space, quota, file size, permission, a read-only or broken disk.
+FULL_OR_CLOSED = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EACCES, errno.EPERM, errno.EROFS, errno.EIO}
 
 
 @contextmanager
@@ -21,8 +27,7 @@ def atomic_write(path: Path, several_writers: bool = False, durable: bool = Fals
     Raises:
         OSError: the file cannot be written.
     """
-    writer = f".{os.getpid()}" if several_writers else ""
-    unfinished = path.with_name(f".{path.name}{writer}.unfinished")
+    unfinished = _unfinished(path, f".{os.getpid()}" if several_writers else "")
     try:
         unfinished.unlink(missing_ok=True)
         yield unfinished
@@ -36,6 +41,25 @@ def atomic_write(path: Path, several_writers: bool = False, durable: bool = Fals
             unfinished.unlink(missing_ok=True)
 
 
+@contextmanager
+def output_errors(path: Path, option: str = "--output") -> Iterator[None]:
+    """Raise UserError, which names the option, where the block cannot write to `path`."""
+    try:
+        yield
+    except BrokenPipeError:  # of the terminal
+        raise
+    except OSError as error:
+        problem = error.strerror or str(error)
+        raise UserError(f"{option} {path}: it cannot be written ({problem}); mend that, or name another") from None
+
+
+def check_writable(path: Path) -> None:
+    """Raises OSError where no file of this name can be made. What is at `path` stays."""
+    unfinished = _unfinished(path)
+    unfinished.touch()
+    unfinished.unlink()
+
+
 def synchronise(path: Path) -> None:
     """Wait until the disk has the content of a file, or the names in a folder."""
     descriptor = os.open(path, os.O_RDONLY)
@@ -43,3 +67,7 @@ def synchronise(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def _unfinished(path: Path, writer: str = "") -> Path:
+    return path.parent / f".{path.name}{writer}.unfinished"  # path may be a directory without a name, as . is

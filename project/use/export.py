@@ -14,6 +14,7 @@ from torch.export import Dim, ExportedProgram
 
 from project.runs.directories import ENVIRONMENT
 from project.system.errors import UserError
+from project.system.files import output_errors
 from project.use.formats import Answer, Format, ImagesToProbabilities, Onnx, Pt2, Safetensors
 from project.use.model_card import model_card, project_version
 from project.use.predictor import Predictor, make_predictor
@@ -74,20 +75,21 @@ class Export:
         predictor = self._predictor()
         pixels, source = self._images() if predictor else (torch.empty(0), "")
         form = self._format(predictor, pixels)
-        try:
-            with TemporaryDirectory(prefix=f".{self.output.name}.", dir=self.output.parent) as directory:
-                unfinished = Path(directory, self.output.name)
-                metadata = self._metadata()
-                _write(unfinished, form.content(metadata))
-                comparison = None
-                if predictor:
-                    comparison = compare(predictor, form.open(unfinished), pixels, source)
-                    print(f"{self.to}: {comparison}", flush=True)
-                    _check_equal(self.to, comparison)
-                    _write(unfinished, form.content({**metadata, "comparison": asdict(comparison)}))
-                _move(unfinished, self.output)
-        except OSError as error:
-            raise UserError(f"--output {self.output}: it cannot be written ({error.strerror})") from None
+        with (
+            output_errors(self.output),
+            TemporaryDirectory(prefix=f".{self.output.name}.", dir=self.output.parent) as directory,
+        ):
+            unfinished = Path(directory, self.output.name)
+            metadata = self._metadata()
+            _write(unfinished, form.content(metadata))
+            comparison = None
+            if predictor:
+                comparison = compare(predictor, form.open(unfinished), pixels, source)
+                _check_equal(self.to, comparison)
+                _write(unfinished, form.content({**metadata, "comparison": asdict(comparison)}))
+            _move(unfinished, self.output)
+        if comparison:
+            print(f"{self.to}: {comparison}", flush=True)
         print(f"exported {self.output}", flush=True)
         return comparison
 

@@ -6,8 +6,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
-from project.system.errors import UserError
-from project.system.files import atomic_write
+from project.system.files import atomic_write, output_errors
 from project.system.tables import TableWriter, open_text, path_text
 
 if TYPE_CHECKING:
@@ -35,17 +34,17 @@ def prediction_file(path: Path, class_names: Sequence[str], all_classes: bool = 
         UserError: the file cannot be written, as on a full disk.
     """
     with atomic_write(path) as unfinished:
-        with _disk_errors(path):
+        with output_errors(path):
             file = open_text(unfinished)
         try:
             write = FORMATS[path.suffix](file, class_names, all_classes)
 
             def write_row(name: str, prediction: "Prediction") -> None:
-                with _disk_errors(path):
+                with output_errors(path):
                     write(name, prediction)
 
             yield write_row
-            with _disk_errors(path):
+            with output_errors(path):
                 file.close()
         finally:
             with suppress(OSError):
@@ -73,14 +72,6 @@ def _json_lines(file: TextIO, class_names: Sequence[str], all_classes: bool) -> 
         file.write(json.dumps(row) + "\n")
 
     return write
-
-
-@contextmanager
-def _disk_errors(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise UserError(f"--output {path}: cannot be written ({error.strerror}); make room, or name another") from None
 
 
 FORMATS = {".csv": _csv, ".jsonl": _json_lines}

@@ -93,7 +93,7 @@ def test_full_disk_leaves_the_old_file(count: int, predict: list[str], error: Ca
     Path("out.csv").write_text("earlier")
     with small_files(20):
         line = error(*predict, *["a.png"] * count, "--output", "out.csv", "--force", "--workers", "0")
-    assert line == "--output out.csv: cannot be written (File too large); make room, or name another"
+    assert line == "--output out.csv: it cannot be written (File too large); mend that, or name another"
     assert Path("out.csv").read_text() == "earlier"
     assert [path.name for path in Path().glob(".*")] == []
 

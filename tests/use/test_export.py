@@ -241,7 +241,8 @@ def test_a_full_disk_leaves_no_half_file(
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(Path, "write_bytes", write_half)
-    assert error(*words, "--force") == f"--output {output}: it cannot be written (No space left on device)"
+    line = f"--output {output}: it cannot be written (No space left on device); mend that, or name another"
+    assert error(*words, "--force") == line
     assert sorted(path.name for path in Path().iterdir()) == [*([output] if force else []), "small.ckpt"]
     assert not force or contents(Path(output)) == before
 
