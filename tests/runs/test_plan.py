@@ -12,9 +12,11 @@ from project.runs import directories
 from project.runs.plan import RunOptions, RunPlan, newest_whole, plan_evaluation, plan_fit
 from project.system.errors import UserError
 
+DATA = {"class_names": ["a", "b"], "image_shape": [1, 8, 8], "mean": [0.5], "std": [0.5]}
+
 
 def checkpoint(path: Path, step: int) -> None:
-    described = {"format": 1, "network": {}, "loss": {}, "data": {}}
+    described = {"format": 1, "network": {}, "loss": {}, "data": DATA}
     training = {"optimizer_states": [], "lr_schedulers": []}
     write({"state_dict": {}, "epoch": 0, "global_step": step, "loops": {}, **described, **training}, path)
 

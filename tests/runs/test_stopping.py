@@ -13,6 +13,7 @@ from lightning.pytorch.trainer.states import TrainerFn
 
 from project.benchmarks.comparison import differences
 from project.benchmarks.processes import FORKSERVER
+from project.callbacks.epoch_lines import EpochLines
 from project.checkpoints.files import read
 from project.cli.main import main
 from project.data import ImageDataModule
@@ -65,9 +66,9 @@ def test_signal(
 
 def test_reader_of_the_output_is_gone(digits: Callable[..., list[str]], monkeypatch: pytest.MonkeyPatch) -> None:
     reading, writing = os.pipe()
-    os.close(reading)
-    with open(writing, "w") as closed, monkeypatch.context() as patched:
-        patched.setattr("sys.stdout", closed)
+    with open(writing, "w") as output, monkeypatch.context() as patched:
+        patched.setattr("sys.stdout", output)
+        patched.setattr(EpochLines, "on_train_start", lambda *args: os.close(reading))
         with pytest.raises(SystemExit) as stopped:
             main(["fit", *digits()])
     assert stopped.value.code == 128 + signal.SIGPIPE
