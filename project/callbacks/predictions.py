@@ -8,7 +8,7 @@ import torch
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import BasePredictionWriter
 
-from project.system.files import atomic_write
+from project.system.files import atomic_write, output_errors
 from project.system.tables import TableWriter, open_text, path_text
 from project.training.agreement import gathered
 
@@ -39,7 +39,7 @@ class Predictions(BasePredictionWriter):
 
     def _write(self, data: Any, rows: Sequence[tuple[int, int, int, float]]) -> None:
         files = getattr(data.test, "names", None)
-        with atomic_write(self.path) as unfinished, open_text(unfinished) as file:
+        with output_errors(self.path), atomic_write(self.path) as unfinished, open_text(unfinished) as file:
             table = TableWriter(file, ("image", "label", "predicted", "probability"))
             for image, label, predicted, probability in rows:
                 name = image if files is None else path_text(str(files[image]))

@@ -2,6 +2,7 @@
 
 import csv
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 
 from project.benchmarks.processes import run_main
 from project.cli.main import main
+from tests.cli.test_predict_images_errors import small_files
 from tests.conftest import CONFIGS
 from tests.data_sets import write_image_folder
 
@@ -63,3 +65,12 @@ def test_rows(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         for row, expected in zip(rows(), whole[:count], strict=True):
             assert float(row["probability"]) == pytest.approx(float(expected["probability"]), abs=2e-4)
             assert row == {**expected, "probability": row["probability"]}
+
+
+def test_a_full_disk_leaves_the_old_file(digits: Callable[..., list[str]], error: Callable[..., str]) -> None:
+    main(["fit", *digits()])
+    Path("out.csv").write_text("earlier")
+    with small_files(20):
+        line = error("predict", *digits(), "--ckpt_path", "best", "--output", "out.csv", "--force")
+    assert line == "--output out.csv: it cannot be written (File too large); mend that, or name another"
+    assert Path("out.csv").read_text() == "earlier"
