@@ -162,7 +162,7 @@ def test_use() -> None:
     assert 0.1 < few < 4
     assert min(files, torch_import, *others) > 0
     assert [row["figure"] for row in rows if "validation images" in row["figure"]] == [
-        f"equal answers of {form} on 3 validation images" for form in ("onnx", "pt2", "safetensors")
+        f"equal answers of {form} on 2 validation images" for form in ("onnx", "pt2", "safetensors")
     ]
 
 
