@@ -60,9 +60,6 @@ class EvaluationLogits(Callback):
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._batches = []
 
-    def on_test_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        self._batches = []
-
     def on_validation_batch_end(
         self,
         trainer: Trainer,
@@ -74,16 +71,7 @@ class EvaluationLogits(Callback):
     ) -> None:
         self._batches.append((_on_cpu(batch[1]), _on_cpu(outputs)))
 
-    def on_test_batch_end(
-        self,
-        trainer: Trainer,
-        pl_module: LightningModule,
-        outputs: Any,
-        batch: Any,
-        batch_idx: int,
-        dataloader_idx: int = 0,
-    ) -> None:
-        self._batches.append((_on_cpu(batch[1]), _on_cpu(outputs)))
+    on_test_start, on_test_batch_end = on_validation_start, on_validation_batch_end
 
     def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if not trainer.sanity_checking:

@@ -81,19 +81,32 @@ class ImageDataModule(LightningDataModule, ABC):
         """
         super().__init__()
         check_attributes(self)
-        num_val = self.training_images // 10 if val_size is None else val_size
-        side = min(self.image_shape[1:])
-        _check_range("val_size", num_val, 0, self.training_images - 1)
-        _check_range("batch_size", batch_size, 1, self.training_images - num_val)
-        _check_range("shift", shift, 0, side - 1)
-        _check_range("cutout", cutout, 0, side)
+        self._check_ranges(batch_size, val_size, shift, cutout)
         self.batch_size, self.val_size, self.seed = batch_size, val_size, seed
         self._num_all_classes = len(self.class_names)
         self._class_indices = _class_indices(classes, self.class_names)
         self.class_names = tuple(str(name) for name in classes or self.class_names)
         self.transforms = Transforms(transforms, self.image_shape) if transforms else None
         self.mix = BatchMix(mix, self.num_classes, batch_size) if mix else None
-        self.augmentation = Augmentation(flip, shift, cutout, _checked_curriculum(curriculum or {}, side))
+        self.augmentation = Augmentation(flip, shift, cutout, self._checked_curriculum(curriculum or {}))
+
+    def _check_ranges(self, batch_size: int, val_size: int | None, shift: int, cutout: int) -> None:
+        num_val = self.training_images // 10 if val_size is None else val_size
+        side = min(self.image_shape[1:])
+        _check_range("val_size", num_val, 0, self.training_images - 1)
+        _check_range("batch_size", batch_size, 1, self.training_images - num_val)
+        _check_range("shift", shift, 0, side - 1)
+        _check_range("cutout", cutout, 0, side)
+
+    def _checked_curriculum(self, curriculum: dict[int, float]) -> dict[int, float]:
+        side = min(self.image_shape[1:])
+        for small_side, end in curriculum.items():
+            if not (1 <= small_side < side and 0 < end <= 1):
+                raise ValueError(
+                    f"--data.curriculum {curriculum}: give sides of 1 to {side - 1} pixels, each with the fraction of "
+                    "the run at which it ends, above 0 to 1"
+                )
+        return curriculum
 
     @property
     def num_classes(self) -> int:
@@ -263,13 +276,3 @@ def _class_indices(classes: list[str | int] | None, class_names: tuple[str, ...]
         valid = ", ".join(class_names)
         raise ValueError(f"--data.classes [{', '.join(names)}]: name two or more of {valid}, each once")
     return [class_names.index(name) for name in names]
-
-
-def _checked_curriculum(curriculum: dict[int, float], side: int) -> dict[int, float]:
-    for small_side, end in curriculum.items():
-        if not (1 <= small_side < side and 0 < end <= 1):
-            raise ValueError(
-                f"--data.curriculum {curriculum}: give sides of 1 to {side - 1} pixels, each with the fraction of the "
-                "run at which it ends, above 0 to 1"
-            )
-    return curriculum

@@ -33,14 +33,8 @@ def test_the_first_of_equal_epochs_is_best(digits: Callable[..., list[str]]) -> 
     assert results(FIRST)["val/accuracy"] > 0
 
 
-@pytest.mark.parametrize("count", [2, 3, 5, 6, 7])
-def test_killed_before_a_rename(digits: Callable[..., list[str]], monkeypatch: pytest.MonkeyPatch, count: int) -> None:
-    """Two checkpoints rename their files in this order: new, best, last; then new, best, previous, last.
-
-    test_kills.py kills runs while they write a checkpoint.
-    """
-    words = [*digits(epochs=2), "--trainer.limit_train_batches", "10"]
-    main(["fit", *words])
+def fit_killed_before_rename(words: list[str], count: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A fit that ends before the rename of the `count`th file of its checkpoints."""
     original = Path.replace
     calls = 0
 
@@ -55,6 +49,17 @@ def test_killed_before_a_rename(digits: Callable[..., list[str]], monkeypatch: p
         patched.setattr(Path, "replace", replace)
         with pytest.raises(Killed):
             main(["fit", *words])
+
+
+@pytest.mark.parametrize("count", [2, 3, 5, 6, 7])
+def test_killed_before_a_rename(digits: Callable[..., list[str]], monkeypatch: pytest.MonkeyPatch, count: int) -> None:
+    """Two checkpoints rename their files in this order: new, best, last; then new, best, previous, last.
+
+    test_kills.py kills runs while they write a checkpoint.
+    """
+    words = [*digits(epochs=2), "--trainer.limit_train_batches", "10"]
+    main(["fit", *words])
+    fit_killed_before_rename(words, count, monkeypatch)
     main(["fit", *words, "--ckpt_path", "last"])
     assert differences(FIRST, SECOND) == []
     assert read(FIRST / "checkpoints/best.ckpt")["global_step"] == 20  # else the order would not matter
@@ -134,20 +139,7 @@ def test_killed_before_a_rename_of_a_ranked_checkpoint(
     """The third epoch renames new to its own name and best, then last to previous, then new to last."""
     words = [*digits(epochs=3), "--trainer.limit_train_batches", "4", "--checkpoints.keep", "2"]
     main(["fit", *words])
-    original = Path.replace
-    calls = 0
-
-    def replace(self: Path, target: Path) -> Path:
-        nonlocal calls
-        calls += self.parent.name == "checkpoints"
-        if calls == count:
-            raise Killed
-        return original(self, target)
-
-    with monkeypatch.context() as patched:
-        patched.setattr(Path, "replace", replace)
-        with pytest.raises(Killed):
-            main(["fit", *words])
+    fit_killed_before_rename(words, count, monkeypatch)
     main(["fit", *words, "--ckpt_path", "last"])
     assert differences(FIRST, SECOND) == []
     assert ranked_files(FIRST) == ranked_files(SECOND) == ["epoch-2-step-8", "epoch-3-step-12"]

@@ -1,7 +1,8 @@
-"""Run directories of given settings and figures, as a fit leaves them."""
+"""Run directories of given settings and figures, as a fit leaves them, and what compare prints of them."""
 
 import json
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,8 @@ import numpy as np
 import yaml
 from numpy.typing import NDArray
 
+Printed = Callable[..., list[str]]
+"""Gives the lines that compare prints."""
 ADAMW = {"class_path": "torch.optim.AdamW", "init_args": {"lr": 0.005, "betas": [0.9, 0.999], "weight_decay": 0.05}}
 SGD = {"class_path": "torch.optim.SGD", "init_args": {"lr": 0.1, "momentum": 0.9, "weight_decay": 0.05}}
 
@@ -66,3 +69,8 @@ def write_logits(run: Path, logits: NDArray[Any], labels: NDArray[Any], classes:
         logits=logits.astype(np.float32),
         class_names=np.array(classes or [f"class {number}" for number in range(logits.shape[1])]),
     )
+
+
+def cells(line: str) -> list[str]:
+    """The cells of a printed row of a table."""
+    return re.split(r"\s{2,}", line.strip())

@@ -30,10 +30,9 @@ class Counting(Callback):
 """
 
 
-def test_it_is_used_by_all_that_predicts(
+def test_a_run_stopped_in_the_calibration_is_the_same(
     digits: Callable[..., list[str]], stop_in_calibration: Callable[..., None], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The run is stopped while it is calibrated, resumed, and gives what a run that was not stopped gives."""
     Path("counting.py").write_text(COUNTING)
     words = [*digits(), *VIEWS, "--trainer.callbacks+=counting.Counting", "--trainer.num_sanity_val_steps", "0"]
     whole = main(["fit", *words, "--name", "whole"])
@@ -48,10 +47,13 @@ def test_it_is_used_by_all_that_predicts(
     assert whole.directory is not None
     assert (whole.directory / "test.npz").read_bytes() == (RUN / "test.npz").read_bytes()
 
+
+def test_it_is_used_by_all_that_predicts(digits: Callable[..., list[str]]) -> None:
+    fitted = main(["fit", *digits(), *VIEWS]).figures
     checkpoint, predictor = read(RUN / "checkpoints/best.ckpt"), project.load(RUN)
     temperature = checkpoint["calibration"]["temperature"]
     assert checkpoint["calibration"] == {"temperature": temperature, "images": 180, "views": "mirror_shift"}
-    assert temperature == resumed.figures["temperature"]
+    assert temperature == fitted["temperature"]
     data = Digits(val_size=180)
     data.setup("test")
     logits = predictor.logits(data.val.pixels.numpy())
@@ -70,9 +72,9 @@ def test_it_is_used_by_all_that_predicts(
         rows = list(csv.DictReader(file))
     assert [float(row["probability"]) for row in rows] == pytest.approx(expected.amax(1).tolist(), abs=2e-4)
     right = np.mean([row["predicted"] == row["label"] for row in rows])
-    assert right == pytest.approx(resumed.figures["test/accuracy_mirror_shift"])
+    assert right == pytest.approx(fitted["test/accuracy_mirror_shift"])
     again = main(["test", "--ckpt_path", str(RUN)]).figures
-    assert again == {name: resumed.figures[name] for name in again}
+    assert again == {name: fitted[name] for name in again}
     assert set(again) == {"test/loss", "test/accuracy", "test/accuracy_mirror_shift"}
     assert Classifier.load_from_checkpoint(RUN / "checkpoints/best.ckpt").calibration == checkpoint["calibration"]
 

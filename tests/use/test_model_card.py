@@ -26,19 +26,29 @@ def rows(card: str) -> dict[str, str]:
     return dict(line.split(" | ", 1) for line in lines if line)
 
 
-def test_the_card_of_a_run(digits: Callable[..., list[str]], monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def run(digits: Callable[..., list[str]]) -> Path:
+    """An exported run beside three others, of which one differs from it by the seed alone."""
     short = [*digits(), "--trainer.max_steps", "5"]
     for seed, rate in ((1, 0.002), (2, 0.002), (3, 0.05), (2, 0.002)):  # another learning rate; a seed again
         main(["fit", *short, "--seed_everything", str(seed), "--model.optimizer.lr", str(rate)])
     Path("lightning_logs").rename("elsewhere")
     run = Path("elsewhere/mlp/version_0")
     main(["export", "--ckpt_path", str(run), "--to", "safetensors"])
+    return run
+
+
+def accuracy(run: Path) -> float:
+    value: float = json.loads((run / "results.json").read_text())["test/accuracy"]
+    return value
+
+
+def test_the_card_of_a_run(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     card = Path("mlp_safetensors/README.md").read_text()
     front, text = card.removeprefix("---\n").split("---\n", 1)
     assert "license" not in yaml.safe_load(front)
     assert text.startswith("\n# mlp\n\nImage classification: MLP gives an image one of 10 classes.\n")
-    results = [json.loads((run.parent / f"version_{number}/results.json").read_text()) for number in (0, 1)]
-    accuracies = [100 * result["test/accuracy"] for result in results]
+    accuracies = [100 * accuracy(run.parent / f"version_{number}") for number in (0, 1)]
     environment = yaml.safe_load((run / "environment.yaml").read_text())
     parameters = sum(inputs * outputs + outputs for inputs, outputs in ((3072, 128), (128, 64), (64, 10)))
     table = rows(card)
@@ -46,7 +56,7 @@ def test_the_card_of_a_run(digits: Callable[..., list[str]], monkeypatch: pytest
     assert table["network"] == f"MLP, {parameters:,} parameters"
     assert table["data"] == "Digits"
     assert (table["training images"], table["validation images"], table["seed"]) == ("1,257", "180", "1")
-    assert table["epochs"] == str(results[0]["epochs"])
+    assert table["epochs"] == str(json.loads((run / "results.json").read_text())["epochs"])
     assert "`nll`: the mean negative log-likelihood" in card
     assert "git clone ADDRESS" in card
     assert table["SHA-256 of the data"] == environment["data"]["sha256"]
@@ -55,7 +65,11 @@ def test_the_card_of_a_run(digits: Callable[..., list[str]], monkeypatch: pytest
     assert table["test/accuracy"] == f"{accuracies[0]:.2f} %"
     deviation = f"{mean(accuracies):.2f} ± {stdev(accuracies):.2f} %"
     assert table["test/accuracy of 2 seeds, mean ± standard deviation"] == deviation
+    check_programs(card, accuracy(run), monkeypatch)
 
+
+def check_programs(card: str, accuracy: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The card's lines of Python load the network, and its command trains it again."""
     Path("photo.jpg").write_bytes(b"")
     (program,) = re.findall(r"```python\n(.*?)```", card, re.DOTALL)
     *load, predict = program.splitlines()
@@ -68,7 +82,7 @@ def test_the_card_of_a_run(digits: Callable[..., list[str]], monkeypatch: pytest
     monkeypatch.chdir("mlp_safetensors")
     (command,) = re.findall(r"```\npython scripts/main.py (.*?)\n```", card)
     again = main(command.split())
-    assert again.figures["test/accuracy"] == results[0]["test/accuracy"]
+    assert again.figures["test/accuracy"] == accuracy
     assert again.directory is not None
     assert again.directory.parent == EXPERIMENT
 
