@@ -256,7 +256,11 @@ class ExperimentCLI(CommandLine):
         # Gathered before the test, which brings every callback back to where it was when the checkpoint was written.
         figures = {
             ranking.monitor: ranking.best_value,
-            **{name: value for name, value in _numbers(checkpoint["callback_metrics"]).items() if name[:4] == "val/"},
+            **{
+                name: value
+                for name, value in _numbers(checkpoint["callback_metrics"]).items()
+                if name.startswith("val/")
+            },
             "checkpoint": str(path.relative_to(run)),
             "epochs": self.trainer.current_epoch,
             "steps": self.trainer.global_step,

@@ -50,7 +50,7 @@ class Transforms:
             for seed in range(TRIES):
                 _seed_all(seed)
                 _try(transforms, image)
-        self.stages = list(_stages(list(transforms), self.image_shape)) if transforms else []
+        self.stages = list(_stages(list(transforms), self.image_shape))
 
     def draw(self, num_images: int, seed: int, epoch: int) -> "DrawnTransforms":
         """Draw the choices for each image of a set in an epoch."""

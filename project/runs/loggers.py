@@ -89,9 +89,8 @@ class Curves(TensorBoardLogger):
         if first_step == 0:  # nothing of the run stays
             _remove_events(run)
         super().__init__(run, name="", version="", default_hp_metric=False, purge_step=first_step or None)
-        self.experiment.add_custom_scalars(
-            CHARTS
-        )  # TensorBoard merges the equal ones of a resumed run, and of all runs
+        # TensorBoard merges the equal ones of a resumed run, and of all runs.
+        self.experiment.add_custom_scalars(CHARTS)
 
     def log_metrics(self, metrics: Mapping[str, Any], step: int | None = None) -> None:
         """Leave out the number of the epoch, which would be a straight line. metrics.csv has it."""
