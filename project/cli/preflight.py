@@ -70,7 +70,7 @@ def _check_ranking(ranking: Ranking, measured: Sequence[str], validated: bool, a
         raise UserError(f"{option}: nothing is validated; give --data.val_size, or leave this out")
     if ranking.monitor not in measured and not any_own:
         nearest, *others = get_close_matches(ranking.monitor, measured, n=len(measured), cutoff=0)
-        raise UserError(f"{option}: no validation measures it; give {nearest} or {' or '.join(others)}")
+        raise UserError(f"{option}: no validation measures it; give {nearest}, or one of {', '.join(others)}")
 
 
 def _check_callbacks(callbacks: Sequence[Callback], measured: Sequence[str]) -> None:

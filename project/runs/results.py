@@ -2,6 +2,7 @@
 
 import csv
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,6 +16,8 @@ from project.system.files import atomic_write
 RESULTS = "results.json"
 METRICS = "metrics.csv"
 TEST = "test.npz"
+BY_CLASS = ("balanced_accuracy", "f1_macro")  # each class counts the same in these
+SAME_ACCURACY = 0.01  # the terminal leaves them out where the balanced accuracy is as near to the accuracy
 
 
 @dataclass(frozen=True)
@@ -81,10 +84,20 @@ def write_test(run: Path, arrays: Mapping[str, Any]) -> None:
 def format_figures(figures: Mapping[str, Any]) -> list[str]:
     """A line for each figure, with as many digits as are worth reading; the files have all of them.
 
-    Figures that are not one number or text, such as those of each class, are left out.
+    Figures that are not one number or text, such as those of each class, are left out. So are the balanced accuracy and
+    the macro F1 of images for which the balanced accuracy is within a point of the accuracy.
     """
     flat = {name: value for name, value in figures.items() if value is not None and not isinstance(value, Mapping)}
-    return [f"{name} {_format(name, value)}" for name, value in flat.items()]
+    return [f"{name} {_format(name, value)}" for name, value in flat.items() if _says_more(name, flat)]
+
+
+def _says_more(name: str, figures: Mapping[str, Any]) -> bool:
+    """Whether a figure in which each class counts the same is far enough from the accuracy; true for other figures."""
+    stage, _, figure = name.rpartition("/")
+    if figure not in BY_CLASS:
+        return True
+    accuracy, balanced = (figures.get(f"{stage}/{other}", math.inf) for other in ("accuracy", "balanced_accuracy"))
+    return not abs(accuracy - balanced) < SAME_ACCURACY
 
 
 def _format(name: str, value: Any) -> str:

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
-from torchmetrics import MetricCollection
+from torchmetrics import Metric, MetricCollection
 from torchmetrics.classification import MulticlassAccuracy
 
 from project.checkpoints.classes import instantiate
@@ -25,6 +25,7 @@ from project.networks.test_time_augmentation import Views, views_logits, views_p
 from project.system.errors import UserError
 from project.training.agreement import gathered
 from project.training.mean_loss import MeanLoss, image_weights
+from project.training.per_class import BalancedAccuracy, MacroF1
 from project.training.trainer import is_logged_step
 
 INITIAL_IMAGES = 1000  # their 961,000 patches fix the 78 numbers of a covariance well; 5,000 take a second longer
@@ -72,9 +73,8 @@ class Classifier(LightningModule):
             self.network.compile()
         self._epoch_is_logged = False
         self._done: Position | None = None  # before a resumed run's first step
-        self.train_metrics, self.val_metrics, self.test_metrics = (
-            _metrics(f"{stage}/", num_classes) for stage in ("train", "val", "test")
-        )
+        self.train_metrics = _metrics("train/", num_classes)
+        self.val_metrics, self.test_metrics = (_evaluation_metrics(stage, num_classes) for stage in ("val/", "test/"))
         self.test_views = test_views
         self.val_views: Views = "plain"  # in training; a temperature is fitted on the test_views
         self.calibration: Mapping[str, Any] = {}  # of the checkpoint; see project.checkpoints.description
@@ -233,8 +233,13 @@ class Classifier(LightningModule):
         return total, logits
 
 
-def _metrics(prefix: str, num_classes: int) -> MetricCollection:
-    metrics = {"loss": MeanLoss(), "accuracy": _accuracy(num_classes)}
+def _evaluation_metrics(prefix: str, num_classes: int) -> MetricCollection:
+    by_class = {"balanced_accuracy": BalancedAccuracy(num_classes), "f1_macro": MacroF1(num_classes)}
+    return _metrics(prefix, num_classes, **by_class)
+
+
+def _metrics(prefix: str, num_classes: int, **others: Metric) -> MetricCollection:
+    metrics = {"loss": MeanLoss(), "accuracy": _accuracy(num_classes), **others}
     return MetricCollection(metrics, prefix=prefix, compute_groups=False)  # type: ignore[arg-type]
 
 

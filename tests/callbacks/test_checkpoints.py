@@ -127,9 +127,8 @@ def test_values_that_are_equal_or_not_finite(digits: Callable[..., list[str]], e
     assert read(FIRST / "checkpoints/best.ckpt")["global_step"] == 6
     assert results(FIRST)["val/odd"] == 1
     said = error("fit", *words, "--checkpoints.monitor", "val/odds")
-    assert (
-        said == "--checkpoints.monitor val/odds: no validation measures it; give one of val/accuracy, val/loss, val/odd"
-    )
+    measured = "val/accuracy, val/balanced_accuracy, val/f1_macro, val/loss, val/odd"
+    assert said == f"--checkpoints.monitor val/odds: no validation measures it; give one of {measured}"
 
 
 @pytest.mark.parametrize("count", [9, 11])

@@ -1,6 +1,7 @@
 """The lines that a run prints while it trains."""
 
 import csv
+import math
 import re
 import sys
 from collections.abc import Callable
@@ -22,6 +23,14 @@ def test_digits_worth_reading() -> None:
         "fit_seconds 83.7",
         "mine 0.3333",
     ]
+
+
+@pytest.mark.parametrize(("balanced", "is_shown"), [(0.9, True), (0.949, False), (math.nan, True)])
+def test_figures_in_which_each_class_counts_the_same(balanced: float, is_shown: bool) -> None:
+    """They have a line where the balanced accuracy is a point from the accuracy."""
+    measured = {"val/accuracy": 0.95, "val/balanced_accuracy": balanced, "val/f1_macro": 0.5, "f1_macro": 0.25}
+    names = [line.split()[0] for line in format_figures(measured)]
+    assert names == (list(measured) if is_shown else ["val/accuracy", "f1_macro"])
 
 
 def test_epochs_without_a_last_one(digits: Callable[..., list[str]], capsys: pytest.CaptureFixture[str]) -> None:

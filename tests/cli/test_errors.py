@@ -89,10 +89,10 @@ CASES = [
     (["--checkpoints.mode", "least"], "--checkpoints.mode least: expected one of 'min', 'max'"),
     (
         ["--checkpoints.monitor", "val/los"],
-        "--checkpoints.monitor val/los: no validation measures it; give val/loss or val/accuracy",
+        "--checkpoints.monitor val/los: no validation measures it; give val/loss, or one of val/",
     ),
-    (["--checkpoints.monitor", "test/loss"], "test/loss: no validation measures it; give val/loss or val/accuracy"),
-    (["--checkpoints.monitor", "train/accuracy"], "no validation measures it; give val/accuracy or val/loss"),
+    (["--checkpoints.monitor", "test/loss"], "test/loss: no validation measures it; give val/loss, or one of val/"),
+    (["--checkpoints.monitor", "train/accuracy"], "no validation measures it; give val/accuracy, or one of val/"),
     (
         ["--checkpoints.monitor", "val/loss", "--data.val_size", "0"],
         "--checkpoints.monitor val/loss: nothing is validated; give --data.val_size, or leave this out",
@@ -111,7 +111,7 @@ CASES = [
     (
         ["--trainer.callbacks", "EarlyStopping", "--trainer.callbacks.monitor", "val/acc"],
         "--trainer.callbacks EarlyStopping: nothing measures its monitor val/acc; give val/accuracy or another of "
-        "val/loss, train/accuracy, train/loss",
+        "val/f1_macro, val/loss, val/balanced_accuracy, train/accuracy, train/loss, train/loss_step",
     ),
     (
         ["--trainer.callbacks", "ModelCheckpoint", "--trainer.callbacks.monitor", "val/loss", "--data.val_size", "0"],

@@ -75,7 +75,8 @@ def test_it_is_used_by_all_that_predicts(digits: Callable[..., list[str]]) -> No
     assert right == pytest.approx(fitted["test/accuracy_mirror_shift"])
     again = main(["test", "--ckpt_path", str(RUN)]).figures
     assert again == {name: fitted[name] for name in again}
-    assert set(again) == {"test/loss", "test/accuracy", "test/accuracy_mirror_shift"}
+    plain = {f"test/{name}" for name in ("loss", "accuracy", "balanced_accuracy", "f1_macro")}
+    assert set(again) == {*plain, "test/accuracy_mirror_shift"}
     assert Classifier.load_from_checkpoint(RUN / "checkpoints/best.ckpt").calibration == checkpoint["calibration"]
 
 
@@ -120,7 +121,7 @@ def test_runs_without_a_temperature(
     assert capsys.readouterr().out.count(f"the probabilities are not calibrated: {problem}\n") == 1
     assert "calibration" not in read(RUN / "checkpoints/last.ckpt")
     assert {name for name in result.figures if name.startswith(("test/", "temp"))} == {
-        *("test/accuracy", "test/loss", "test/nll", "test/brier", "test/ece")
+        f"test/{name}" for name in ("accuracy", "balanced_accuracy", "f1_macro", "loss", "nll", "brier", "ece")
     }
     if "0" not in options:
         return

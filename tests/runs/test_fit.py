@@ -66,11 +66,12 @@ def test_files_of_a_run(fit: Fit) -> None:
     assert 0 < results["train_seconds"] < results["fit_seconds"]
     printed = fit.printed.splitlines()
     assert printed[-1] == f"results: {RUN / 'results.json'}"
-    accuracies = [f"{name} {100 * results[name]:.2f} %" for name in ("test/accuracy", "val/accuracy")]
     seconds = [f"{name} {results[name]:.1f}" for name in ("train_seconds", "fit_seconds")]
-    losses = [f"{name} {value:.4f}" for name, value in results.items() if name.startswith(("test/", "temperature"))]
-    assert len(losses) == 9
-    lines = [accuracies[0], *losses[1:], accuracies[1], f"val/loss {results['val/loss']:.4f}"]
+    measured = {name: value for name, value in results.items() if name.startswith(("test/", "temperature", "val/"))}
+    assert len(measured) == 15
+    lines = [
+        f"{name} {100 * value:.2f} %" if "acc" in name else f"{name} {value:.4f}" for name, value in measured.items()
+    ]
     lines += ["checkpoint checkpoints/best.ckpt", "epochs 8", "steps 72", *seconds]
     assert printed[-1 - len(lines) : -1] == lines
     epochs = [line.split() for line in printed if line.startswith("epoch ")]

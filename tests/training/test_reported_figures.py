@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 import torch
 import yaml
-from sklearn.metrics import log_loss
+from sklearn.metrics import accuracy_score, balanced_accuracy_score, f1_score, log_loss
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from torch import Tensor
 from torchmetrics.classification import MulticlassCalibrationError
@@ -54,7 +54,7 @@ class Measured(NamedTuple):
     """Computed from a checkpoint over all images, one by one."""
 
     loss: float
-    accuracy: float
+    answers: list[int]
     views_logits: Tensor
     """[N, num_classes] float64, the mean of several views."""
 
@@ -67,17 +67,17 @@ def measured(checkpoint: str, data: type[ImageDataModule], part: Part, criterion
     state.pop("loss.weight", None)
     network.load_state_dict({name.removeprefix("network."): value for name, value in state.items()})
     mean, std = (torch.tensor(values)[:, None, None] for values in (data.mean, data.std))
-    loss, right, of_views = 0.0, 0, []
+    loss, answers, of_views = 0.0, list[int](), []
     for image, label in zip((pixels.permute(0, 3, 1, 2) / 255 - mean) / std, labels.tolist(), strict=True):
         logits = network(image[None])[0].double()
         loss += criterion(logits, label)
-        right += logits.argmax().item() == label
+        answers.append(int(logits.argmax()))
         padded = np.pad(image.numpy(), ((0, 0), (1, 1), (1, 1)), mode="reflect")
         moved = [torch.from_numpy(padded[:, place : place + 32, place : place + 32]) for place in (0, 2)]
         views = torch.stack([view for plain in (image, *moved) for view in (plain, plain.flip(2))])
         of_views.append(torch.tensor([2.0, 2, 1, 1, 1, 1], dtype=torch.float64) / 8 @ network(views).double())
     total = sum(criterion.weight[label] for label in labels.tolist())
-    return Measured(loss / total, right / len(labels), torch.stack(of_views))
+    return Measured(loss / total, answers, torch.stack(of_views))
 
 
 def reported() -> dict[str, float]:
@@ -98,10 +98,15 @@ def compare(data: type[ImageDataModule], train: Part, val: Part, test: Part, cri
     """Each figure of the last epoch and of the test with those of the same images, of which some are right."""
     figures = reported()
     for name, checkpoint, part in (("train", "previous", train), ("val", "last", val), ("test", "best", test)):
-        loss, accuracy, views_logits = measured(checkpoint, data, part, criterion)
+        loss, answers, views_logits = measured(checkpoint, data, part, criterion)
+        accuracy = accuracy_score(part[1], answers)
         assert figures.pop(f"{name}/loss") == pytest.approx(loss, rel=1e-5)
         assert figures.pop(f"{name}/accuracy") == pytest.approx(accuracy)
         assert 0.5 < accuracy < 0.95
+        if name != "train":
+            balanced, f1 = balanced_accuracy_score(part[1], answers), f1_score(part[1], answers, average="macro")
+            assert figures.pop(f"{name}/balanced_accuracy") == pytest.approx(balanced)
+            assert figures.pop(f"{name}/f1_macro") == pytest.approx(f1)
     check_calibration(views_logits, test[1], measured("best", data, val, criterion).views_logits, val[1])
     views_accuracy = (views_logits.argmax(1) == test[1]).double().mean().item()
     assert figures == {"test/accuracy_mirror_shift": pytest.approx(views_accuracy)}
@@ -113,7 +118,7 @@ def compare(data: type[ImageDataModule], train: Part, val: Part, test: Part, cri
         assert saved["logits"].dtype == np.float32
         assert saved["logits"] == pytest.approx(views_logits.numpy(), abs=1e-4)
     best = json.loads((RUN / "results.json").read_text())["val/accuracy"]
-    assert best == pytest.approx(measured("best", data, val, criterion).accuracy)
+    assert best == pytest.approx(accuracy_score(val[1], measured("best", data, val, criterion).answers))
 
 
 def check_calibration(logits: Tensor, labels: Tensor, val_logits: Tensor, val_labels: Tensor) -> None:
