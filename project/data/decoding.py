@@ -5,10 +5,11 @@ import os
 import signal
 import sys
 import warnings
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from functools import partial
 from io import BytesIO
-from typing import Any
+from typing import Any, Literal, Self
 
 import numpy as np
 import torch
@@ -20,12 +21,46 @@ from project.system.signals import REQUEUE
 
 PR_SET_PDEATHSIG = 1  # option of Linux's prctl: the signal that a process gets when its parent ends
 
+Fit = Literal["cut", "pad", "squash"]
+BORDER = (128, 128, 128)  # grey, the colour of the border of fit pad
 
-def decode(content: bytes, size: tuple[int, int]) -> Tensor:
-    """Decode the bytes of an image file to pixels [H, W, 3] uint8 of the `size` (H, W).
 
-    The image is resized until it just covers this size. What is left over is cut equally at both ends. The image is
-    rotated as its EXIF orientation says. Transparent pixels are shown on white. Of 16 bits the upper 8 are used.
+@dataclass(frozen=True)
+class Preparation:
+    """How an image of any size becomes one of the size that a network takes.
+
+    size: (H, W) of the result.
+    fit: cut: the image is resized until it just covers the size, and what is left over is cut equally at both ends.
+        pad: the whole image is resized into the size, and a grey border (BORDER) fills the rest equally at both ends.
+        squash: the image is resized to the size and does not keep its proportions.
+    """
+
+    size: tuple[int, int]
+    fit: Fit = "cut"
+
+    @classmethod
+    def of(cls, data: Mapping[str, Any]) -> Self:
+        """That of a checkpoint's `data`. Older checkpoints do not name the fit, which is cut."""
+        _, height, width = data["image_shape"]
+        return cls((height, width), data.get("preparation", {}).get("fit", "cut"))
+
+    def description(self) -> dict[str, Any]:
+        """The plain values that a checkpoint needs."""
+        return {"size": list(self.size), "resample": "bilinear", "crop": "center", "fit": self.fit}
+
+    def resize(self, image: Image.Image) -> Image.Image:
+        """The image of this size."""
+        size, method = self.size[::-1], Image.Resampling.BILINEAR
+        if self.fit == "pad":
+            return ImageOps.pad(image, size, method, BORDER)
+        return image.resize(size, method) if self.fit == "squash" else ImageOps.fit(image, size, method)
+
+
+def decode(content: bytes, preparation: Preparation) -> Tensor:
+    """Decode the bytes of an image file to pixels [H, W, 3] uint8 of the size of the `preparation`.
+
+    The image is rotated as its EXIF orientation says. Transparent pixels are shown on white. Of 16 bits the upper 8 are
+    used.
 
     Raises:
         ValueError: `content` is not an image, or is damaged; in one line.
@@ -33,19 +68,24 @@ def decode(content: bytes, size: tuple[int, int]) -> Tensor:
     try:
         # Pillow warns of unusual metadata, in each worker and epoch again; only the pixels matter here.
         with warnings.catch_warnings(action="ignore"), Image.open(BytesIO(content)) as image:
-            image.draft(None, (2 * max(size), 2 * max(size)))  # a large JPEG decodes far faster at a smaller size
-            return prepare(image, size)
+            side = 2 * max(preparation.size)
+            image.draft(None, (side, side))  # a large JPEG decodes far faster at a smaller size
+            ImageOps.exif_transpose(image, in_place=True)
+            return _pixels(preparation.resize(_to_rgb(image)))
     except UnidentifiedImageError:
         raise ValueError("no image") from None
     except Exception as error:  # each format has exceptions of its own for damaged files
         raise ValueError(" ".join(str(error).split()) or type(error).__name__) from None
 
 
-def prepare(image: Image.Image, size: tuple[int, int]) -> Tensor:
+def prepare(image: Image.Image, preparation: Preparation) -> Tensor:
     """Bring an image of any mode and size to pixels [H, W, 3] uint8, as `decode` says. Raises ValueError."""
-    height, width = size
-    rgb = _to_rgb(ImageOps.exif_transpose(image))
-    return torch.from_numpy(np.array(ImageOps.fit(rgb, (width, height), Image.Resampling.BILINEAR)))
+    return _pixels(preparation.resize(_to_rgb(ImageOps.exif_transpose(image))))
+
+
+def _pixels(image: Image.Image) -> Tensor:
+    """[H, W, 3] uint8"""
+    return torch.from_numpy(np.array(image))
 
 
 def _to_rgb(image: Image.Image) -> Image.Image:
@@ -59,7 +99,7 @@ def _to_rgb(image: Image.Image) -> Image.Image:
     if image.has_transparency_data:
         transparent = image.convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), transparent)
-    return image.convert("RGB")
+    return image if image.mode == "RGB" else image.convert("RGB")  # of RGB, convert makes a copy
 
 
 def read_in_workers(

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from project.data.decoding import decode, read_in_workers
+from project.data.decoding import Preparation, decode, read_in_workers
 from project.data.images import ImageSet
 from project.data.normalisation import channel_sums, read_json, write_json
 from project.data.transforms import NO_TRANSFORMS, DrawnTransforms
@@ -35,7 +35,7 @@ class ImageFiles(ImageSet):
     names: [M], the path of each file in the folder.
     digests: [M], hexadecimal SHA-256 of each file.
     labels: [M] int64.
-    side: Height and width in pixels of the decoded images.
+    preparation: How the decoded images get their size.
     workers: Number of worker processes that decode images; 0 decodes in the run's own process.
     """
 
@@ -43,12 +43,12 @@ class ImageFiles(ImageSet):
     names: NDArray[np.str_]
     digests: NDArray[np.bytes_]
     labels: Tensor
-    side: int
+    preparation: Preparation
     workers: int
 
     @property
     def shape(self) -> tuple[int, int, int, int]:
-        return len(self), self.side, self.side, 3
+        return len(self), *self.preparation.size, 3
 
     def to(self, device: torch.device) -> Self:
         return replace(self, labels=self.labels.to(device))
@@ -65,7 +65,7 @@ class ImageFiles(ImageSet):
     ) -> Iterator[Tensor]:
         """Decode and transform the batches. Raises UserError for a file that can no longer be read or transformed."""
         batches = [batch.tolist() for batch in torch.split(indices, batch_size)]
-        files = _TransformedFiles(self.folder, self.names, self.side, transforms)
+        files = _TransformedFiles(self.folder, self.names, self.preparation, transforms)
         workers = self.workers if len(batches) > 1 else 0  # a single batch is read sooner than a worker starts
         for pixels in read_in_workers(files, batches, workers, _whole_batch):
             if isinstance(pixels, UserError):
@@ -75,27 +75,29 @@ class ImageFiles(ImageSet):
     def update_digest(self, digest: "hashlib._Hash") -> None:
         for name, file_digest, label in zip(self.names, self.digests, self.labels.tolist(), strict=True):
             digest.update(f"{name}\0{file_digest.decode()}\0{label}\n".encode(errors="surrogateescape"))
-        digest.update(str(self.side).encode())
+        digest.update(_size_and_fit(self.preparation).encode())
 
 
 class _DecodedFiles(Dataset[Tensor | str]):
-    """Gives the pixels [side, side, 3] uint8 of each file, or the reason why it cannot be read."""
+    """Gives the pixels [H, W, 3] uint8 of each file, or the reason why it cannot be read."""
 
-    def __init__(self, folder: Path, names: NDArray[np.str_], side: int) -> None:
-        self.folder, self.names, self.side = folder, names, side
+    def __init__(self, folder: Path, names: NDArray[np.str_], preparation: Preparation) -> None:
+        self.folder, self.names, self.preparation = folder, names, preparation
 
     def __getitem__(self, index: int) -> Tensor | str:
         try:
-            return decode((self.folder / self.names[index]).read_bytes(), (self.side, self.side))
+            return decode((self.folder / self.names[index]).read_bytes(), self.preparation)
         except (OSError, ValueError) as error:
             return f"{self.names[index]} ({_reason(error)})"
 
 
 class _TransformedFiles(_DecodedFiles):
-    """Gives the pixels [N, side, side, 3] uint8 of a batch after the transforms, or the error of one of its files."""
+    """Gives the pixels [N, H, W, 3] uint8 of a batch after the transforms, or the error of one of its files."""
 
-    def __init__(self, folder: Path, names: NDArray[np.str_], side: int, transforms: DrawnTransforms) -> None:
-        super().__init__(folder, names, side)
+    def __init__(
+        self, folder: Path, names: NDArray[np.str_], preparation: Preparation, transforms: DrawnTransforms
+    ) -> None:
+        super().__init__(folder, names, preparation)
         self.transforms = transforms
 
     def __getitems__(self, indices: list[int]) -> list[Tensor | UserError]:
@@ -127,19 +129,19 @@ class CheckedFile(NamedTuple):
     """The `channel_sums` of an intact image, from which mean and standard deviation come; otherwise the problem."""
 
 
-def check_files(folder: Path, names: Sequence[str], side: int, workers: int) -> dict[str, CheckedFile]:
-    """Decode each file once, at side x side pixels.
+def check_files(folder: Path, names: Sequence[str], preparation: Preparation, workers: int) -> dict[str, CheckedFile]:
+    """Decode each file once.
 
-    The results of intact images are saved in the folder's .checked-<side>.json. Later calls read only those files again
-    whose size or time of change differs.
+    The results of intact images are saved in the folder's .checked-<side>.json, or .checked-<side>-<fit>.json for a fit
+    other than cut. Later calls read only those files again whose size or time of change differs.
 
     Args:
         folder: The folder of the files.
         names: The path of each file in the folder.
-        side: Height and width in pixels of the decoded images.
+        preparation: How the decoded images get their size.
         workers: Number of worker processes; 0 decodes in this process.
     """
-    path = folder / f".checked-{side}.json"
+    path = folder / f".checked-{_size_and_fit(preparation)}.json"
     with _no_garbage_collection():  # it would look at each of the many small objects again and again
         cache = {name: CheckedFile(*row) for name, row in read_json(path).items()}
         stamps = {name: _stamp(os.path.join(folder, name)) for name in names}
@@ -147,7 +149,7 @@ def check_files(folder: Path, names: Sequence[str], side: int, workers: int) -> 
     unchecked = [name for name in names if name not in files]
     if unchecked:
         try:
-            for name, sha256, result in _check(folder, unchecked, side, workers):
+            for name, sha256, result in _check(folder, unchecked, preparation, workers):
                 files[name] = CheckedFile(*stamps[name], sha256, result)
         finally:  # after Ctrl-C, the next call continues from here
             write_json(path, {name: file for name, file in files.items() if not isinstance(file.result, str)})
@@ -165,14 +167,14 @@ def _no_garbage_collection() -> Iterator[None]:
             gc.enable()
 
 
-def _check(folder: Path, names: list[str], side: int, workers: int) -> Iterator[tuple[str, str, Any]]:
+def _check(folder: Path, names: list[str], preparation: Preparation, workers: int) -> Iterator[tuple[str, str, Any]]:
     """Give each file's name, SHA-256 and result."""
     indices = range(len(names))
     batches = [list(indices[first : first + FILES_AT_ONCE]) for first in indices[::FILES_AT_ONCE]]
     rank_zero_only(print)(f"checking {len(names):,} files in {folder}", flush=True)
     started = printed = time.monotonic()
     done = 0
-    for rows in read_in_workers(_CheckedFiles(folder, np.array(names), side), batches, workers, list):
+    for rows in read_in_workers(_CheckedFiles(folder, np.array(names), preparation), batches, workers, list):
         yield from rows
         done += len(rows)
         if time.monotonic() - printed > PROGRESS_SECONDS or (done == len(names) and printed > started):
@@ -188,9 +190,14 @@ class _CheckedFiles(_DecodedFiles):
         try:
             content = (self.folder / name).read_bytes()
             digest = hashlib.sha256(content).hexdigest()
-            return name, digest, channel_sums(decode(content, (self.side, self.side))).tolist()
+            return name, digest, channel_sums(decode(content, self.preparation)).tolist()
         except (OSError, ValueError) as error:
             return name, digest, _reason(error)
+
+
+def _size_and_fit(preparation: Preparation) -> str:
+    """In few letters; of cut the size alone, as before there were others."""
+    return "-".join([str(preparation.size[0]), *[preparation.fit] * (preparation.fit != "cut")])
 
 
 def _reason(error: Exception) -> str:

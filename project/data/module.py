@@ -13,6 +13,7 @@ from torch import Tensor
 from project.data.augmentation import Augmentation, Flip
 from project.data.batches import EvaluationBatches, TrainingBatches
 from project.data.checks import check_attributes, check_loaded
+from project.data.decoding import Preparation
 from project.data.division import SPLIT_SEED, division_line, missing_line
 from project.data.images import ImageSet, ImagesInMemory
 from project.data.mix import BatchMix, Mix
@@ -210,20 +211,24 @@ class ImageDataModule(LightningDataModule, ABC):
         pixels = torch.cat(list(images.read_batches(indices, self.batch_size)))
         return normalise(pixels).permute(0, 3, 1, 2)
 
+    @property
+    def preparation(self) -> Preparation:
+        """How an image of any size becomes one of image_shape."""
+        return Preparation(self.image_shape[1:])
+
     def description(self) -> dict[str, Any]:
         """The plain values that a checkpoint needs to be used without this class.
 
-        preparation says how an image of any size becomes one of image_shape: its mode is changed, its shorter side is
-        resized, its longer side is cropped at the center.
+        preparation says how an image of any mode and size becomes one of image_shape; see
+        project.data.decoding.Preparation.
         """
-        channels, height, width = self.image_shape
-        mode = {1: "L", 3: "RGB"}.get(channels)
+        mode = {1: "L", 3: "RGB"}.get(self.image_shape[0])
         return {
             "class_names": list(self.class_names),
-            "image_shape": [channels, height, width],
+            "image_shape": list(self.image_shape),
             "mean": list(self.mean),
             "std": list(self.std),
-            "preparation": {"mode": mode, "size": [height, width], "resample": "bilinear", "crop": "center"},
+            "preparation": {"mode": mode, **self.preparation.description()},
         }
 
     def fingerprint(self) -> str:

@@ -8,7 +8,7 @@ from itertools import chain, islice
 import numpy as np
 from torch.utils.data import Dataset
 
-from project.data.decoding import decode, read_in_workers
+from project.data.decoding import Preparation, decode, read_in_workers
 from project.use.images import pixels_of
 from project.use.predictor import BATCH, Prediction, Predictor
 
@@ -26,20 +26,20 @@ def predict_files(
         workers: Number of worker processes that read and decode the files; 0 does it in this process.
         top: Number of classes in Prediction.top.
     """
-    files = _read(paths, predictor.image_shape[1:], workers)
+    files = _read(paths, predictor.preparation, workers)
     while batch := list(islice(files, BATCH)):
         intact = (pixels for _, pixels in batch if not isinstance(pixels, str))
-        predictions = predictor.iterate(pixels_of(intact, predictor.image_shape), top)
+        predictions = predictor.iterate(pixels_of(intact, predictor.image_shape[0], predictor.preparation), top)
         yield [(path, result if isinstance(result, str) else next(predictions)) for path, result in batch]
 
 
-def _read(paths: Iterable[str], size: tuple[int, int], workers: int) -> Iterator[tuple[str, np.ndarray | str]]:
+def _read(paths: Iterable[str], preparation: Preparation, workers: int) -> Iterator[tuple[str, np.ndarray | str]]:
     """Each path with its pixels [H, W, 3] uint8, or with its problem, in the order of the paths."""
     paths = iter(paths)
     chunks = iter(lambda: list(islice(paths, FILES_AT_ONCE)), [])
     first = list(islice(chunks, 2))  # a single chunk is read sooner than a worker starts
     workers = workers if len(first) == 2 else 0
-    yield from chain.from_iterable(read_in_workers(_DecodedFiles(size), chain(first, chunks), workers, list))
+    yield from chain.from_iterable(read_in_workers(_DecodedFiles(preparation), chain(first, chunks), workers, list))
 
 
 class _DecodedFiles(Dataset[tuple[str, np.ndarray | str]]):
@@ -48,12 +48,12 @@ class _DecodedFiles(Dataset[tuple[str, np.ndarray | str]]):
     The pixels are an array: tensors would go through shared memory, of which containers have little.
     """
 
-    def __init__(self, size: tuple[int, int]) -> None:
-        self.size = size
+    def __init__(self, preparation: Preparation) -> None:
+        self.preparation = preparation
 
     def __getitem__(self, path: str) -> tuple[str, np.ndarray | str]:
         try:
-            return path, decode(_content(path), self.size).numpy()
+            return path, decode(_content(path), self.preparation).numpy()
         except OSError as error:
             return path, error.strerror or str(error)
         except ValueError as error:

@@ -12,6 +12,7 @@ import yaml
 
 from project.checkpoints.classes import TRUSTED
 from project.checkpoints.weights_directory import TRAINING
+from project.data.decoding import Preparation
 from project.runs.results import format_figures, read_results
 from project.runs.seeds import runs_of_other_seeds
 
@@ -23,6 +24,11 @@ VIEWS = {
     "mirror_shift": "the image, moved images and their mirror images, on average",
 }
 
+FITS = {
+    "cut": "resized to that and cropped at the center",
+    "pad": "resized into that, with a grey border",
+    "squash": "resized to that without their proportions",
+}
 SCORES = """`loss` is the loss of the training. Three scores measure the probabilities; smaller is better.
 `nll`: the mean negative log-likelihood of the right class. `brier`: the mean squared error of the probabilities, summed
 over the classes. `ece`: the mean distance between probability and accuracy. `_calibrated`: the same of calibrated
@@ -101,10 +107,11 @@ def _contents(checkpoint: Mapping[str, Any], parameters: int | None) -> dict[str
     names = [escaped(_quoted(name)) for name in checkpoint["data"]["class_names"]]
     more = [f"and {len(names) - LISTED_CLASSES:,} more"] * (len(names) > LISTED_CLASSES)
     channels, height, width = checkpoint["data"]["image_shape"]
+    fit = FITS[Preparation.of(checkpoint["data"]).fit]
     network = escaped(_class_name(checkpoint["network"]))
     return {
         "classes": ", ".join([*names[:LISTED_CLASSES], *more]),
-        "images": f"{height}x{width} pixels, {channels} channels; others are resized to that and cropped at the center",
+        "images": f"{height}x{width} pixels, {channels} channels; others are {fit}",
         "network": network if parameters is None else f"{network}, {parameters:,} parameters",
     }
 

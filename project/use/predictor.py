@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from project.checkpoints import weights_directory
 from project.checkpoints.classes import instantiate, load_weights
 from project.checkpoints.files import Checkpoint, read
+from project.data.decoding import Preparation
 from project.networks import NormalisesImages
 from project.networks.test_time_augmentation import views_logits, views_probabilities
 from project.runs.checkpoint_path import find_path
@@ -58,6 +59,7 @@ class Predictor:
             network.renormalise_from(data["mean"], data["std"])
         self.class_names = tuple(data["class_names"])
         self.image_shape = tuple(data["image_shape"])
+        self.preparation = Preparation.of(data)
         self.calibration = dict(calibration or {})
         self.mean, self.std = (torch.tensor(data[name], device=self.device) for name in ("mean", "std"))
 
@@ -76,7 +78,7 @@ class Predictor:
         Raises:
             UserError: an image cannot be read, or is of another form.
         """
-        return list(self.iterate(pixels_of(images, self.image_shape), top))
+        return list(self.iterate(self._pixels(images), top))
 
     def iterate(self, pixels: Iterable[Tensor], top: int = 1) -> Iterator[Prediction]:
         """Predict in batches from pixels [H, W, C] from 0 to 1, with memory for a batch alone."""
@@ -102,8 +104,11 @@ class Predictor:
         return self._all(self._logits, images)
 
     def _all(self, answer: Callable[[Tensor], Tensor], images: ImageLike | Iterable[ImageLike]) -> Tensor:
-        batches = _batches(pixels_of(images, self.image_shape))
+        batches = _batches(self._pixels(images))
         return torch.cat([torch.empty(0, len(self.class_names), device=self.device), *map(answer, batches)])
+
+    def _pixels(self, images: ImageLike | Iterable[ImageLike]) -> Iterator[Tensor]:
+        return pixels_of(images, self.image_shape[0], self.preparation)
 
     @torch.inference_mode()
     def _probabilities(self, pixels: Tensor) -> Tensor:

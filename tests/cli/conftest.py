@@ -16,6 +16,7 @@ from tests.data_sets import write_image_folder
 CLASSES = ["=1+1", 'dog, "big"']
 SETTINGS = ["--config", str(CONFIGS / "mlp.yaml"), "--config", str(CONFIGS / "data/image_folder.yaml")]
 OPTIONS = ["--data.image_size", "16", "--data.batch_size", "4", "--data.workers", "0", "--trainer.accelerator", "cpu"]
+OPTIONS += ["--data.fit", "pad"]
 
 
 @pytest.fixture(scope="module")

@@ -144,11 +144,11 @@ def test_classes_and_files(inspected: Inspected) -> None:
 
 
 def test_mean_and_deviation_are_those_that_the_network_gets(inspected: Inspected, folder: Path) -> None:
-    from project.data.decoding import decode
+    from project.data.decoding import Preparation, decode
 
     paths = [path for part in ("train", "val") for path in (folder / part).rglob("*.*")]
     files = [path for path in paths if path.name != "broken.png"]
-    pixels = np.stack([decode(path.read_bytes(), (64, 64)).numpy() for path in files]) / 255
+    pixels = np.stack([decode(path.read_bytes(), Preparation((64, 64))).numpy() for path in files]) / 255
     for name, values in (("mean", pixels.mean((0, 1, 2))), ("standard deviation", pixels.std((0, 1, 2)))):
         shown = ", ".join(f"{value:.4f}" for value in values)
         assert f"{name} of the training and validation images: {shown}\n" in inspected.printed

@@ -17,7 +17,7 @@ from project.cli.main import main
 from project.data import ImageFolder, image_files
 from project.data.augmentation import Augmentation
 from project.data.batches import Batch, EvaluationBatches, TrainingBatches
-from project.data.decoding import decode
+from project.data.decoding import Preparation, decode
 from project.data.image_files import ImageFiles, check_files
 from project.data.images import ImagesInMemory
 from project.data.normalisation import Normalisation
@@ -52,7 +52,7 @@ def ready(**options: Any) -> ImageFolder:
 
 
 def in_memory(files: ImageFiles) -> ImagesInMemory:
-    decoded = [decode((files.folder / name).read_bytes(), (SIDE, SIDE)) for name in files.names]
+    decoded = [decode((files.folder / name).read_bytes(), Preparation((SIDE, SIDE))) for name in files.names]
     return ImagesInMemory(torch.stack(decoded), files.labels)
 
 
@@ -233,5 +233,5 @@ def test_the_last_line_of_a_long_check_has_all_files(
     monkeypatch.setattr(image_files, "time", SimpleNamespace(monotonic=lambda: next(seconds)))
     monkeypatch.setattr(image_files, "FILES_AT_ONCE", 1)
     names = [str(path.relative_to(folder)) for path in sorted(folder.rglob("*.*"))[:3]]
-    check_files(folder, names, SIDE, workers=0)
+    check_files(folder, names, Preparation((SIDE, SIDE)), workers=0)
     assert capsys.readouterr().out.splitlines()[1:] == ["checked 1 of 3", "checked 3 of 3"]

@@ -180,7 +180,13 @@ def test_checkpoint_serves_alone(learned: list[str]) -> None:
     assert data["image_shape"] == [3, 32, 32]
     assert data["mean"] == [0.49140, 0.48216, 0.44653]
     assert data["std"] == [0.24703, 0.24349, 0.26159]
-    assert data["preparation"] == {"mode": "RGB", "size": [32, 32], "resample": "bilinear", "crop": "center"}
+    assert data["preparation"] == {
+        "mode": "RGB",
+        "size": [32, 32],
+        "resample": "bilinear",
+        "crop": "center",
+        "fit": "cut",
+    }
     assert checkpoint["format"] == 1
     assert checkpoint["network"]["class_path"] == "project.networks.MLP"
     assert MLP(**checkpoint["network"]["init_args"]).state_dict().keys() == {

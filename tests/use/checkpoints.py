@@ -48,6 +48,6 @@ def checkpoint_of(network: str, arguments: dict[str, Any], classes: list[str]) -
             "image_shape": list(SHAPE),
             "mean": [0.2, 0.4, 0.6],
             "std": [0.1, 0.2, 0.3],
-            "preparation": {"mode": "RGB", "size": [32, 32], "resample": "bilinear", "crop": "center"},
+            "preparation": {"mode": "RGB", "size": [32, 32], "resample": "bilinear", "crop": "center", "fit": "cut"},
         },
     }

@@ -13,6 +13,7 @@ import yaml
 from PIL import Image
 
 import project
+from project.checkpoints.files import write
 from project.checkpoints.weights_directory import files_of
 from project.cli.main import main
 from project.system.errors import UserError
@@ -104,6 +105,8 @@ def photographs() -> dict[str, dict[str, Any]]:
 def test_the_program_of_the_readme_answers_as_project_load(
     kind: str, small: dict[str, Any], capsys: pytest.CaptureFixture[str]
 ) -> None:
+    small["data"]["preparation"]["fit"] = {"grey": "pad", "transparent": "squash"}.get(kind, "cut")
+    write(small, Path("small.ckpt"))
     main(["export", "--ckpt_path", "small.ckpt", "--to", "onnx", "--output", "convnet.onnx"])
     options = photographs()[kind]
     options.pop("image").save("photo.jpg", **options)

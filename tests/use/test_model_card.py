@@ -127,8 +127,9 @@ def test_text_of_any_kind_is_shown_literally(text: str, shown: str) -> None:
 
 def test_a_checkpoint_that_says_little_has_a_card() -> None:
     names = ["a, b", "", *(f"class {number}" for number in range(998))]
-    data = {"class_names": names, "image_shape": [3, 8, 8]}
+    data = {"class_names": names, "image_shape": [3, 8, 8], "preparation": {"fit": "pad"}}
     card = model_card({"network": {"class_path": "own.Net"}, "data": data}, None, "it's", None)
+    assert "| 8x8 pixels, 3 channels; others are resized into that, with a grey border |" in card
     assert '| "a, b", "", class 0, class 1, ' in card
     assert "class 97, and 900 more |" in card
     assert "Results" not in card

@@ -17,6 +17,7 @@ import project
 from project.checkpoints.classes import instantiate
 from project.checkpoints.files import read, write
 from project.cli.main import main
+from project.data.decoding import Preparation
 from project.networks import MLP
 from project.system.errors import UserError
 from project.use.images import pixels_of
@@ -82,16 +83,16 @@ def _exif(orientation: int) -> Image.Exif:
 
 def test_other_numbers_of_channels() -> None:
     grey = np.arange(64, dtype=np.uint8).reshape(8, 8)
-    (color,) = pixels_of(grey, (3, 8, 8))
+    (color,) = pixels_of(grey, 3, Preparation((8, 8)))
     assert color.shape == (8, 8, 3)
     assert torch.equal(color[..., 0], torch.from_numpy(grey) / 255)
-    (luminance,) = pixels_of(np.full((8, 8, 3), (10, 20, 30), np.uint8), (1, 8, 8))
+    (luminance,) = pixels_of(np.full((8, 8, 3), (10, 20, 30), np.uint8), 1, Preparation((8, 8)))
     assert luminance.shape == (8, 8, 1)
     assert luminance[0, 0].item() * 255 == pytest.approx(18)
-    (fraction,) = pixels_of(np.full((8, 8, 3), (0.1, 0.2, 0.3)), (1, 8, 8))
+    (fraction,) = pixels_of(np.full((8, 8, 3), (0.1, 0.2, 0.3)), 1, Preparation((8, 8)))
     assert fraction[0, 0].item() == pytest.approx(0.299 * 0.1 + 0.587 * 0.2 + 0.114 * 0.3, abs=1e-5)
     noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)
-    (grey,) = pixels_of(noise, (1, 64, 64))
+    (grey,) = pixels_of(noise, 1, Preparation((64, 64)))
     assert np.array_equal((grey[..., 0] * 255).round(), np.asarray(Image.fromarray(noise).convert("L")))
 
 
@@ -111,7 +112,7 @@ def test_other_numbers_of_channels() -> None:
 )
 def test_images_that_are_none(images: object, problem: str) -> None:
     with pytest.raises(UserError) as raised:
-        list(pixels_of(images, (3, 8, 8)))  # type: ignore[arg-type]
+        list(pixels_of(images, 3, Preparation((8, 8))))  # type: ignore[arg-type]
     assert str(raised.value).startswith(problem)
 
 

@@ -10,6 +10,7 @@ import torch
 from lightning.fabric.utilities.rank_zero import rank_zero_only
 from torch import Tensor
 
+from project.data.decoding import Fit, Preparation
 from project.data.division import split_by_class
 from project.data.image_files import CheckedFile, ImageFiles, check_files
 from project.data.images import ImageSet
@@ -30,8 +31,8 @@ class ImageFolder(ImageDataModule):
     fixed seed selects it. Without a val folder, the validation images are split off in the same way. A class of two
     images has none for validation, and a class of one has only a training image; a line names them. Hidden files,
     Thumbs.db and desktop.ini are ignored. Before the first run every file is decoded once. The results are saved in the
-    folder's .checked-<image_size>.json. The mean and standard deviation of all images but those for the test come from
-    them.
+    folder's .checked-<image_size>.json; for a fit other than cut, in .checked-<image_size>-<fit>.json. The mean and
+    standard deviation of all images but those for the test come from them.
     """
 
     evaluation_batch_size = 1
@@ -43,6 +44,7 @@ class ImageFolder(ImageDataModule):
         workers: int = 2,
         skip_damaged: bool = False,
         labels: str | None = None,
+        fit: Fit = "cut",
         **options: Any,
     ) -> None:
         """Check the options and list the files. The files are not read yet.
@@ -50,8 +52,7 @@ class ImageFolder(ImageDataModule):
         Args:
             data_dir: Folder that has a sub-folder of images for each class; or train and test, and optionally val,
                 that have these.
-            image_size: Height and width of the decoded images in pixels, at least 1. The shorter side of an image is
-                resized to it, and the longer side is cut equally at both ends.
+            image_size: Height and width of the decoded images in pixels, at least 1.
             workers: Number of worker processes that decode images, for each process of the run; 0 decodes in the run's
                 own process. The results of a run do not depend on it.
             skip_damaged: Leave out files that are damaged or are not images. Otherwise such files end the command.
@@ -59,8 +60,11 @@ class ImageFolder(ImageDataModule):
             labels: CSV file with the class of each file, in columns named file and class, for a folder whose
                 sub-folders are not the classes. Paths are those in data_dir, with slashes. Only files in the table are
                 used. None takes the sub-folders.
+            fit: How an image of another shape becomes a square. cut: its shorter side is resized to image_size, and its
+                longer side is cut equally at both ends. pad: its longer side is resized to image_size, and a grey
+                border fills the rest. squash: both sides are resized to image_size. predict and exports do the same.
         """
-        self.data_dir, self.workers, self.skip_damaged = Path(data_dir), workers, skip_damaged
+        self.data_dir, self.workers, self.skip_damaged, self.fit = Path(data_dir), workers, skip_damaged, fit
         self.labels = None if labels is None else Path(labels)
         if self.labels and not self.labels.exists() and (self.data_dir / self.labels).exists():
             self.labels = self.data_dir / self.labels
@@ -75,6 +79,10 @@ class ImageFolder(ImageDataModule):
         super().__init__(**options)
         if "val" in self._listing.parts and self.val_size:
             raise UserError(f"--data.val_size {self.val_size}: {data_dir} has a folder val; leave the option out")
+
+    @property
+    def preparation(self) -> Preparation:
+        return Preparation(self.image_shape[1:], self.fit)
 
     def _list_files(self) -> Listing:
         """Raises UserError if the folder or the table is wrong."""
@@ -123,7 +131,7 @@ class ImageFolder(ImageDataModule):
     @cached_property
     def _intact_files(self) -> dict[str, CheckedFile]:
         """The files that are images of a class; the others are reported."""
-        checked = check_files(self.data_dir, list(self._listing.classes), self.image_shape[1], self.workers)
+        checked = check_files(self.data_dir, list(self._listing.classes), self.preparation, self.workers)
         problems = {**self._listing.problems} | {
             name: file.result for name, file in checked.items() if isinstance(file.result, str)
         }
@@ -163,4 +171,4 @@ class ImageFolder(ImageDataModule):
     def _image_files(self, names: list[str]) -> ImageFiles:
         digests = np.array([self._intact_files[name].sha256 for name in names], dtype=np.bytes_)
         files = np.array(names, dtype=str), digests, self._labels(names)
-        return ImageFiles(self.data_dir, *files, self.image_shape[1], self.workers)
+        return ImageFiles(self.data_dir, *files, self.preparation, self.workers)
