@@ -56,7 +56,7 @@ def _load_damaged(kind: str, count: int, directory: Path, whole: Path, arguments
 
 def _outcome(arguments: list[str], directory: Path) -> str:
     code = run_main(arguments, directory)
-    output = directory.with_suffix(".log").read_text()
+    output = directory.with_suffix(".log").read_text("utf-8")
     directory.with_suffix(".log").unlink()
     if code == 0:
         return "loaded"
@@ -75,7 +75,7 @@ def _small_disks(count: int, directory: Path, whole: Path, arguments: list[str])
         try:
             code, log = run_main(arguments, disk), disk.with_suffix(".log")
             row["filled up"] += code != 0
-            output = log.read_text()
+            output = log.read_text("utf-8")
             row["one error line"] += code == 2 and output.count("error: ") == 1 and "Traceback" not in output
             last = next(disk.rglob("last.ckpt"), None)
             row["last.ckpt whole"] += last is None or bool(read(last))

@@ -48,7 +48,7 @@ def fit_in_new_process(arguments: Sequence[str]) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as directory:
         file = Path(directory, "result.json")
         seconds = _run([sys.executable, "-c", PROGRAM, str(file), str(MAIN), *arguments])
-        return {**json.loads(file.read_text()), "process_seconds": seconds}
+        return {**json.loads(file.read_text("utf-8")), "process_seconds": seconds}
 
 
 def _run(command: list[str]) -> float:

@@ -52,7 +52,7 @@ def save(name: str, content: Mapping[str, Any]) -> Path:
     OUTPUT.mkdir(parents=True, exist_ok=True)
     file = path_of(name, content.get("command", ()))
     with atomic_write(file) as unfinished:
-        unfinished.write_text(json.dumps(content, indent=2) + "\n")
+        unfinished.write_text(json.dumps(content, indent=2) + "\n", "utf-8")
     return file
 
 
@@ -64,7 +64,7 @@ def path_of(name: str, command: Sequence[str] = ()) -> Path:
 
 def read(file: Path) -> dict[str, Any]:
     """The content of the JSON file of a benchmark."""
-    content: dict[str, Any] = json.loads(file.read_text())
+    content: dict[str, Any] = json.loads(file.read_text("utf-8"))
     return content
 
 

@@ -169,7 +169,7 @@ def _predict(checkpoint: str, images: Sequence[Path]) -> Prediction:
         seconds = time.perf_counter() - started
         if process.returncode:
             sys.exit(process.returncode)
-        return Prediction(seconds, first_line, float(peak.read_text()))
+        return Prediction(seconds, first_line, float(peak.read_text("utf-8")))
 
 
 def _train(network: str, root: Path, images: Path) -> str:

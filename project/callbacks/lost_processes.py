@@ -12,7 +12,7 @@ from lightning.fabric.utilities.rank_zero import rank_zero_only
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.strategies.launchers.subprocess_script import _SubprocessScriptLauncher
 
-from project.system.signals import Interrupted
+from project.system.signals import KILL, Interrupted
 
 CHECK_SECONDS = 0.2  # between two checks of the other processes
 GRACE_SECONDS = 5.0  # in which an error of one process also ends the other processes
@@ -66,7 +66,7 @@ class LostProcesses(Callback):
             return
         self._failed = True
         if self._launcher is not None and isinstance(exception, Interrupted):
-            self._launcher.kill(signal.SIGKILL)  # in the final test, they would wait for this process
+            self._launcher.kill(KILL)  # in the final test, they would wait for this process
 
     def _start_thread(self, function: Callable[..., None], *args: object) -> None:
         self._thread = threading.Thread(target=function, args=args, daemon=True)
@@ -97,7 +97,7 @@ class LostProcesses(Callback):
         command = self.resume_command()
         advice = f"resume with: {command}" if command else "give the command again"
         print(f"error: process {rank + 1} of {launcher.num_processes} {ending}; {advice}", file=sys.stderr, flush=True)
-        launcher.kill(signal.SIGKILL)
+        launcher.kill(KILL)
         _exit(code if code > 0 else 128 - code)
 
 

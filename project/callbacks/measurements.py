@@ -1,5 +1,7 @@
 """More curves of the training, for runs that ask for them."""
 
+import sys
+
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from torch.nn.utils import get_total_norm
@@ -24,8 +26,15 @@ class GradientNorm(Callback):
 class PeakMemory(Callback):
     """Logs train/peak_memory_gib after each epoch: the largest memory so far, in GiB.
 
-    On a GPU it is the memory of torch's tensors, in its first process. On a CPU it is the memory of the first process.
+    On a GPU it is the memory of torch's tensors, in its first process. On a CPU it is the memory of the first process;
+    Windows does not have that figure.
     """
+
+    def __init__(self) -> None:
+        """Raises ValueError on Windows without a GPU."""
+        super().__init__()
+        if sys.platform == "win32" and not torch.cuda.is_available():
+            raise ValueError("PeakMemory: Windows has no figure for it; leave this callback out")
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         device = trainer.strategy.root_device

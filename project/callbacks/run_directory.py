@@ -95,12 +95,12 @@ class RunDirectory(Callback):
             return
         print(f"continuing {self.path} after {self.first_step} steps: {summary(trainer)}", flush=True)
         starts = directories.config_files(self.path)
-        for difference in _differences(starts[-1].read_text(), self.config):
+        for difference in _differences(starts[-1].read_text("utf-8"), self.config):
             print(f"changed: {difference}", flush=True)
         ending = f"-{len(starts) + 1}.yaml"
         for name, text in ((f"environment{ending}", environment_text), (f"config{ending}", self.config)):
             with atomic_write(self.path / name) as unfinished:
-                unfinished.write_text(text)
+                unfinished.write_text(text, "utf-8")
         self.config_name = f"config{ending}"
 
     def _write_settings(self, trainer: Trainer) -> None:

@@ -75,10 +75,10 @@ def read(directory: Path) -> dict[str, Any]:
     except ImportError:
         raise UserError(f"{directory}: to read it, install safetensors: pip install -e '.[export]'") from None
     try:
-        content = json.loads((directory / DESCRIPTION).read_text())
+        content = json.loads((directory / DESCRIPTION).read_text("utf-8"))
         weights = load_file(directory / WEIGHTS)
         training = directory / TRAINING
-        settings = {"settings": yaml.safe_load(training.read_text())} if training.exists() else {}
+        settings = {"settings": yaml.safe_load(training.read_text("utf-8"))} if training.exists() else {}
     except (OSError, ValueError, yaml.YAMLError, SafetensorError) as error:
         problem = " ".join(str(error).split())
         raise UserError(f"{directory}: not a directory that export has written, or damaged ({problem})") from None

@@ -63,7 +63,7 @@ def check_yaml(words: Sequence[str]) -> None:
         if not (is_file or value.startswith(("{", "["))):
             continue
         try:
-            problem = next(_key_problems(yaml.compose(Path(value).read_text() if is_file else value)), "")
+            problem = next(_key_problems(yaml.compose(Path(value).read_text("utf-8") if is_file else value)), "")
         except yaml.YAMLError:
             continue  # the parser says what it expects there
         if problem:
@@ -125,7 +125,7 @@ def argument_in(text: str, settings: Namespace) -> tuple[str, Any] | None:
 
 def _check_settings(path: str) -> None:
     try:
-        settings = yaml.safe_load(Path(path).read_text())
+        settings = yaml.safe_load(Path(path).read_text("utf-8"))
     except OSError as error:
         raise UserError(f"--config {path}: {error.strerror}; give a file such as {_example()}") from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
@@ -156,7 +156,7 @@ def _lists(words: Sequence[str], option: str) -> Iterator[tuple[str, str]]:
     """Each value of an option that takes several classes: its file, empty for the command line, and the class names."""
     for name, value in given_options(words):
         if name == "config":
-            listed = _setting(yaml.safe_load(Path(value).read_text()), option)
+            listed = _setting(yaml.safe_load(Path(value).read_text("utf-8")), option)
             entries = listed if isinstance(listed, list) else [listed]
             paths = [
                 entry.get("class_path", "") if isinstance(entry, dict) else str(entry) for entry in entries if entry
@@ -192,7 +192,7 @@ def _part_settings(words: Sequence[str], part: str) -> Iterator[tuple[str, list[
         if name.startswith(f"{part}.") and name != f"{part}.class_path":
             yield "", [name.removeprefix(f"{part}.")], is_ours
         elif name == "config" or name.startswith(part):
-            settings = yaml.safe_load(Path(value).read_text() if name == "config" else value)
+            settings = yaml.safe_load(Path(value).read_text("utf-8") if name == "config" else value)
             settings = _setting(settings, part) if name == "config" else settings
             if isinstance(settings, dict):
                 yield settings.get("class_path", ""), list(settings.get("init_args", ())), is_ours

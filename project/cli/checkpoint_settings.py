@@ -64,7 +64,7 @@ def with_checkpoint_settings(words: Sequence[str], directory: Path) -> tuple[lis
     for import_path in _import_paths([needed["model"], class_path, checked]):
         check_trusted(import_path, allowed)
     file = directory / "settings.yaml"
-    file.write_text(yaml.safe_dump(needed))
+    file.write_text(yaml.safe_dump(needed), "utf-8")
     return [words[0], "--config", str(file), *words[1:]], (path, checkpoint)
 
 

@@ -10,6 +10,8 @@ from typing import NoReturn
 from project.system.errors import UserError
 from project.system.signals import REQUEUE, Interrupted, requeue
 
+BROKEN_PIPE = 128 + 13  # of SIGPIPE, which Windows has not
+
 
 @contextmanager
 def endings() -> Iterator[None]:
@@ -26,7 +28,7 @@ def endings() -> Iterator[None]:
             _flush()
     except BrokenPipeError:  # the reader of the output is gone; Python would write to it once more at its end
         _discard_output()
-        sys.exit(128 + signal.SIGPIPE)
+        sys.exit(BROKEN_PIPE)
     except Exception as error:
         if not (line := _line(error)):
             raise

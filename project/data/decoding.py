@@ -17,7 +17,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from project.system.signals import REQUEUE
+from project.system.signals import REQUEUE, STOP_SIGNALS
 
 PR_SET_PDEATHSIG = 1  # option of Linux's prctl: the signal that a process gets when its parent ends
 
@@ -131,7 +131,7 @@ def read_in_workers(
 
 def _follow_parent(parent: int, worker: int) -> None:
     """Ignore signals to stop, since the parent finishes its step first; end when the parent ends for any reason."""
-    for signum in (signal.SIGINT, signal.SIGTERM, REQUEUE):
+    for signum in (*STOP_SIGNALS, REQUEUE) if REQUEUE else STOP_SIGNALS:
         signal.signal(signum, signal.SIG_IGN)
     if sys.platform == "linux":  # otherwise the workers of a killed run would hold its lock for some seconds
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)

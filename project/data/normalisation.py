@@ -58,7 +58,7 @@ def mean_and_std(sums: Sequence[Sequence[int]]) -> MeanAndStd:
 def read_json(path: Path) -> dict[str, Any]:
     """The content of a file; empty if the file is missing or damaged."""
     try:
-        content = json.loads(path.read_text())
+        content = json.loads(path.read_text("utf-8"))
     except (OSError, ValueError):
         return {}
     return content if isinstance(content, dict) else {}
@@ -67,7 +67,7 @@ def read_json(path: Path) -> dict[str, Any]:
 def write_json(path: Path, content: dict[str, Any]) -> None:
     """Write `content` whole. If the folder cannot be written, nothing is saved, and the next run measures again."""
     with contextlib.suppress(OSError), atomic_write(path, several_writers=True) as unfinished:
-        unfinished.write_text(json.dumps(content))
+        unfinished.write_text(json.dumps(content), "utf-8")
 
 
 class Normalisation:

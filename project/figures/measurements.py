@@ -20,7 +20,7 @@ class Measurements:
 
     def __init__(self, name: str) -> None:
         self.file = DIRECTORY / f"{name}.json"
-        self.values: dict[str, Any] = json.loads(self.file.read_text()) if self.file.exists() else {}
+        self.values: dict[str, Any] = json.loads(self.file.read_text("utf-8")) if self.file.exists() else {}
 
     def get(self, name: str, measure: Callable[..., Any], *args: Any) -> Any:
         """The value with this name. If there is none, measure it and save it."""
@@ -28,7 +28,7 @@ class Measurements:
             self.values[name] = measure(*args)
             self.file.parent.mkdir(parents=True, exist_ok=True)
             with atomic_write(self.file) as unfinished:
-                unfinished.write_text(json.dumps(self.values, indent=1) + "\n")
+                unfinished.write_text(json.dumps(self.values, indent=1) + "\n", "utf-8")
         return self.values[name]
 
 

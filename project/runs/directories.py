@@ -4,12 +4,12 @@ Nothing here imports torch, so that finished runs can be listed at once.
 """
 
 import errno
-import fcntl
 import os
 import re
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import IO
 
 import yaml
 from filelock import FileLock, Timeout
@@ -50,7 +50,7 @@ def experiment_name(configs: Sequence[Path], name: str | None = None) -> str:
 
 def _recorded_experiment(run: Path) -> str:
     """The experiment of a run directory that was renamed."""
-    return str(yaml.safe_load((run / ENVIRONMENT).read_text()).get("experiment", run.name))
+    return str(yaml.safe_load((run / ENVIRONMENT).read_text("utf-8")).get("experiment", run.name))
 
 
 def check_writable(root: Path, experiment: str) -> None:
@@ -78,7 +78,7 @@ def create_run(root: Path, experiment: str, files: Mapping[str, str]) -> Path:
     new = Path(tempfile.mkdtemp(prefix=".new-", dir=parent))
     new.chmod(0o755)
     for name, text in files.items():
-        (new / name).write_text(text)
+        (new / name).write_text(text, "utf-8")
     version = 1 + max((version_of(path) for path in parent.iterdir()), default=-1)
     while True:
         try:
@@ -102,13 +102,27 @@ def lock_run(run: Path) -> FileLock:
 def is_training(run: Path) -> bool:
     """Whether a process trains the run now. This looks at the lock for a moment, which `lock_run` waits for."""
     try:
-        with (run / LOCK).open() as file:
-            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
+        with (run / LOCK).open("rb") as file:
+            return not _share_lock(file)
     except OSError:  # no process has ever trained it
         return False
-    return False
+
+
+def _share_lock(file: IO[bytes]) -> bool:
+    """Whether no process has locked the file. On Unix two processes can ask at the same time."""
+    try:
+        import fcntl
+    except ModuleNotFoundError:  # on Windows
+        try:
+            with FileLock(file.name, timeout=0):
+                return True
+        except Timeout:
+            return False
+    try:
+        fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def all_runs(root: Path, experiment: str) -> list[Path]:
@@ -129,7 +143,7 @@ def newest_run(root: Path, experiment: str, configs: Sequence[Path] = (), job: s
     run = named_run(configs)
     runs = [path for path in ([run] if run else all_runs(root, experiment)) if (path / CONFIG).exists()]
     if job is not None:
-        runs = [path for path in runs if yaml.safe_load((path / ENVIRONMENT).read_text()).get("job") == job]
+        runs = [path for path in runs if yaml.safe_load((path / ENVIRONMENT).read_text("utf-8")).get("job") == job]
     return runs[-1] if runs else None
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from lightning.pytorch import Trainer
 
+from project.system.memory import machine_gib
 from project.system.signals import job
 
 PACKAGES = ("torch", "torchvision", "lightning", "torchmetrics", "jsonargparse", "tensorboard", "numpy")
@@ -18,6 +19,7 @@ PACKAGES = ("torch", "torchvision", "lightning", "torchmetrics", "jsonargparse",
 def environment(trainer: Trainer) -> dict[str, Any]:
     """Versions, code, hardware, precision and data of a run, as plain values."""
     data: Any = trainer.datamodule  # type: ignore[attr-defined]
+    memory = machine_gib()
     return {
         "python": platform.python_version(),
         "packages": {name: version(name) for name in PACKAGES},
@@ -26,7 +28,7 @@ def environment(trainer: Trainer) -> dict[str, Any]:
         "cpu": cpu_name(),
         "cores": os.cpu_count(),
         "threads": torch.get_num_threads(),
-        "memory_gib": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1),
+        "memory_gib": None if memory is None else round(memory, 1),
         "device": device_name(trainer),
         "job": job(),
         "processes": trainer.world_size,
@@ -45,7 +47,8 @@ def git_state(folder: Path) -> dict[str, Any]:
 
     def git(*arguments: str) -> str | None:
         try:
-            done = subprocess.run(["git", "-C", str(folder), *arguments], capture_output=True, text=True, check=True)
+            words = ["git", "-C", str(folder), *arguments]
+            done = subprocess.run(words, capture_output=True, encoding="utf-8", check=True)
         except (OSError, subprocess.CalledProcessError):
             return None
         return done.stdout.strip()
@@ -57,7 +60,7 @@ def git_state(folder: Path) -> dict[str, Any]:
 def cpu_name() -> str:
     """As the operating system calls it."""
     try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        lines = Path("/proc/cpuinfo").read_text("utf-8").splitlines()
     except OSError:
         return platform.processor() or platform.machine()
     return next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), platform.machine())

@@ -62,7 +62,7 @@ class MetricsTable(Logger):
         row |= {"step": step}
         if not row.keys() <= set(self.columns):
             self._write(read_metrics(self.run), row)
-        with self.file.open("a", newline="") as file:
+        with self.file.open("a", encoding="utf-8", newline="") as file:
             csv.DictWriter(file, self.columns).writerow(row)
 
     @rank_zero_only
@@ -73,7 +73,7 @@ class MetricsTable(Logger):
     def _write(self, rows: Sequence[Mapping[str, Any]], columns: Collection[str]) -> None:
         """Replace the table by one that has these columns too."""
         self.columns = sorted({*self.columns, *columns})
-        with atomic_write(self.file) as unfinished, unfinished.open("w", newline="") as file:
+        with atomic_write(self.file) as unfinished, unfinished.open("w", encoding="utf-8", newline="") as file:
             writer = csv.DictWriter(file, self.columns)
             writer.writeheader()
             writer.writerows(rows)

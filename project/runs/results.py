@@ -40,19 +40,19 @@ class Result:
 def read_results(run: Path) -> dict[str, Any] | None:
     """The figures of a finished run; None if the run has not finished."""
     file = run / RESULTS
-    return json.loads(file.read_text()) if file.exists() else None
+    return json.loads(file.read_text("utf-8")) if file.exists() else None
 
 
 def read_settings(run: Path) -> dict[str, Any]:
     """The options of a run's first start, nested as in its config.yaml."""
-    settings: dict[str, Any] = yaml.safe_load((run / CONFIG).read_text())
+    settings: dict[str, Any] = yaml.safe_load((run / CONFIG).read_text("utf-8"))
     return settings
 
 
 def read_metrics(run: Path) -> list[dict[str, str]]:
     """The rows of the run's metrics.csv as text, without a last row that a kill has cut; none if there is no file."""
     file = run / METRICS
-    whole_lines = file.read_text().rpartition("\n")[0] if file.exists() else ""
+    whole_lines = file.read_text("utf-8").rpartition("\n")[0] if file.exists() else ""
     return list(csv.DictReader(whole_lines.splitlines()))
 
 
@@ -60,7 +60,7 @@ def write_results(run: Path, figures: Mapping[str, Any]) -> Path:
     """Write results.json, which is read as the sign that the run has finished, and return its path."""
     file = run / RESULTS
     with atomic_write(file) as unfinished:
-        unfinished.write_text(json.dumps(figures, indent=2) + "\n")
+        unfinished.write_text(json.dumps(figures, indent=2) + "\n", "utf-8")
     return file
 
 

@@ -26,5 +26,5 @@ def runs_of_other_seeds(run: Path) -> list[Path]:
 
 def _settings(run: Path) -> dict[str, Any]:
     """The options of a run's last start, which may have other options than its first."""
-    settings: dict[str, Any] = yaml.safe_load(config_files(run)[-1].read_text())
+    settings: dict[str, Any] = yaml.safe_load(config_files(run)[-1].read_text("utf-8"))
     return settings

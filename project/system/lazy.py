@@ -17,7 +17,7 @@ def lazy_names(package: str, file: str) -> tuple[Callable[[str], Any], Callable[
         package: Its __name__.
         file: Its __file__.
     """
-    blocks = [node for node in ast.parse(Path(file).read_text()).body if isinstance(node, ast.If)]
+    blocks = [node for node in ast.parse(Path(file).read_text("utf-8")).body if isinstance(node, ast.If)]
     imports = [node for block in blocks for node in block.body if isinstance(node, ast.ImportFrom)]
     modules = {alias.name: str(node.module) for node in imports for alias in node.names}
 

@@ -2,6 +2,7 @@
 
 import ctypes
 import mmap
+import os
 import sys
 from functools import cache
 from pathlib import Path
@@ -34,15 +35,25 @@ def keep_freed_memory() -> None:
         libc.free(ctypes.c_void_p(block))
 
 
+def machine_gib() -> float | None:
+    """The whole memory of the machine in GiB; None on Windows, which has no os.sysconf."""
+    if not hasattr(os, "sysconf"):
+        return None
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+
+
 def peak_gib() -> float:
     """Peak memory of this process in GiB.
 
     On Linux not by ru_maxrss, which includes the memory of the process that started this one.
+
+    Raises:
+        ModuleNotFoundError: on Windows.
     """
     if sys.platform == "linux":
-        status = Path("/proc/self/status").read_text().split()
+        status = Path("/proc/self/status").read_text("utf-8").split()
         return int(status[status.index("VmHWM:") + 1]) / 2**20
-    import resource  # which Windows has not
+    import resource
 
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # on macOS in bytes
     return peak / (2**30 if sys.platform == "darwin" else 2**20)

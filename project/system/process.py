@@ -1,6 +1,8 @@
 """Settings of a process that is the command line's alone."""
 
+import io
 import logging
+import sys
 import threading
 import warnings
 from collections.abc import Iterator
@@ -22,6 +24,8 @@ def settle() -> None:
     """
     quieten()
     keep_freed_memory()
+    if isinstance(sys.stdout, io.TextIOWrapper):  # a terminal may not have every letter of a name
+        sys.stdout.reconfigure(errors="backslashreplace")
     threading.excepthook = _threads_error
 
 

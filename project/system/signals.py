@@ -6,7 +6,10 @@ import subprocess
 import threading
 from types import FrameType
 
-REQUEUE = signal.SIGUSR1  # `sbatch --signal=SIGUSR1@90` sends it 90 seconds before the time limit of a job
+# `sbatch --signal=SIGUSR1@90` sends it 90 seconds before the time limit of a job; Windows has neither.
+REQUEUE = getattr(signal, "SIGUSR1", None)
+STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
+KILL = getattr(signal, "SIGKILL", signal.SIGTERM)  # Windows ends a process at once by any signal
 
 
 class Interrupted(BaseException):
@@ -34,7 +37,7 @@ class Signals:
         if threading.current_thread() is threading.main_thread():
             from lightning.fabric.plugins.environments.slurm import SLURMEnvironment  # takes seconds to import
 
-            for signum in (signal.SIGTERM, signal.SIGINT, *((REQUEUE,) if SLURMEnvironment.detect() else ())):
+            for signum in (*STOP_SIGNALS, REQUEUE) if REQUEUE and SLURMEnvironment.detect() else STOP_SIGNALS:
                 signal.signal(signum, self._receive)
 
     def _receive(self, signum: int, frame: FrameType | None) -> None:

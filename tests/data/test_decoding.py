@@ -1,5 +1,7 @@
 """Image files of every mode and format as pixels of one size."""
 
+import multiprocessing
+import sys
 from io import BytesIO
 from typing import Any
 
@@ -7,8 +9,9 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from torch.utils.data import Dataset
 
-from project.data.decoding import Preparation, decode
+from project.data.decoding import Preparation, decode, read_in_workers
 
 
 def encoded(image: Image.Image, kind: str = "png", **options: Any) -> bytes:
@@ -125,3 +128,21 @@ def test_a_checkpoint_names_its_fit() -> None:
     assert Preparation.of(data) == Preparation((8, 6), "cut")  # as older checkpoints are
     data["preparation"] = Preparation((8, 6), "squash").description()
     assert Preparation.of(data) == Preparation((8, 6), "squash")
+
+
+class Squares(Dataset[int]):
+    """At the top of a module, as workers that are spawned need it."""
+
+    def __getitem__(self, index: int) -> int:
+        return index**2
+
+
+def test_workers_on_a_system_that_spawns_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As macOS and Windows do, the second without SIGUSR1."""
+    monkeypatch.setattr(sys, "platform", "darwin")
+    started = multiprocessing.get_start_method()
+    multiprocessing.set_start_method("spawn", force=True)
+    try:
+        assert list(read_in_workers(Squares(), [[0, 1], [2, 3], [4]], 1, list)) == [[0, 1], [4, 9], [16]]
+    finally:
+        multiprocessing.set_start_method(started, force=True)

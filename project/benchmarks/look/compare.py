@@ -53,7 +53,7 @@ def _copy(run: Path, root: Path, number: int) -> Path:
     for file in run.iterdir():
         if file.suffix in (".yaml", ".csv", ".npz"):
             shutil.copy(file, path)
-    settings: dict[str, Any] = yaml.safe_load((run / CONFIG).read_text())
+    settings: dict[str, Any] = yaml.safe_load((run / CONFIG).read_text("utf-8"))
     settings["seed_everything"] = seed
     settings["model"]["optimizer"]["init_args"]["lr"] = 0.001 * (1 + setting)
     (path / CONFIG).write_text(yaml.safe_dump(settings, sort_keys=False))

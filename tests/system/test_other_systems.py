@@ -1,0 +1,22 @@
+"""The command line on Windows and macOS, as far as it can be seen on Linux."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from tests.conftest import REPOSITORY
+
+
+def test_without_posix_names_and_unicode(digits: Callable[..., list[str]]) -> None:
+    """A fit, its resume, a test and a comparison, of an experiment whose name the terminal cannot print."""
+    program = [sys.executable, "-X", "warn_default_encoding", str(Path(__file__).with_name("without_posix.py"))]
+    environment = {**os.environ, "PYTHONPATH": str(REPOSITORY), "PYTHONIOENCODING": "ascii"}
+    words = [*digits(), "--name", "größe", "--pictures", "false"]
+    done = subprocess.run([*program, *words], env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert str(REPOSITORY) not in done.stderr  # warnings of a missing encoding name the file
+    run = "lightning_logs/gr\\xf6\\xdfe/version_0"
+    assert f"continuing {run} after 4 steps" in done.stdout
+    assert done.stdout.endswith("training: True\ntraining: False\n")
