@@ -28,6 +28,7 @@ from project.networks import AuxiliaryHeads
 from project.optim import Plateau
 from project.system.errors import UserError
 from project.training.classifier import Classifier
+from project.training.mean_loss import weigh_classes
 
 NUM_IMAGES = 3  # a wrong shape of one or two images may look right
 ALSO_LOGGED = ("train/lr", "train/images_per_second", "epoch", "step")  # few would watch these
@@ -114,6 +115,8 @@ def try_parts(
     if data.mix is not None and training:
         targets = torch.rand(count, data.num_classes, generator=random).softmax(1)
     trial = Trial(model, Precision(), settings, data.num_classes)
+    if data.balance == "weights":
+        trial.weigh_classes(targets)
     with isolate_rng(include_cuda=False):
         if any(is_lazy(weights) for weights in model.parameters()):
             trial.evaluate(images)
@@ -177,6 +180,14 @@ class Trial:
             *_, loss = self.model.losses(outputs, labels)
             _check_shape(loss, (), count, "give one number")
         return loss
+
+    def weigh_classes(self, labels: Tensor) -> None:
+        """Raises UserError if the loss does not take class weights with labels [N], or mixed ones [N, num_classes]."""
+        remedy = f"it gets class weights and labels {list(labels.shape)}; give CrossEntropyLoss"
+        with self._part("loss", f"{remedy}, or leave --data.balance weights out"):
+            loss = deepcopy(self.model.loss)
+            weigh_classes(loss, torch.ones(self.num_classes))
+            loss(torch.zeros(len(labels), self.num_classes), labels)
 
     def check_logits(self, logits: Tensor) -> None:
         """Raises UserError for probabilities [N, num_classes] if the loss computes them itself."""

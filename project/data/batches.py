@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from project.data.augmentation import LAYERS, MIX, ORDER, Augmentation, mix_seed
+from project.data.balance import draw_by_class
 from project.data.images import ImageSet
 from project.data.mix import BatchMix
 from project.data.normalisation import Normalisation
@@ -43,7 +44,9 @@ class TrainingBatches:
     Transforms come first, then flip, shift, normalisation, cutout, the curriculum and the mix.
     Order and augmentation are drawn once for each epoch, from (seed, epoch), and belong to the images. So batch i of
     epoch e has the same numbers in every run and after every resume. With each batch, torch's own generator gets a seed
-    of that batch, so dropout and other random layers draw the same numbers too.
+    of that batch, so dropout and other random layers draw the same numbers too. A balanced epoch is of the same length,
+    and has equally many images of each class; see draw_by_class. Then the augmentation belongs to the place in the
+    epoch, so an image that comes twice is augmented in two ways.
 
     `position` gives the epoch, its first batch to read, the number of batches that the run has done, and their number
     in the whole run. It is called when an iteration begins, so a resumed run continues where it was.
@@ -61,10 +64,11 @@ class TrainingBatches:
         world_size: int = 1,
         transforms: Transforms | None = None,
         mix: BatchMix | None = None,
+        balanced: bool = False,
     ) -> None:
         self.images, self.normalise, self.batch_size = images, normalise, batch_size
         self.augmentation, self.seed, self.position = augmentation, seed, position
-        self.transforms, self.mix = transforms, mix
+        self.transforms, self.mix, self.balanced = transforms, mix, balanced
         self.rank, self.world_size = rank, world_size
 
     def __len__(self) -> int:
@@ -79,14 +83,17 @@ class TrainingBatches:
         order = self._shuffle(epoch)
         views = self.augmentation.draw(self.images.shape, self.seed, epoch, order.device)
         order = order[self.rank :: self.world_size][first_batch * self.batch_size : len(self) * self.batch_size]
-        drawn = self.transforms.draw(len(self.images), self.seed, epoch) if self.transforms else NO_TRANSFORMS
+        drawn = self.transforms.draw(len(self.images), self.seed, epoch)[order] if self.transforms else NO_TRANSFORMS
+        indices = self._draw_by_class(epoch)[order] if self.balanced else order
         batches = zip(
-            torch.split(order, self.batch_size), self.images.read_batches(order, self.batch_size, drawn), strict=True
+            torch.split(order, self.batch_size),
+            torch.split(self.images.labels[indices], self.batch_size),
+            self.images.read_batches(indices, self.batch_size, drawn),
+            strict=True,
         )
         seed = mix_seed(self.seed, epoch, LAYERS, self.rank) + epoch * len(self) + first_batch
-        for batch, (indices, pixels) in enumerate(batches):
-            images = views[indices].augment(pixels, self.normalise, (done + batch) / total)
-            labels = self.images.labels[indices]
+        for batch, (places, labels, pixels) in enumerate(batches):
+            images = views[places].augment(pixels, self.normalise, (done + batch) / total)
             if self.mix:
                 images, labels = self.mix.apply(images, labels, self.seed, epoch, MIX, self.rank, first_batch + batch)
             _seed_torch(seed + batch, images.device)
@@ -96,6 +103,10 @@ class TrainingBatches:
         """The indices [M] of all images in the epoch's order."""
         generator = torch.Generator().manual_seed(mix_seed(self.seed, epoch, ORDER))
         return torch.randperm(len(self.images), generator=generator).to(self.images.labels.device)
+
+    def _draw_by_class(self, epoch: int) -> Tensor:
+        labels = self.images.labels
+        return draw_by_class(labels.cpu(), self.seed, epoch).to(labels.device)
 
 
 def _seed_torch(seed: int, device: torch.device) -> None:

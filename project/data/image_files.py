@@ -64,8 +64,8 @@ class ImageFiles(ImageSet):
         self, indices: Tensor, batch_size: int, transforms: DrawnTransforms = NO_TRANSFORMS
     ) -> Iterator[Tensor]:
         """Decode and transform the batches. Raises UserError for a file that can no longer be read or transformed."""
-        batches = [batch.tolist() for batch in torch.split(indices, batch_size)]
-        files = _TransformedFiles(self.folder, self.names, self.preparation, transforms)
+        batches = [places.tolist() for places in torch.split(torch.arange(len(indices)), batch_size)]
+        files = _TransformedFiles(self.folder, self.names[indices.cpu().numpy()], self.preparation, transforms)
         workers = self.workers if len(batches) > 1 else 0  # a single batch is read sooner than a worker starts
         for pixels in read_in_workers(files, batches, workers, _whole_batch):
             if isinstance(pixels, UserError):

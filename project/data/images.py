@@ -47,9 +47,9 @@ class ImageSet(ABC):
         """The pixels [N, H, W, C] uint8 of each batch of the images at `indices`, in their order.
 
         Args:
-            indices: [N], the place of each image in the set.
+            indices: [M], the place of each image in the set; a place may be there several times.
             batch_size: Number of images in a batch; the last one may have fewer.
-            transforms: Drawn for the whole set.
+            transforms: Drawn for each of the M.
         """
 
     @abstractmethod
@@ -85,8 +85,8 @@ class ImagesInMemory(ImageSet):
         self, indices: Tensor, batch_size: int, transforms: DrawnTransforms = NO_TRANSFORMS
     ) -> Iterator[Tensor]:
         transforms = transforms.to(indices.device)
-        for batch in torch.split(indices, batch_size):
-            yield transforms.apply(self.pixels.index_select(0, batch), batch)
+        for places in torch.split(torch.arange(len(indices), device=indices.device), batch_size):
+            yield transforms.apply(self.pixels.index_select(0, indices[places]), places, indices)
 
     def update_digest(self, digest: "hashlib._Hash") -> None:
         digest.update(self.pixels.numpy().tobytes())

@@ -11,6 +11,7 @@ from lightning.pytorch import LightningDataModule, Trainer
 from torch import Tensor
 
 from project.data.augmentation import Augmentation, Flip
+from project.data.balance import Balance, check_balance, class_weights
 from project.data.batches import EvaluationBatches, TrainingBatches
 from project.data.checks import check_attributes, check_loaded
 from project.data.decoding import Preparation
@@ -54,6 +55,7 @@ class ImageDataModule(LightningDataModule, ABC):
         curriculum: dict[int, float] | None = None,
         transforms: list[Transform] | None = None,
         mix: Mix | None = None,
+        balance: Balance = "none",
         classes: list[str | int] | None = None,
         seed: int = 0,
     ) -> None:
@@ -76,6 +78,11 @@ class ImageDataModule(LightningDataModule, ABC):
                 NumPy's global ones, which have a seed for each image and epoch. null for none.
             mix: Mix training images and their labels, as in {mixup: 0.2} or {cutmix: 1.0}; after all the others. A loss
                 gets labels [N, num_classes]; the training accuracy counts the class with the largest share as correct.
+            balance: Give each class the same share of the training. oversample: each epoch has as many images as
+                without it, equally many of each class, and those of a small class several times, each time augmented in
+                another way; of a large class, each epoch has other images. weights: the loss gets class weights,
+                inversely proportional to the number of training images, with mean 1 over these; also in validation and
+                test.
             classes: Names of two or more classes, as in [cat, dog]; images of other classes are left out. Labels count
                 the classes in this order. None takes all classes.
             seed: Seed of order and augmentation; linked from seed_everything.
@@ -88,6 +95,7 @@ class ImageDataModule(LightningDataModule, ABC):
         self._class_indices = _class_indices(classes, self.class_names)
         self.class_names = tuple(str(name) for name in classes or self.class_names)
         self.transforms = Transforms(transforms, self.image_shape) if transforms else None
+        self.balance = balance
         self.mix = BatchMix(mix, self.num_classes, batch_size) if mix else None
         self.augmentation = Augmentation(flip, shift, cutout, self._checked_curriculum(curriculum or {}))
 
@@ -132,6 +140,7 @@ class ImageDataModule(LightningDataModule, ABC):
             self.mean, self.std = measured_mean_and_std(loaded[0].pixels)
         images, self.test = (self._select_classes(images) for images in loaded)
         self.train, self.val = self.split(images)
+        check_balance(self.balance, self.image_counts()["training"], self.class_names)
         limit = len(self.train) // (self.trainer.world_size if self.trainer else 1)
         if limit < self.batch_size:
             raise UserError(f"--data.batch_size {self.batch_size}: a process has {limit} images; give at most that")
@@ -150,6 +159,10 @@ class ImageDataModule(LightningDataModule, ABC):
         """Number of training, validation and test images of each class, in the order of class_names."""
         parts = {"training": self.train, "validation": self.val, "test": self.test}
         return {name: part.labels.bincount(minlength=self.num_classes).tolist() for name, part in parts.items()}
+
+    def class_weights(self) -> Tensor | None:
+        """The weight [num_classes] of each class in the loss, after setup; None if balance is not weights."""
+        return class_weights(self.image_counts()["training"]) if self.balance == "weights" else None
 
     def _print_division(self) -> None:
         counts = self.image_counts()
@@ -193,7 +206,8 @@ class ImageDataModule(LightningDataModule, ABC):
         images, normalise = self._on_device(self.train)
         options = (self.batch_size, self.augmentation, self.seed, self._position)
         process = trainer.global_rank, trainer.world_size
-        return TrainingBatches(images, normalise, *options, *process, self.transforms, self.mix)
+        balanced = self.balance == "oversample"
+        return TrainingBatches(images, normalise, *options, *process, self.transforms, self.mix, balanced)
 
     def val_dataloader(self) -> EvaluationBatches:
         return self._evaluation_batches(self.val)

@@ -72,23 +72,30 @@ class DrawnTransforms:
         stages = ((stage, {name: draw.to(device) for name, draw in draws.items()}) for stage, draws in self.stages)
         return replace(self, stages=tuple(stages))
 
-    def apply(self, pixels: Tensor, indices: Tensor, names: Sequence[str] | None = None) -> Tensor:
+    def __getitem__(self, indices: Tensor) -> "DrawnTransforms":
+        """The choices at `indices`."""
+        indices = indices.cpu()
+        stages = ((stage, {name: draw[indices] for name, draw in draws.items()}) for stage, draws in self.stages)
+        return replace(self, stages=tuple(stages))
+
+    def apply(self, pixels: Tensor, places: Tensor, names: Sequence[str] | Tensor | None = None) -> Tensor:
         """Transform a batch.
 
         Args:
             pixels: [N, H, W, C] uint8, which may be overwritten.
-            indices: [N], the place of each image in the set.
-            names: [M], the file names of the set; an error line names an image by its place without them.
+            places: [N], the place of the choices for each image.
+            names: The file at each place, or the number of its image, for an error line; None numbers the places.
 
         Raises:
             UserError: a transform fails on an image, or changes its size or type.
         """
         for stage, draws in self.stages:
             try:
-                pixels = stage.apply(pixels, {name: draw[indices] for name, draw in draws.items()})
+                pixels = stage.apply(pixels, {name: draw[places] for name, draw in draws.items()})
             except ImageError as error:
-                place = int(indices[error.place])
-                image = f"image {place} of the training images" if names is None else str(names[place])
+                place = int(places[error.place])
+                name = place if names is None else names[place]
+                image = name if isinstance(name, str) else f"image {int(name)} of the training images"
                 raise UserError(f"--data.transforms {error.transform}: {error.problem}, at {image}") from error
         return pixels
 

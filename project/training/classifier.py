@@ -18,13 +18,14 @@ from torchmetrics.classification import MulticlassAccuracy
 from project.checkpoints.classes import instantiate
 from project.checkpoints.description import describe
 from project.checkpoints.files import read
+from project.data import ImageDataModule
 from project.data.batches import Batch
 from project.data.run_length import Position, saved_position, total_steps
 from project.networks.protocol import AuxiliaryHeads, InitializedFromImages, NormalisesImages, has_backbone
 from project.networks.test_time_augmentation import Views, views_logits, views_probabilities
 from project.system.errors import UserError
 from project.training.agreement import gathered
-from project.training.mean_loss import MeanLoss, image_weights
+from project.training.mean_loss import MeanLoss, image_weights, weigh_classes
 from project.training.per_class import BalancedAccuracy, MacroF1
 from project.training.trainer import is_logged_step
 
@@ -119,10 +120,12 @@ class Classifier(LightningModule):
         return logits
 
     def setup(self, stage: str) -> None:
-        """Give the data's mean and std to a network that has a normalisation of its own."""
+        """Give the data's mean and std to a network with a normalisation of its own, and class weights to the loss."""
+        data: Any = self.trainer.datamodule  # type: ignore[attr-defined]
         if isinstance(self.network, NormalisesImages):
-            data: Any = self.trainer.datamodule  # type: ignore[attr-defined]
             self.network.renormalise_from(data.mean, data.std)
+        if isinstance(data, ImageDataModule) and (weights := data.class_weights()) is not None:
+            weigh_classes(self.loss, weights.to(self.device))
 
     def on_train_start(self) -> None:
         """Initialize a network that needs training images. After a checkpoint is loaded, its weights are there."""

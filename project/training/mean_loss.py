@@ -4,6 +4,8 @@ import torch
 from torch import Tensor, nn
 from torchmetrics import MeanMetric
 
+from project.system.errors import UserError
+
 
 class MeanLoss(MeanMetric):
     """The weighted mean of the losses of batches; without a check for nan, for which a GPU would have to wait."""
@@ -21,6 +23,20 @@ class MeanLoss(MeanMetric):
         # In spite of its name, mean_value is the weighted sum.
         self.mean_value += (value.to(self.dtype) * weight.to(self.dtype)).sum()
         self.weight += weight.to(self.dtype).sum()
+
+
+def weigh_classes(loss: nn.Module, weights: Tensor) -> None:
+    """Give `loss` the weight [K] of each class. They come from the data, so checkpoints leave them out.
+
+    Raises:
+        UserError: the loss takes none, or has its own.
+    """
+    if not hasattr(loss, "weight") or "weight" in vars(loss):  # torch's losses have a buffer, which may be None
+        remedy = "give CrossEntropyLoss, or --data.balance oversample"
+        raise UserError(f"takes no weight of each class, which --data.balance weights gives; {remedy}")
+    if "weight" in loss.state_dict():
+        raise UserError("has a weight of its own, and --data.balance weights gives another; leave one of them out")
+    loss.register_buffer("weight", weights, persistent=False)
 
 
 def image_weights(loss: nn.Module, labels: Tensor) -> Tensor:

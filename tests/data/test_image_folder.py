@@ -56,11 +56,12 @@ def in_memory(files: ImageFiles) -> ImagesInMemory:
     return ImagesInMemory(torch.stack(decoded), files.labels)
 
 
-def training(images: Any, first: int = 0, rank: int = 0, world_size: int = 1) -> list[tuple[torch.Tensor, ...]]:
+def training(images: Any, first: int = 0, rank: int = 0, world_size: int = 1, balanced: bool = False) -> list[Any]:
     """Images, labels, and what dropout would draw, of each batch."""
     drawn = Augmentation("random", shift=2, cutout=3, curriculum={8: 0.5})
     process, position = (rank, world_size), (3, first, 9 + first, 40)
-    batches = TrainingBatches(images, NORMALISE, 4, drawn, 1, lambda: position, *process, TRANSFORMS)
+    parts = (TRANSFORMS, None, balanced)
+    batches = TrainingBatches(images, NORMALISE, 4, drawn, 1, lambda: position, *process, *parts)
     return [(*batch, torch.rand(3)) for batch in batches]
 
 
@@ -76,7 +77,8 @@ def test_batches_are_those_from_memory_whatever_the_number_of_workers() -> None:
         files = ready(workers=workers).train
         assert same(training(files), expected)
         assert same(training(files, first=5), expected[5:])
-    assert same(training(files, rank=1, world_size=2), training(in_memory(files), rank=1, world_size=2))  # type: ignore[arg-type]
+    options = {"rank": 1, "world_size": 2, "balanced": True}
+    assert same(training(files, **options), training(in_memory(files), **options))  # type: ignore[arg-type]
 
 
 @pytest.mark.usefixtures("folder")

@@ -32,7 +32,8 @@ def event_files_in_order(monkeypatch: pytest.MonkeyPatch) -> None:
 def both(digits: Callable[..., list[str]], stop_at: Callable[..., None]) -> None:
     """A run of four epochs, and another, stopped in the middle of its third and resumed."""
     words = [*digits(epochs=4), "--data.shift", "2", "--trainer.log_every_n_steps", "10"]
-    words += ["--data.transforms", "[RandomErasing]", "--data.mix", "{mixup: 0.2, cutmix: 1, probability: 0.7}"]
+    words += ["--data.balance", "oversample", "--data.transforms", "[RandomErasing]"]
+    words += ["--data.mix", "{mixup: 0.2, cutmix: 1, probability: 0.7}"]
     main(["fit", *words])
     stop_at(2 * STEPS + 7, words)
     assert (RESUMED / "metrics.csv").exists()
