@@ -32,11 +32,14 @@ def describe(run: Mapping[str, Any], data: Mapping[str, Any]) -> dict[str, Any]:
     return {"format": FORMAT, "network": {}, "loss": {}, **run, "data": data}
 
 
-def data_settings(settings: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
+def data_settings(checkpoint: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
     """The class path of a checkpoint's data set and its options, without those that change training images alone."""
-    data = settings["data"]
-    arguments = data.get("init_args") or {}
-    return data["class_path"], {name: value for name, value in arguments.items() if name not in TRAINING_ONLY}
+    data = checkpoint["settings"]["data"]
+    arguments = {name: value for name, value in (data.get("init_args") or {}).items() if name not in TRAINING_ONLY}
+    crop_pct = checkpoint.get("data", {}).get("preparation", {}).get("crop_pct")
+    if crop_pct is not None:  # the training's transforms may have decided it
+        arguments["crop_pct"] = crop_pct
+    return data["class_path"], arguments
 
 
 def check_fits(

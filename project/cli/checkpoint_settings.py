@@ -3,7 +3,7 @@
 import re
 import sys
 from argparse import ArgumentParser
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
@@ -52,13 +52,12 @@ def with_checkpoint_settings(words: Sequence[str], directory: Path) -> tuple[lis
     root = Path(options.get("trainer.default_root_dir", ".")) / ROOT
     path = find_path(options["ckpt_path"], root, options.get("name"))
     checkpoint = read(path)
-    settings = checkpoint.get("settings")
-    if not settings:
+    if not checkpoint.get("settings"):
         raise UserError(f"--ckpt_path {path}: it has no settings; give its run's config.yaml with --config")
     allow = ArgumentParser(add_help=False, allow_abbrev=False)
     allow.add_argument("--allow", **ALLOW)
     allowed = allow.parse_known_args(words)[0].allow
-    needed = evaluation_settings(path, settings)
+    needed = evaluation_settings(path, checkpoint)
     class_path, arguments = needed["data"].values()
     checked = [value for name, value in arguments.items() if name not in FILES]
     for import_path in _import_paths([needed["model"], class_path, checked]):
@@ -68,7 +67,7 @@ def with_checkpoint_settings(words: Sequence[str], directory: Path) -> tuple[lis
     return [words[0], "--config", str(file), *words[1:]], (path, checkpoint)
 
 
-def evaluation_settings(path: Path, settings: Any) -> dict[str, Any]:
+def evaluation_settings(path: Path, checkpoint: Mapping[str, Any]) -> dict[str, Any]:
     """The settings of the checkpoint of `path` that validate, test and predict need.
 
     The others, such as callbacks and loggers, could run any code. Those of the Trainer are plain numbers and words.
@@ -77,7 +76,8 @@ def evaluation_settings(path: Path, settings: Any) -> dict[str, Any]:
         UserError: they are damaged.
     """
     try:
-        class_path, arguments = data_settings(settings)
+        settings = checkpoint["settings"]
+        class_path, arguments = data_settings(checkpoint)
         model, trainer = settings["model"], settings["trainer"]
         return {
             "data": {"class_path": class_path, "init_args": arguments},

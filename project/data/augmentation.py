@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 # The purposes of random numbers. Seeds are mixed from (seed, epoch, purpose), so that no two purposes share numbers.
-ORDER, VIEWS, FIRST_FLIP, LAYERS, TRANSFORMS, MIX, BALANCE = range(7)
+ORDER, VIEWS, FIRST_FLIP, LAYERS, TRANSFORMS, MIX, BALANCE, FILE_CROPS = range(8)
 
 Flip = Literal["none", "random", "alternating"]
 

@@ -1,6 +1,7 @@
 """Decoding of image files to pixels of one size, in worker processes."""
 
 import ctypes
+import math
 import os
 import signal
 import sys
@@ -9,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from io import BytesIO
-from typing import Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 import numpy as np
 import torch
@@ -19,10 +20,17 @@ from torch.utils.data import DataLoader, Dataset
 
 from project.system.signals import REQUEUE, STOP_SIGNALS
 
+if TYPE_CHECKING:
+    from torchvision.transforms import v2  # which takes a second to import
+
 PR_SET_PDEATHSIG = 1  # option of Linux's prctl: the signal that a process gets when its parent ends
 
 Fit = Literal["cut", "pad", "squash"]
 BORDER = (128, 128, 128)  # grey, the colour of the border of fit pad
+# A large JPEG is decoded at a part of its size that is at least this many times the size that is needed, as in Pillow's
+# Image.thumbnail. That is far faster, and the result hardly differs.
+DRAFT = 2
+ORIENTATION, TURNED = 0x0112, (5, 6, 7, 8)  # the EXIF tag, and its values for which height and width change places
 
 
 @dataclass(frozen=True)
@@ -33,30 +41,84 @@ class Preparation:
     fit: cut: the image is resized until it just covers the size, and what is left over is cut equally at both ends.
         pad: the whole image is resized into the size, and a grey border (BORDER) fills the rest equally at both ends.
         squash: the image is resized to the size and does not keep its proportions.
+    crop_pct: For cut, the part of the shorter side that stays, above 0 to 1. 1 keeps it whole. 224 / 256 is the centre
+        cut of 224 pixels from an image whose shorter side has 256.
     """
 
     size: tuple[int, int]
     fit: Fit = "cut"
+    crop_pct: float = 1.0
 
     @classmethod
     def of(cls, data: Mapping[str, Any]) -> Self:
         """That of a checkpoint's `data`. Older checkpoints do not name the fit, which is cut."""
         _, height, width = data["image_shape"]
-        return cls((height, width), data.get("preparation", {}).get("fit", "cut"))
+        saved = data.get("preparation", {})
+        return cls((height, width), **{name: saved[name] for name in ("fit", "crop_pct") if name in saved})
 
     def description(self) -> dict[str, Any]:
         """The plain values that a checkpoint needs."""
-        return {"size": list(self.size), "resample": "bilinear", "crop": "center", "fit": self.fit}
+        described = {"size": list(self.size), "resample": "bilinear", "crop": "center", "fit": self.fit}
+        return described if self.crop_pct == 1 else {**described, "crop_pct": self.crop_pct}
+
+    def read(self, file: Image.Image) -> Tensor:
+        """The pixels [H, W, 3] uint8 of a file that is opened and not decoded yet. Raises ValueError."""
+        side = math.ceil(DRAFT * max(self.size) / self.crop_pct)
+        file.draft(None, (side, side))
+        ImageOps.exif_transpose(file, in_place=True)
+        return _pixels(self.resize(_to_rgb(file)))
 
     def resize(self, image: Image.Image) -> Image.Image:
         """The image of this size."""
         size, method = self.size[::-1], Image.Resampling.BILINEAR
+        bleed = (1 - self.crop_pct) / 2  # the part that is cut off each end
         if self.fit == "pad":
             return ImageOps.pad(image, size, method, BORDER)
-        return image.resize(size, method) if self.fit == "squash" else ImageOps.fit(image, size, method)
+        return image.resize(size, method) if self.fit == "squash" else ImageOps.fit(image, size, method, bleed)
 
 
-def decode(content: bytes, preparation: Preparation) -> Tensor:
+@dataclass(frozen=True)
+class FileCrop:
+    """A random part of a file at the file's own resolution, resized once.
+
+    transform: Draws the part as for a whole image, and resizes it.
+    seed: Of the part.
+    """
+
+    transform: "v2.RandomResizedCrop"
+    seed: int
+
+    def read(self, file: Image.Image) -> Tensor:
+        """The pixels [H, W, 3] uint8 of a file that is opened and not decoded yet. Raises ValueError."""
+        turned = file.getexif().get(ORIENTATION) in TURNED
+        width, height = file.size[::-1] if turned else file.size
+        part = self.draw(height, width)
+        needed = [
+            math.ceil(DRAFT * side * size / part[name])
+            for name, side, size in zip(("width", "height"), (width, height), self.transform.size[::-1], strict=True)
+        ]
+        file.draft(None, (needed[1], needed[0]) if turned else (needed[0], needed[1]))
+        ImageOps.exif_transpose(file, in_place=True)
+        pixels = _pixels(_to_rgb(file.crop(_scaled(part, file.width / width, file.height / height))))
+        whole = {"top": 0, "left": 0, "height": len(pixels), "width": pixels.shape[1]}
+        resized: Tensor = self.transform.transform(pixels.permute(2, 0, 1), whole)
+        return resized.permute(1, 2, 0)
+
+    def draw(self, height: int, width: int) -> dict[str, int]:
+        """top, left, height and width of the part of an image of this size."""
+        with torch.random.fork_rng(devices=[]):
+            torch.default_generator.manual_seed(self.seed)
+            part: dict[str, int] = self.transform.make_params([torch.empty(1, 1, 1).expand(1, height, width)])
+        return part
+
+
+def _scaled(part: Mapping[str, int], across: float, down: float) -> tuple[int, int, int, int]:
+    """Left, upper, right and lower end of a part in an image that is decoded at these fractions of its size."""
+    left, top, right, bottom = part["left"], part["top"], part["left"] + part["width"], part["top"] + part["height"]
+    return round(left * across), round(top * down), round(right * across), round(bottom * down)
+
+
+def decode(content: bytes, preparation: Preparation | FileCrop) -> Tensor:
     """Decode the bytes of an image file to pixels [H, W, 3] uint8 of the size of the `preparation`.
 
     The image is rotated as its EXIF orientation says. Transparent pixels are shown on white. Of 16 bits the upper 8 are
@@ -68,10 +130,7 @@ def decode(content: bytes, preparation: Preparation) -> Tensor:
     try:
         # Pillow warns of unusual metadata, in each worker and epoch again; only the pixels matter here.
         with warnings.catch_warnings(action="ignore"), Image.open(BytesIO(content)) as image:
-            side = 2 * max(preparation.size)
-            image.draft(None, (side, side))  # a large JPEG decodes far faster at a smaller size
-            ImageOps.exif_transpose(image, in_place=True)
-            return _pixels(preparation.resize(_to_rgb(image)))
+            return preparation.read(image)
     except UnidentifiedImageError:
         raise ValueError("no image") from None
     except Exception as error:  # each format has exceptions of its own for damaged files

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from project.data.decoding import Preparation, decode, read_in_workers
+from project.data.decoding import FileCrop, Preparation, decode, read_in_workers
 from project.data.images import ImageSet
 from project.data.normalisation import channel_sums, read_json, write_json
 from project.data.transforms import NO_TRANSFORMS, DrawnTransforms
@@ -76,6 +76,8 @@ class ImageFiles(ImageSet):
         for name, file_digest, label in zip(self.names, self.digests, self.labels.tolist(), strict=True):
             digest.update(f"{name}\0{file_digest.decode()}\0{label}\n".encode(errors="surrogateescape"))
         digest.update(_size_and_fit(self.preparation).encode())
+        if self.preparation.crop_pct != 1:
+            digest.update(f" {self.preparation.crop_pct}".encode())
 
 
 class _DecodedFiles(Dataset[Tensor | str]):
@@ -84,9 +86,12 @@ class _DecodedFiles(Dataset[Tensor | str]):
     def __init__(self, folder: Path, names: NDArray[np.str_], preparation: Preparation) -> None:
         self.folder, self.names, self.preparation = folder, names, preparation
 
+    def preparation_of(self, index: int) -> Preparation | FileCrop:
+        return self.preparation
+
     def __getitem__(self, index: int) -> Tensor | str:
         try:
-            return decode((self.folder / self.names[index]).read_bytes(), self.preparation)
+            return decode((self.folder / self.names[index]).read_bytes(), self.preparation_of(index))
         except (OSError, ValueError) as error:
             return f"{self.names[index]} ({_reason(error)})"
 
@@ -99,6 +104,9 @@ class _TransformedFiles(_DecodedFiles):
     ) -> None:
         super().__init__(folder, names, preparation)
         self.transforms = transforms
+
+    def preparation_of(self, index: int) -> Preparation | FileCrop:
+        return self.transforms.file_crop(index) or self.preparation
 
     def __getitems__(self, indices: list[int]) -> list[Tensor | UserError]:
         """A list of one batch, which is whole already."""

@@ -42,6 +42,8 @@ class ImageDataModule(LightningDataModule, ABC):
     """Standard deviation of each channel over the training images, in [0, 1]; empty until `load` measures it."""
     training_images: int
     """Number of images that `load` returns for training and validation together."""
+    of_files = False
+    """Whether the images are files, from which RandomResizedCrop takes its part."""
     evaluation_batch_size = 500
     """Smallest batch size of evaluation: without gradients it needs less memory than a training batch of 250."""
 
@@ -94,7 +96,7 @@ class ImageDataModule(LightningDataModule, ABC):
         self._num_all_classes = len(self.class_names)
         self._class_indices = _class_indices(classes, self.class_names)
         self.class_names = tuple(str(name) for name in classes or self.class_names)
-        self.transforms = Transforms(transforms, self.image_shape) if transforms else None
+        self.transforms = Transforms(transforms, self.image_shape, self.of_files) if transforms else None
         self.balance = balance
         self.mix = BatchMix(mix, self.num_classes, batch_size) if mix else None
         self.augmentation = Augmentation(flip, shift, cutout, self._checked_curriculum(curriculum or {}))

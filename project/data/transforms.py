@@ -14,8 +14,9 @@ import torch
 from torch import Tensor, nn
 from torchvision.transforms import v2
 
-from project.data.augmentation import TRANSFORMS, mix_seed
+from project.data.augmentation import FILE_CROPS, TRANSFORMS, mix_seed
 from project.data.batch_transforms import BatchTransform, Draws, are_levels, batch_transform
+from project.data.decoding import FileCrop
 from project.system.errors import UserError
 
 Transform: TypeAlias = v2.Transform | Callable[[Tensor], Tensor]
@@ -27,15 +28,21 @@ class Transforms:
     """Applies transforms to training images. The choices for an image are a function of (seed, epoch, image).
 
     Flips, RandomCrop and RandomErasing change whole batches where they stand before or after all others. The others
-    change image by image, on the CPU.
+    change image by image, on the CPU. Of image files, a RandomResizedCrop that stands first is done while a file is
+    decoded, from the file's own pixels.
+
+    file_crop: This RandomResizedCrop, or None.
     """
 
-    def __init__(self, transforms: Sequence[Transform], image_shape: tuple[int, int, int]) -> None:
+    def __init__(
+        self, transforms: Sequence[Transform], image_shape: tuple[int, int, int], of_files: bool = False
+    ) -> None:
         """Check the transforms on a random image.
 
         Args:
             transforms: In their order.
             image_shape: (C, H, W) of the images before and after them.
+            of_files: Whether the images are files.
 
         Raises:
             UserError: a transform cannot be used, or the image after the last one has another shape or type.
@@ -50,7 +57,10 @@ class Transforms:
             for seed in range(TRIES):
                 _seed_all(seed)
                 _try(transforms, image)
-        self.stages = list(_stages(list(transforms), self.image_shape))
+        first: Any = transforms[0]
+        self.file_crop = first if of_files and type(first) is v2.RandomResizedCrop else None  # subclasses may differ
+        decoded = (transforms[1:], self.file_crop.size) if self.file_crop else (transforms, image_shape[1:])
+        self.stages = list(_stages(list(decoded[0]), image_shape, decoded[1]))
 
     def draw(self, num_images: int, seed: int, epoch: int) -> "DrawnTransforms":
         """Draw the choices for each image of a set in an epoch."""
@@ -58,14 +68,29 @@ class Transforms:
             torch.Generator().manual_seed(mix_seed(seed, epoch, TRANSFORMS, stage)) for stage in range(len(self.stages))
         )
         drawn = (stage.draw(num_images, generator) for stage, generator in zip(self.stages, generators, strict=True))
-        return DrawnTransforms(tuple(zip(self.stages, drawn, strict=True)))
+        seeds = None
+        if self.file_crop:
+            generator = torch.Generator().manual_seed(mix_seed(seed, epoch, FILE_CROPS))
+            seeds = torch.randint(2**63 - 1, (num_images,), generator=generator)
+        return DrawnTransforms(tuple(zip(self.stages, drawn, strict=True)), self.file_crop, seeds)
 
 
 @dataclass(frozen=True)
 class DrawnTransforms:
-    """Transforms with the choices for each image of a set in one epoch."""
+    """Transforms with the choices for each image of a set in one epoch.
+
+    stages: Those of decoded images.
+    crop: The one that crops files, or None.
+    crop_seeds: [M] int64, if there is one.
+    """
 
     stages: tuple[tuple["BatchTransform | ImageTransform", Draws], ...]
+    crop: Any = None
+    crop_seeds: Tensor | None = None
+
+    def file_crop(self, index: int) -> FileCrop | None:
+        """The crop of a file of the set; None if decoding needs none."""
+        return None if self.crop_seeds is None else FileCrop(self.crop, int(self.crop_seeds[index]))
 
     def to(self, device: torch.device) -> "DrawnTransforms":
         """The same, with the choices on `device`."""
@@ -119,8 +144,14 @@ class ImageError(Exception):
 class ImageTransform:
     """Transforms of single images one after the other, each image with a seed of its own."""
 
-    def __init__(self, transforms: Sequence[Transform]) -> None:
-        self.transforms = transforms
+    def __init__(self, transforms: Sequence[Transform], image_shape: tuple[int, int, int]) -> None:
+        """Keep the transforms.
+
+        Args:
+            transforms: In their order.
+            image_shape: (C, H, W) of the images after them.
+        """
+        self.transforms, self.image_shape = transforms, image_shape
         # torchvision draws from torch's generator alone; to seed Python's and NumPy's too takes ten times as long
         self.are_torchvisions = all(_is_torchvisions(transform) for transform in transforms)
 
@@ -131,23 +162,29 @@ class ImageTransform:
     def apply(self, pixels: Tensor, draws: Draws) -> Tensor:
         """Change pixels [N, H, W, C] uint8. Raises ImageError."""
         images = pixels.cpu().permute(0, 3, 1, 2).contiguous()
-        transformed = torch.empty_like(pixels, device="cpu")
+        channels, *size = self.image_shape
+        transformed = torch.empty((len(pixels), *size, channels), dtype=torch.uint8)
         set_seed = torch.default_generator.manual_seed if self.are_torchvisions else _seed_all
         with _random_state_kept(), _one_thread():
             for place, (image, seed) in enumerate(zip(images, draws["seed"].tolist(), strict=True)):
                 set_seed(seed)
                 try:
-                    transformed[place] = _run(self.transforms, image).permute(1, 2, 0)
+                    transformed[place] = _run(self.transforms, image, self.image_shape).permute(1, 2, 0)
                 except ImageError as error:
                     raise ImageError(error.transform, error.problem, place) from error
         return transformed.to(pixels.device)
 
 
 def _stages(
-    transforms: list[Transform], image_shape: tuple[int, int, int]
+    transforms: list[Transform], image_shape: tuple[int, int, int], size: tuple[int, int]
 ) -> Iterator[BatchTransform | ImageTransform]:
-    """The transforms in their order: for batches at both ends, where the images have one size; else image by image."""
-    size = image_shape[1:]
+    """The transforms in their order: for batches at both ends, where the images have one size; else image by image.
+
+    Args:
+        transforms: In their order.
+        image_shape: (C, H, W) of the images after them.
+        size: (H, W) of the images before them.
+    """
     first = 0
     while first < len(transforms) and (stage := batch_transform(transforms[first], *size)):
         size, first = stage.size, first + 1
@@ -161,7 +198,7 @@ def _stages(
         transforms = transforms[:-1]
         last.insert(0, stage)
     if transforms[first:]:
-        yield ImageTransform(transforms[first:])
+        yield ImageTransform(transforms[first:], image_shape)
     yield from last
 
 
@@ -169,14 +206,14 @@ def _try(transforms: Sequence[Transform], image: Tensor) -> None:
     """Raises UserError for a transform that does not work on the image [C, H, W]."""
     try:
         with _one_thread():
-            _run(transforms, image.clone())
+            _run(transforms, image.clone(), image.shape)
     except ImageError as error:
         gets = "; transforms get images as tensors [C, H, W] of torch.uint8" if error.__cause__ else ""
         raise UserError(f"--data.transforms {error.transform}: {error.problem}{gets}") from error
 
 
-def _run(transforms: Sequence[Transform], image: Tensor) -> Tensor:
-    """The transformed image. Raises ImageError if it has not the shape and the type of `image` [C, H, W]."""
+def _run(transforms: Sequence[Transform], image: Tensor, shape: Sequence[int]) -> Tensor:
+    """The transformed image. Raises ImageError if it has not the `shape` (C, H, W) and the type of `image`."""
     output: Any = image
     problem, changed_by = "", ""
     for transform in transforms:
@@ -185,21 +222,21 @@ def _run(transforms: Sequence[Transform], image: Tensor) -> Tensor:
         except Exception as error:  # of whatever kind, since the transform may be the user's own
             text = " ".join(str(error).split())
             raise ImageError(_name(transform), f"fails ({type(error).__name__}: {text})") from error
-        if problem != (problem := _output_problem(output, image.shape)):
+        if problem != (problem := _output_problem(output, shape)):
             changed_by = _name(transform)
     if problem:
         raise ImageError(changed_by, problem)
     return output  # type: ignore[no-any-return]
 
 
-def _output_problem(output: Any, shape: torch.Size) -> str:
+def _output_problem(output: Any, shape: Sequence[int]) -> str:
     """Empty if there is none."""
     if not isinstance(output, Tensor):
         return f"gives a {type(output).__name__}; give a tensor [C, H, W] of torch.uint8"
     if output.dtype != torch.uint8:
         remedy = "end the list with '{class_path: ToDtype, init_args: {dtype: torch.uint8, scale: true}}'"
         return f"gives {output.dtype}, and images are torch.uint8 until they are normalised; {remedy}"
-    if output.shape != shape:
+    if tuple(output.shape) != tuple(shape):
         return f"gives images {list(output.shape)}; end with {list(shape)}, or change --data.image_size of a folder"
     return ""
 

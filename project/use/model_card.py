@@ -107,7 +107,10 @@ def _contents(checkpoint: Mapping[str, Any], parameters: int | None) -> dict[str
     names = [escaped(_quoted(name)) for name in checkpoint["data"]["class_names"]]
     more = [f"and {len(names) - LISTED_CLASSES:,} more"] * (len(names) > LISTED_CLASSES)
     channels, height, width = checkpoint["data"]["image_shape"]
-    fit = FITS[Preparation.of(checkpoint["data"]).fit]
+    preparation = Preparation.of(checkpoint["data"])
+    fit = FITS[preparation.fit]
+    if preparation.crop_pct < 1:
+        fit += f", where {100 * preparation.crop_pct:g} % of the shorter side stay"
     network = escaped(_class_name(checkpoint["network"]))
     return {
         "classes": ", ".join([*names[:LISTED_CLASSES], *more]),

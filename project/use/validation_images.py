@@ -34,7 +34,7 @@ def validation_images(
 
     if not checkpoint.get("settings", {}).get("data"):
         raise UserError("the checkpoint does not name its data")
-    class_path, options = data_settings(checkpoint["settings"])
+    class_path, options = data_settings(checkpoint)
     kind = import_class(class_path, allow, ImageDataModule)  # type: ignore[type-abstract]
     if data_dir is not None:
         options["data_dir"] = str(data_dir)

@@ -16,7 +16,6 @@ from tests.data_sets import write_image_folder
 CLASSES = ["=1+1", 'dog, "big"']
 SETTINGS = ["--config", str(CONFIGS / "mlp.yaml"), "--config", str(CONFIGS / "data/image_folder.yaml")]
 OPTIONS = ["--data.image_size", "16", "--data.batch_size", "4", "--data.workers", "0", "--trainer.accelerator", "cpu"]
-OPTIONS += ["--data.fit", "pad"]
 
 
 @pytest.fixture(scope="module")
@@ -27,7 +26,8 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for old, new in zip(("cat", "dog"), CLASSES, strict=True):
         (root / "images" / old).rename(root / "images" / new)
     words = [*SETTINGS, *OPTIONS, "--data.data_dir", str(root / "images"), "--trainer.default_root_dir", str(root)]
-    main(["fit", *words, "--trainer.max_steps", "20"])
+    crop = ["--data.transforms", "[{class_path: RandomResizedCrop, init_args: {size: 16}}]"]
+    main(["fit", *words, *crop, "--trainer.max_steps", "20"])
     return root
 
 

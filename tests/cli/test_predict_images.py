@@ -18,7 +18,7 @@ from project.cli.main import main
 from project.system.tables import read_text
 from project.use.image_files import FILES_AT_ONCE
 from project.use.predictor import BATCH
-from tests.cli.conftest import CLASSES, OPTIONS, SETTINGS, noise
+from tests.cli.conftest import CLASSES, noise
 from tests.conftest import REPOSITORY
 
 
@@ -30,8 +30,7 @@ def rows(path: str) -> list[dict[str, str]]:
 def test_same_answers_as_for_the_test_images(
     root: Path, predict: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    words = [*SETTINGS, *OPTIONS, "--data.data_dir", str(root / "images"), "--trainer.precision", "32-true"]
-    result = main(["predict", *words, "--ckpt_path", predict[2]])
+    result = main(["predict", "--trainer.precision", "32-true", "--ckpt_path", predict[2]])
     assert result.predictions is not None
     expected = rows(str(result.predictions))
     files = [str(root / "images" / row["image"]) for row in expected]

@@ -106,6 +106,8 @@ def test_the_program_of_the_readme_answers_as_project_load(
     kind: str, small: dict[str, Any], capsys: pytest.CaptureFixture[str]
 ) -> None:
     small["data"]["preparation"]["fit"] = {"grey": "pad", "transparent": "squash"}.get(kind, "cut")
+    if kind == "large and turned":
+        small["data"]["preparation"]["crop_pct"] = 0.8
     write(small, Path("small.ckpt"))
     main(["export", "--ckpt_path", "small.ckpt", "--to", "onnx", "--output", "convnet.onnx"])
     options = photographs()[kind]

@@ -1,6 +1,7 @@
 """A folder of the user's own images."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,9 @@ from project.data.module import ImageDataModule
 from project.data.normalisation import mean_and_std
 from project.system.errors import UserError
 
+# The usual centre cut after training with random resized crops: 224 pixels of a shorter side of 256, as of AlexNet
+# (Krizhevsky, Sutskever, Hinton, 2012) and of torchvision's references.
+CROP_PCT = 224 / 256
 FILES_IN_ERROR = 5  # files that an error line names
 
 
@@ -35,6 +39,7 @@ class ImageFolder(ImageDataModule):
     standard deviation of all images but those for the test come from them.
     """
 
+    of_files = True
     evaluation_batch_size = 1
 
     def __init__(
@@ -45,6 +50,7 @@ class ImageFolder(ImageDataModule):
         skip_damaged: bool = False,
         labels: str | None = None,
         fit: Fit = "cut",
+        crop_pct: float | None = None,
         **options: Any,
     ) -> None:
         """Check the options and list the files. The files are not read yet.
@@ -63,14 +69,21 @@ class ImageFolder(ImageDataModule):
             fit: How an image of another shape becomes a square. cut: its shorter side is resized to image_size, and its
                 longer side is cut equally at both ends. pad: its longer side is resized to image_size, and a grey
                 border fills the rest. squash: both sides are resized to image_size. predict and exports do the same.
+            crop_pct: The central part of the shorter side that validation, test, predict and exports show with fit cut,
+                above 0 to 1. null is 1; but 224/256 = 0.875 if transforms begin with RandomResizedCrop, by which
+                training images show parts too.
         """
-        self.data_dir, self.workers, self.skip_damaged, self.fit = Path(data_dir), workers, skip_damaged, fit
+        self.data_dir, self.workers, self.skip_damaged = Path(data_dir), workers, skip_damaged
+        self.fit, self.crop_pct = fit, crop_pct
         self.labels = None if labels is None else Path(labels)
         if self.labels and not self.labels.exists() and (self.data_dir / self.labels).exists():
             self.labels = self.data_dir / self.labels
         for name, value, low in (("image_size", image_size, 1), ("workers", workers, 0)):
             if value < low:
                 raise ValueError(f"--data.{name} {value}: give a whole number of at least {low}")
+        if crop_pct is not None and not (0 < crop_pct <= 1 and (fit == "cut" or crop_pct == 1)):
+            remedy = "give a part of the shorter side, above 0 to 1" if fit == "cut" else f"leave it out with fit {fit}"
+            raise ValueError(f"--data.crop_pct {crop_pct}: {remedy}")
         self.image_shape = (3, image_size, image_size)
         self.problems: dict[str, str] = {}  # of each file that is not an intact image of a class, once they are checked
         self._listing = self._list_files()
@@ -82,7 +95,8 @@ class ImageFolder(ImageDataModule):
 
     @property
     def preparation(self) -> Preparation:
-        return Preparation(self.image_shape[1:], self.fit)
+        crops = self.fit == "cut" and self.transforms and self.transforms.file_crop
+        return Preparation(self.image_shape[1:], self.fit, self.crop_pct or (CROP_PCT if crops else 1.0))
 
     def _list_files(self) -> Listing:
         """Raises UserError if the folder or the table is wrong."""
@@ -131,7 +145,9 @@ class ImageFolder(ImageDataModule):
     @cached_property
     def _intact_files(self) -> dict[str, CheckedFile]:
         """The files that are images of a class; the others are reported."""
-        checked = check_files(self.data_dir, list(self._listing.classes), self.preparation, self.workers)
+        checked = check_files(
+            self.data_dir, list(self._listing.classes), replace(self.preparation, crop_pct=1.0), self.workers
+        )
         problems = {**self._listing.problems} | {
             name: file.result for name, file in checked.items() if isinstance(file.result, str)
         }
