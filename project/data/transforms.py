@@ -88,9 +88,9 @@ class DrawnTransforms:
     crop: Any = None
     crop_seeds: Tensor | None = None
 
-    def file_crop(self, index: int) -> FileCrop | None:
-        """The crop of a file of the set; None if decoding needs none."""
-        return None if self.crop_seeds is None else FileCrop(self.crop, int(self.crop_seeds[index]))
+    def file_crop(self, place: int) -> FileCrop | None:
+        """The crop of a file by the place of its choices; None if decoding needs none."""
+        return None if self.crop_seeds is None else FileCrop(self.crop, int(self.crop_seeds[place]))
 
     def to(self, device: torch.device) -> "DrawnTransforms":
         """The same, with the choices on `device`."""
@@ -101,7 +101,8 @@ class DrawnTransforms:
         """The choices at `indices`."""
         indices = indices.cpu()
         stages = ((stage, {name: draw[indices] for name, draw in draws.items()}) for stage, draws in self.stages)
-        return replace(self, stages=tuple(stages))
+        seeds = None if self.crop_seeds is None else self.crop_seeds[indices]
+        return replace(self, stages=tuple(stages), crop_seeds=seeds)
 
     def apply(self, pixels: Tensor, places: Tensor, names: Sequence[str] | Tensor | None = None) -> Tensor:
         """Transform a batch.
