@@ -16,7 +16,6 @@ from lightning.pytorch.loggers import TensorBoardLogger
 from project.callbacks.checkpoints import Checkpoints
 from project.runs import directories
 from project.runs.environment import environment, summary
-from project.runs.hyperparameters import write_start
 from project.runs.loggers import Curves, MetricsTable
 from project.runs.plan import RunPlan
 from project.runs.settings import exact, flatten, shown_settings
@@ -110,6 +109,8 @@ class RunDirectory(Callback):
         metrics = (self.settings["checkpoints"]["monitor"], "test/accuracy", "test/loss")
         for logger in trainer.loggers:
             if isinstance(logger, TensorBoardLogger):
+                from project.runs.hyperparameters import write_start  # imports TensorBoard
+
                 write_start(Path(logger.log_dir), trial, shown_settings(self.settings), metrics)
 
     def _remove_unused(self, trainer: Trainer, kind: object, error: BaseException | None, where: object) -> None:

@@ -1,11 +1,13 @@
 """The option --device of commands that use a trained network."""
 
 from project.system.errors import UserError
+from project.system.quick_imports import quick_imports
 
 
 def usable_device(name: str | None) -> str:
     """The device of this name; for None cuda if there is one, otherwise cpu. Raises UserError if it cannot be used."""
-    import torch  # takes a second
+    with quick_imports():
+        import torch  # takes a second
 
     device = name or ("cuda" if torch.cuda.is_available() else "cpu")
     try:

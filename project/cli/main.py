@@ -8,6 +8,7 @@ from project.cli.endings import endings
 from project.runs.results import Result
 from project.system.memory import keep_freed_memory
 from project.system.process import quiet, settle
+from project.system.quick_imports import postpone_scipy_signal, quick_imports
 
 
 def main(args: Sequence[str] | None = None, own_process: bool = False) -> Result:
@@ -35,10 +36,11 @@ def main(args: Sequence[str] | None = None, own_process: bool = False) -> Result
             from project.cli.tools import run_tool
 
             return run_tool(module, words)
-        # These import Lightning, which takes seconds.
-        from project.cli.arguments import check_yaml
-        from project.cli.experiment import run_experiment
-
+        if own_process:
+            postpone_scipy_signal()
+        with quick_imports():  # of Lightning, which takes seconds
+            from project.cli.arguments import check_yaml
+            from project.cli.experiment import run_experiment
         check_yaml(words)
         if own_process:
             settle()

@@ -9,7 +9,6 @@ from lightning.fabric.utilities.rank_zero import rank_zero_only
 from lightning.pytorch.loggers import Logger, TensorBoardLogger
 from torch import Tensor
 
-from project.runs.hyperparameters import write_end
 from project.runs.results import METRICS, Result, format_figures, read_metrics, write_results
 from project.system.files import atomic_write
 
@@ -113,6 +112,8 @@ def record(result: Result, loggers: Sequence[Logger]) -> None:
     assert result.directory is not None
     for logger in loggers:
         if isinstance(logger, TensorBoardLogger):
+            from project.runs.hyperparameters import write_end  # imports TensorBoard
+
             write_end(Path(logger.log_dir))
     file = write_results(result.directory, result.figures)  # last of all: a run that has it is finished
     print(*format_figures(result.figures), f"results: {file}", sep="\n", flush=True)

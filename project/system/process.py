@@ -1,5 +1,6 @@
 """Settings of a process that is the command line's alone."""
 
+import gc
 import io
 import logging
 import sys
@@ -20,10 +21,13 @@ LEVELS = {
 def settle() -> None:
     """Set up a process for the command line, until it ends: messages of libraries, and memory between steps.
 
+    What is imported by then stays in memory, and Python no longer searches it for garbage.
+
     scripts/main.py does this. A program that calls main([...]) keeps its own settings; see `quiet`.
     """
     quieten()
     keep_freed_memory()
+    gc.freeze()
     if isinstance(sys.stdout, io.TextIOWrapper):  # a terminal may not have every letter of a name
         sys.stdout.reconfigure(errors="backslashreplace")
     threading.excepthook = _threads_error

@@ -79,7 +79,7 @@ def test_a_call_leaves_the_process_as_it_was(
 
 
 PROGRAM = """
-import logging, runpy, sys, threading, warnings
+import gc, logging, runpy, sys, threading, warnings
 from project.system import memory
 before = list(warnings.filters)
 sys.argv = ["main.py", "fit", "--help"]
@@ -90,6 +90,11 @@ except SystemExit:
     print("level", logging.getLogger("lightning.pytorch").level)
     print("hook", threading.excepthook.__module__)
     print("filters", warnings.filters != before)
+    print("unused", [name for name in ("scipy.stats", "sklearn", "onnx", "tensorboard") if name in sys.modules])
+    print("garbage", gc.isenabled(), gc.get_freeze_count() > 100_000)
+    from scipy.signal import windows
+    import scipy.signal
+    print("signal", scipy.signal.find_peaks([0, 2, 1])[0], windows is scipy.signal.windows, scipy.signal.convolve)
 
 def fail():
     raise OSError("in a thread")
@@ -108,7 +113,10 @@ for kind in (_AsyncWriterThread, threading.Thread):
 def test_the_door_sets_up_its_process(script: str) -> None:
     program = PROGRAM.format(script=REPOSITORY / "scripts" / script)
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
-    assert done.stdout.splitlines()[-4:] == ["calls 1", "level 30", "hook project.system.process", "filters True"]
+    *_, calls, level, hook, filters, unused, garbage, signals = done.stdout.splitlines()
+    assert [calls, level, hook, filters] == ["calls 1", "level 30", "hook project.system.process", "filters True"]
+    assert (unused, garbage) == ("unused []", "garbage True True")
+    assert signals.startswith("signal [1] True <function convolve")  # it is imported when it is used
     assert done.stderr.count("OSError: in a thread") == 1  # the writer's is reported where it is written to
 
 

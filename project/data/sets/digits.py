@@ -1,7 +1,6 @@
 """The handwritten digits of scikit-learn."""
 
 import torch
-from sklearn.datasets import load_digits
 
 from project.data.division import SPLIT_SEED
 from project.data.images import ImagesInMemory
@@ -25,6 +24,8 @@ class Digits(ImageDataModule):
     training_images = 1437
 
     def load(self) -> tuple[ImagesInMemory, ImagesInMemory]:
+        from sklearn.datasets import load_digits  # takes a fifth of a second to import
+
         digits = load_digits()
         grey = torch.from_numpy(digits.images).mul(255 / 16).round().to(torch.uint8)
         pixels = grey.repeat_interleave(4, 1).repeat_interleave(4, 2)[..., None].expand(-1, -1, -1, 3).contiguous()
