@@ -15,7 +15,7 @@ from project.checkpoints.files import read
 SETTINGS = {
     **random_settings(0),
     **{"experiment": "mlp", "every_n_steps": 20, "precision": "32-true", "plateau": False, "pictures": False},
-    **{"transforms": "null", "mix": "null", "files": False},
+    **{"transforms": "null", "mix": "null", "source": "memory", "balance": "none"},
 }
 MEBIBYTES = (2.0, 18.0)  # least and largest size of a disk. A run of SETTINGS takes about 15
 

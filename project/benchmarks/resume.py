@@ -32,7 +32,9 @@ TRANSFORMS = (
     "[{class_path: RandomResizedCrop, init_args: {size: 32}}, TrivialAugmentWide, RandomErasing]",
 )
 MIXES = ("null", "null", "{mixup: 0.2}", "{cutmix: 1, probability: 0.5}", "{mixup: 0.2, cutmix: 1, each: image}")
-FILES = OUTPUT / "digits"  # the digits as PNG files
+BALANCES = ("none", "oversample", "weights")
+FILES, TABLE = OUTPUT / "digits", OUTPUT / "digits.csv"  # the digits as PNG files; the classes of some of them
+SOURCES = ("memory", "folders", "table")  # folders: the files' folders are their classes
 Settings = dict[str, Any]
 
 
@@ -54,7 +56,7 @@ class DropoutNetwork(nn.Module):
 def measure(kills: int, lanes: int = 2) -> None:
     """Report `kills` trials, `lanes` at a time. The number of a trial sets its random settings and moment."""
     preload()
-    write_digits(FILES)
+    write_digits(FILES, TABLE)
     directory = OUTPUT.absolute() / "resume"
     trials: list[Settings] = []
     with ThreadPoolExecutor(lanes) as pool:
@@ -67,9 +69,20 @@ def measure(kills: int, lanes: int = 2) -> None:
         except KeyboardInterrupt:
             pool.shutdown(cancel_futures=True)
             raise
-    by_moment = {name: [trial for trial in trials if trial["moment"] == name] for name in sorted(set(MOMENTS))}
-    rows = [{"killed at": name, **_totals(group)} for name, group in {**by_moment, "all": trials}.items()]
+    rows = [{"trials": name, **_totals(group)} for name, group in {**_groups(trials), "all": trials}.items()]
     report("resume", rows, finished=True, trials=trials)
+
+
+def _groups(trials: Sequence[Settings]) -> dict[str, list[Settings]]:
+    """The trials by the moment of the first kill, and those with each kind of training data."""
+    groups = {f"killed at: {moment}": [trial for trial in trials if trial["moment"] == moment] for moment in MOMENTS}
+    for name in ("transforms", "mix"):
+        groups[name] = [trial for trial in trials if trial[name] != "null"]
+    for balance in BALANCES[1:]:
+        groups[f"balance {balance}"] = [trial for trial in trials if trial["balance"] == balance]
+    groups["labels from a table"] = [trial for trial in trials if trial["source"] == "table"]
+    groups["files, with other workers after each kill"] = [trial for trial in trials if trial["source"] != "memory"]
+    return groups
 
 
 def _totals(trials: Sequence[Settings]) -> dict[str, int]:
@@ -101,7 +114,8 @@ def random_settings(number: int) -> Settings:
         "pictures": rng.choice([False, False, False, True]),  # they take longer than the training
         "transforms": rng.choice(TRANSFORMS),
         "mix": rng.choice(MIXES),
-        "files": rng.choice([False, False, True]),
+        "source": rng.choice(SOURCES),
+        "balance": rng.choice(BALANCES),
     }
 
 
@@ -123,9 +137,11 @@ def arguments_of(settings: Settings) -> list[str]:
     ]
     arguments += ["--trainer.accumulate_grad_batches", str(settings["accumulate"])]
     arguments += ["--trainer.val_check_interval", str(settings["val_check_interval"])]
-    arguments += ["--data.transforms", settings["transforms"], "--data.mix", settings["mix"]]
-    if settings["files"]:
+    arguments += [f"--data.{name}={settings[name]}" for name in ("transforms", "mix", "balance")]
+    if settings["source"] != "memory":
         arguments += ["--data", "ImageFolder", "--data.data_dir", str(FILES.absolute()), "--data.image_size", "32"]
+    if settings["source"] == "table":
+        arguments += ["--data.labels", str(TABLE.absolute())]
     if settings["averaging"]:
         arguments += ["--trainer.callbacks", "AveragedWeights", "--trainer.callbacks.decay", "0.9"]
     if settings["plateau"]:
@@ -137,15 +153,18 @@ def arguments_of(settings: Settings) -> list[str]:
     return arguments
 
 
-def write_digits(directory: Path) -> None:
-    """Write scikit-learn's digits as PNG files in a folder for each class, unless they are there."""
-    if directory.exists():
-        return
-    digits = load_digits()
-    for number, (image, label) in enumerate(zip(digits.images, digits.target, strict=True)):
-        folder = directory / str(label)
-        folder.mkdir(parents=True, exist_ok=True)
-        Image.fromarray((image * 255 / 16).astype("uint8")).save(folder / f"{number}.png")
+def write_digits(directory: Path, table: Path) -> None:
+    """Write scikit-learn's digits as PNG files in a folder for each class.
+
+    The table has a part of them, of higher digits fewer: all of 0, 1 and 2, a quarter of 9.
+    """
+    digits, rows = load_digits(), ["file,class"]
+    for number, (image, label) in enumerate(zip(digits.images, digits.target.tolist(), strict=True)):
+        file = directory / str(label) / f"{number}.png"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray((image * 255 / 16).astype("uint8")).save(file)
+        rows += [f"{label}/{file.name},digit {label}"] * (number % (1 + label // 3) == 0)
+    table.write_text("\n".join(rows))
 
 
 def trial(directory: Path, settings: Settings, rng: Random) -> Settings:
@@ -166,19 +185,22 @@ def trial(directory: Path, settings: Settings, rng: Random) -> Settings:
 
 def _kill_and_resume(arguments: list[str], directory: Path, moment: str, seconds: float, rng: Random) -> int:
     """Finish a run that is killed up to three times, first at this moment. Return how often it was killed."""
-    kills = 0
+    kills, workers = 0, rng.randrange(3)
     for attempt in range(3):
         event = (moment, rng.randrange(1, 4)) if attempt == 0 else ("any", 0)
-        if str(FILES.absolute()) in arguments:  # the number of workers may change at each resume
-            arguments = [*arguments, "--data.workers", str(rng.randrange(3))]
-        code = run_or_resume(arguments, directory, event, rng.random() * seconds)
+        code = run_or_resume(_with_workers(arguments, workers + attempt), directory, event, rng.random() * seconds)
         assert code in (0, -signal.SIGKILL), f"{directory}: exit code {code}"
         kills += code == -signal.SIGKILL
         if code == 0 or (kills and rng.random() < 0.7):
             break
     if read_results(_only_run(directory)) is None:
-        assert run_or_resume(arguments, directory) == 0
+        assert run_or_resume(_with_workers(arguments, workers + attempt + 1), directory) == 0
     return kills
+
+
+def _with_workers(arguments: list[str], number: int) -> list[str]:
+    """The arguments with 0, 1 or 2 workers, if files are decoded."""
+    return [*arguments, "--data.workers", str(number % 3)] if "ImageFolder" in arguments else arguments
 
 
 def run_or_resume(arguments: list[str], directory: Path, *kill: Any) -> int:

@@ -9,7 +9,7 @@ import pytest
 
 from project.benchmarks.comparison import differences
 from project.benchmarks.processes import preload, run_main
-from project.benchmarks.resume import arguments_of, random_settings, trial
+from project.benchmarks.resume import FILES, TABLE, arguments_of, random_settings, trial, write_digits
 
 PLAIN = {
     **{"experiment": "mlp", "batch_size": 100, "accumulate": 1, "precision": "32-true", "averaging": False},
@@ -22,16 +22,19 @@ PLAIN = {
         "pictures": False,
         "transforms": "null",
         "mix": "null",
-        "files": False,
+        "source": "memory",
+        "balance": "none",
     },
 }
+TABLE_OF_FILES = {"source": "table", "balance": "weights"}
 CASES: dict[str, dict[str, Any]] = {
     # The validation that a plateau schedule looks at is not of the last batch, and is in the checkpoint.
     "plateau, last batch": {"plateau": True, "val_check_interval": 0.5, "every_n_steps": 4},
     "validation": {"experiment": "dropout", "averaging": True, "every_n_steps": 7, "pictures": True},
-    "last batch": {"experiment": "speed", "precision": "bf16-mixed", "every_n_steps": 5},
+    "last batch": {"experiment": "speed", "precision": "bf16-mixed", "every_n_steps": 5, **TABLE_OF_FILES},
     "while a checkpoint is written": {"experiment": "convnet", "accumulate": 3, "plateau": True, "every_n_steps": 3},
-    "two processes, last batch": {"experiment": "dropout", "plateau": True, "processes": 2, "every_n_steps": 5},
+    "two processes, last batch": {"experiment": "dropout", "plateau": True, "processes": 2, "every_n_steps": 5}
+    | {"balance": "oversample"},
 }
 
 
@@ -43,6 +46,8 @@ def imported_once() -> None:
 @pytest.mark.parametrize("moment", CASES)
 def test_killed(moment: str, tmp_path: Path) -> None:
     settings = {**PLAIN, **CASES[moment], "moment": moment.rpartition(", ")[2]}
+    if settings["source"] != "memory":
+        write_digits(FILES, TABLE)
     outcome = trial(tmp_path / "trial", settings, random.Random(1))
     assert outcome["differences"] == []
     assert outcome["kills"] > 0
