@@ -40,6 +40,8 @@ def flat(settings: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     """Nested settings as one dotted level."""
     level: dict[str, Any] = {}
     for name, value in settings.items():
+        if isinstance(value, list) and value and isinstance(value[0], dict):  # of callbacks
+            value = {str(number): entry for number, entry in enumerate(value)}
         level |= flat(value, f"{prefix}{name}.") if isinstance(value, dict) else {f"{prefix}{name}": value}
     return level
 

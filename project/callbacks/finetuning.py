@@ -1,75 +1,90 @@
-"""Fine-tuning of a pretrained network: first its new head, then the whole network."""
+"""Fine-tuning of a pretrained network: first its new head, then the whole network, or the head alone."""
 
-from typing import Any
-
-from lightning.pytorch import LightningModule, Trainer
-from lightning.pytorch.callbacks import BaseFinetuning
+from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import nn
-from torch.optim import Optimizer
 
-from project.networks.protocol import has_backbone
+from project.networks.depth import backbone_modules, backbone_parameters
 from project.system.errors import UserError
+from project.training.classifier import Classifier
+from project.training.parameter_groups import ParameterGroups
 
 
-class Finetuning(BaseFinetuning):
-    """Trains only the heads of a network at first, then the whole network. The backbone has a lower learning rate.
+class Finetuning(Callback):
+    """Trains only the head of a network at first, then the whole network. The backbone has lower learning rates.
 
-    The frozen backbone is in evaluation mode, and nothing in it changes. From the start, the backbone is a parameter
-    group of the optimizer. So a learning-rate schedule scales both learning rates.
+    The head is the network's last layer. In a network with a `backbone`, it is all that the network has beside that.
+    The frozen backbone is in evaluation mode, and nothing in it changes. From the start, all its parameters are in
+    groups of the optimizer. So a learning-rate schedule scales all learning rates.
 
     Lightning's BackboneFinetuning adds the backbone to the optimizer only when it unfreezes it, and a schedule of this
     project cannot know that group. It also leaves the backbone frozen in a run that is resumed later (lightning 2.6.6).
     """
 
-    def __init__(self, unfreeze_at_epoch: int = 1, rate: float = 0.1) -> None:
+    def __init__(
+        self,
+        unfreeze_at_epoch: int | None = 1,
+        rate: float = 0.1,
+        layer_decay: float = 1.0,
+        vector_decay: bool = False,
+    ) -> None:
         """Check the options.
 
         Args:
-            unfreeze_at_epoch: Number of epochs in which the backbone is frozen, at least 0.
+            unfreeze_at_epoch: Number of epochs in which the backbone is frozen, at least 0. null for all: a linear
+                probe, which trains only the head.
             rate: Learning rate of the backbone, as a fraction of the optimizer's learning rate; above 0.
+            layer_decay: Learning rate of each block of the backbone, as a fraction of that of the next block; above 0,
+                at most 1. The last block has rate * layer_decay. Transformers often have 0.65 to 0.75, with a rate of
+                1 (arXiv 2106.08254, 2111.06377). 1: all blocks have the same learning rate.
+            vector_decay: Whether the optimizer's weight decay applies to biases, normalisation, class tokens and
+                position embeddings, too.
         """
-        super().__init__()
-        if unfreeze_at_epoch < 0:
+        if unfreeze_at_epoch is not None and unfreeze_at_epoch < 0:
             raise ValueError(f"Finetuning's unfreeze_at_epoch {unfreeze_at_epoch} must be at least 0")
-        if rate <= 0:
+        if not rate > 0:
             raise ValueError(f"Finetuning's rate {rate} must be above 0")
-        self.unfreeze_at_epoch, self.rate = unfreeze_at_epoch, rate
+        if not 0 < layer_decay <= 1:
+            raise ValueError(f"Finetuning's layer_decay {layer_decay} must be above 0, at most 1")
+        self.unfreeze_at_epoch = unfreeze_at_epoch
+        self.groups = ParameterGroups(rate, layer_decay, vector_decay)
+        self._frozen: tuple[list[nn.Parameter], list[nn.Module]] = ([], [])
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Raises UserError if several processes train: they would not share the gradients of the backbone."""
-        if stage == "fit" and trainer.world_size > 1:
-            raise UserError("--trainer.devices: Finetuning works in one process only; give --trainer.devices 1")
-        super().setup(trainer, pl_module, stage)
-        if stage == "fit":
-            module: Any = pl_module
-            module.make_optimizer()  # raises an error before a run directory is made
+        """Freeze the backbone.
 
-    def freeze_before_training(self, pl_module: LightningModule) -> None:
-        backbone = _backbone(pl_module)
-        self.freeze(backbone, train_bn=False)
-        for child in backbone.children():  # in training mode, the backbone computes the inputs of auxiliary heads
-            child.eval()
-        pl_module.backbone_rate = self.rate  # type: ignore[assignment]
+        Raises:
+            UserError: several processes train, which would not share the gradients of the backbone; or the network has
+                no layers before its head, or the optimizer cannot have groups.
+        """
+        if stage != "fit":
+            return
+        if trainer.world_size > 1:
+            raise UserError("--trainer.devices: Finetuning works in one process only; give --trainer.devices 1")
+        assert isinstance(pl_module, Classifier)
+        network = pl_module.network
+        if not backbone_parameters(network):
+            problem = f"{type(network).__name__} has no layers before a last linear one; leave Finetuning out"
+            raise UserError(f"--trainer.callbacks Finetuning: {problem}")
+        # Those that are frozen in the network itself, such as a whitening, stay so.
+        weights = [parameter for parameter in backbone_parameters(network) if parameter.requires_grad]
+        modules = [module for module in backbone_modules(network) if module.training]
+        self._frozen = weights, modules
+        self._train_backbone(False)
+        pl_module.parameter_groups = self.groups
+        pl_module.make_optimizer()  # raises an error before a run directory is made
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Unfreeze the backbone of a run that is resumed in the middle of an epoch: that epoch does not start again."""
-        self.finetune_function(pl_module, trainer.current_epoch, trainer.optimizers[0])
+        self.on_train_epoch_start(trainer, pl_module)
 
-    def finetune_function(self, pl_module: LightningModule, epoch: int, optimizer: Optimizer) -> None:
-        if epoch >= self.unfreeze_at_epoch:
-            self.make_trainable(_backbone(pl_module))
-            _backbone(pl_module).train()
+    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if self.unfreeze_at_epoch is not None and trainer.current_epoch >= self.unfreeze_at_epoch:
+            self._train_backbone(True)
+            self._frozen = ([], [])
 
-    def state_dict(self) -> dict[str, Any]:
-        """Nothing: the epoch and the optimizer are enough to resume."""
-        return {}
-
-
-def _backbone(pl_module: LightningModule) -> nn.Module:
-    network: Any = pl_module.network
-    if not has_backbone(network):
-        raise UserError(
-            f"--trainer.callbacks Finetuning: {type(network).__name__} has no backbone; "
-            "give --model.network TorchvisionModel, or leave Finetuning out"
-        )
-    return network.backbone
+    def _train_backbone(self, training: bool) -> None:
+        weights, modules = self._frozen
+        for parameter in weights:
+            parameter.requires_grad_(training)
+        for module in modules:
+            module.training = training

@@ -22,7 +22,10 @@ class GivenOptions(Callback):
         self._saved: dict[str, Any] = {}
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Remember the options. Lightning has made the optimizer, and has not restored its state yet."""
+        """Remember the options. Lightning has made the optimizer, and has not restored its state yet.
+
+        Raises UserError if the saved state is that of other groups of parameters.
+        """
         (optimizer,) = trainer.optimizers
         schedules = [config.scheduler for config in trainer.lr_scheduler_configs]
         groups = [
@@ -33,6 +36,11 @@ class GivenOptions(Callback):
             "groups": groups,
             "schedules": [_options(schedule.state_dict()) for schedule in schedules],
         }
+        if self._saved and (saved := len(self._saved["groups"])) != len(groups):
+            raise UserError(
+                f"--trainer.callbacks: the checkpoint's optimizer has {saved} groups of parameters, this run's "
+                f"{len(groups)}; give Finetuning as that run had it, or start a new run"
+            )
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Remember the patience. Lightning restores callbacks after this, and before the start of the fit."""

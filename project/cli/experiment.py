@@ -37,14 +37,13 @@ from project.cli.arguments import carried_over, replaced, user_modules
 from project.cli.checkpoint_settings import with_checkpoint_settings
 from project.cli.endings import endings, is_first_process
 from project.cli.final_evaluation import FinalEvaluation
+from project.cli.first_weights import take_first_weights, weights_file
 from project.cli.messages import user_message
 from project.cli.output import check_output_file
 from project.cli.parser import CommandLine
 from project.cli.preflight import check_fit, try_parts
 from project.cli.user_parts import Instantiator
 from project.data.run_length import saved_position
-from project.networks import TorchvisionModel
-from project.networks.pretrained import load_weights
 from project.runs import directories
 from project.runs.loggers import record
 from project.runs.plan import Found, RunOptions, RunPlan, plan_evaluation, plan_fit
@@ -100,6 +99,7 @@ class ExperimentCLI(CommandLine):
             self.plan = plan_fit(self._run_options(), self.cleanup, lock=is_first_process())
             if not self.options.trainer.fast_dev_run:
                 directories.check_writable(self.plan.root, self.plan.experiment)
+            self.options.model.weights = weights_file(self.options.model.weights, self.plan, self.words)
         if self.subcommand == "predict":
             self.predictions = self._predictions()
         self.options.ckpt_path = self.plan.checkpoint_path and str(self.plan.checkpoint_path)
@@ -146,8 +146,8 @@ class ExperimentCLI(CommandLine):
                 self.parts["checkpoints"].check_resumed(self.plan.checkpoint)
         if self.plan.checkpoint_path and self.plan.checkpoint:
             self._hand_over(self.plan.checkpoint_path, self.plan.checkpoint)
-        elif isinstance(self.model.network, TorchvisionModel):
-            load_weights(self.model.network)  # a checkpoint brings its own
+        else:
+            take_first_weights(self.model)
 
     def _description(self) -> dict[str, Any]:
         """The part of a checkpoint's description that comes from the options."""

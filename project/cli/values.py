@@ -14,7 +14,7 @@ from project.cli.user_parts import LINKED, class_settings
 from project.system.errors import UserError
 
 LARGEST = 2**63 - 1  # the largest whole number of torch and of the operating system
-LOCAL = ("ckpt_path", "trainer.default_root_dir", "data.data_dir", "model.network.weights")
+LOCAL = ("ckpt_path", "trainer.default_root_dir", "data.data_dir", "model.weights", "model.network.weights")
 LIBRARIES = ("torch.", "lightning.")
 CHOICES: dict[str, tuple[Any, ...]] = {
     "model.loss.reduction": ("mean", "sum", "none"),

@@ -47,7 +47,7 @@ class AuxiliaryHeads(Protocol):
 
 
 class HasBackbone(Protocol):
-    """A network of a backbone and new layers, of which Finetuning trains the new layers first."""
+    """A network of a backbone and new layers. Finetuning trains the new layers first; without this, the last layer."""
 
     backbone: nn.Module
     """The pretrained part. Finetuning freezes it, and later trains it at a lower learning rate."""

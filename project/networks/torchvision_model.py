@@ -60,10 +60,9 @@ class TorchvisionModel(nn.Module):
             num_classes: Number of logits; linked from the data.
             image_shape: (C, H, W) of an image, C 1 or 3; linked from the data.
             name: One of torchvision's classification networks, such as resnet18, inception_v3 or vit_b_16.
-            weights: The weights from which training begins. default: the best that torchvision has. A name of other
-                weights of torchvision, such as IMAGENET1K_V1. A file: a state dict of that network, or a checkpoint of
-                a run that trained it. Its last layer is left out. None: random weights. A run that starts from a
-                checkpoint reads no other weights.
+            weights: The weights of torchvision from which training begins, without their last layer. default: the best
+                that torchvision has. A name of others, such as IMAGENET1K_V1. None: random weights. They are not read
+                by a run that starts from a checkpoint or from --model.weights.
             image_size: Side in pixels to which images are resized; at least 32, more for some networks. None takes the
                 side with which the weights were trained, mostly 224. Smaller images train faster. Below 299
                 inception_v3 has no auxiliary head.

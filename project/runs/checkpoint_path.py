@@ -12,7 +12,11 @@ GIVE_A_PATH = "give the path of a run or of a checkpoint file"
 
 
 def find_path(
-    value: str, root: Path = Path(directories.ROOT), experiment: str | None = None, run: Path | None = None
+    value: str,
+    root: Path = Path(directories.ROOT),
+    experiment: str | None = None,
+    run: Path | None = None,
+    option: str = "--ckpt_path",
 ) -> Path:
     """The file of the checkpoint that `value` means. A line is printed that names it, unless `value` is the file.
 
@@ -23,6 +27,7 @@ def find_path(
         root: The directory of all experiments.
         experiment: Whose newest run `best` and `last` mean; None takes the newest run of all experiments.
         run: The run whose checkpoint `best` and `last` mean.
+        option: Its name in an error line.
 
     Raises:
         UserError: there is no such checkpoint.
@@ -34,14 +39,14 @@ def find_path(
             newest = [found for directory in experiments if (found := _newest_run(_runs(directory)))]
             run = max(newest, key=_saved_at, default=None)
         remedy = directories.NAME_A_RUN if experiment else GIVE_A_PATH
-        return _checkpoint(value, value, run, root / (experiment or ""), remedy)
+        return _checkpoint(value, f"{option} {value}", run, root / (experiment or ""), remedy)
     if (path / WEIGHTS).exists():
         return path / WEIGHTS
     if path.is_file() or (not path.is_dir() and ("/" in value or path.suffix)):
         return path  # the reader says what is wrong with it
     directory = path if path.is_dir() else root / value
     run = directory if _checkpoints(directory) else _newest_run(_runs(directory))
-    return _checkpoint("best", value, run, directory)
+    return _checkpoint("best", f"{option} {value}", run, directory)
 
 
 def _newest_run(runs: Iterable[Path]) -> Path | None:
@@ -49,9 +54,9 @@ def _newest_run(runs: Iterable[Path]) -> Path | None:
     return max((run for run in runs if _checkpoints(run)), key=directories.version_of, default=None)
 
 
-def _checkpoint(name: str, value: str, run: Path | None, place: Path, remedy: str = GIVE_A_PATH) -> Path:
+def _checkpoint(name: str, given: str, run: Path | None, place: Path, remedy: str = GIVE_A_PATH) -> Path:
     if run is None or not _checkpoints(run):
-        raise UserError(f"--ckpt_path {value}: no run in {run or place} has a checkpoint; train one first, or {remedy}")
+        raise UserError(f"{given}: no run in {run or place} has a checkpoint; train one first, or {remedy}")
     paths = [run / directories.CHECKPOINTS / f"{known}.ckpt" for known in (name, "last", "previous")]
     path = next(path for path in paths if path.exists())
     why = "" if path.stem == name else f", since the run has no {name}.ckpt"

@@ -21,11 +21,11 @@ from project.checkpoints.files import read
 from project.data import ImageDataModule
 from project.data.batches import Batch
 from project.data.run_length import Position, saved_position, total_steps
-from project.networks.protocol import AuxiliaryHeads, InitializedFromImages, NormalisesImages, has_backbone
+from project.networks.protocol import AuxiliaryHeads, InitializedFromImages, NormalisesImages
 from project.networks.test_time_augmentation import Views, views_logits, views_probabilities
-from project.system.errors import UserError
 from project.training.agreement import gathered
 from project.training.mean_loss import MeanLoss, image_weights, weigh_classes
+from project.training.parameter_groups import ParameterGroups
 from project.training.per_class import BalancedAccuracy, MacroF1
 from project.training.trainer import is_logged_step
 
@@ -45,6 +45,7 @@ class Classifier(LightningModule):
         lr_scheduler: Schedule | None = None,
         compile: bool = False,
         test_views: Views = "plain",
+        weights: str | None = None,
     ) -> None:
         """Combine the parts.
 
@@ -61,6 +62,10 @@ class Classifier(LightningModule):
             test_views: Test-time augmentation: the views of an image whose logits the test averages. The result is
                 test/accuracy_<views>, in addition to the plain accuracy. mirror: the image and its mirror image;
                 mirror_shift: these two, and both moved by a pixel in two directions.
+            weights: From which a fit begins: a checkpoint file, a run directory, an experiment, best, last, or a file
+                with a state dict. The command line takes its tensors whose names and shapes fit, and names the others,
+                such as a head for other classes. It reads none for a run that starts from a checkpoint. None: the
+                network's own.
         """
         super().__init__()
         self.network = network
@@ -68,8 +73,10 @@ class Classifier(LightningModule):
         self.loss = loss
         self.optimizer = optimizer
         self.lr_scheduler = lr_scheduler
+        self.weights = weights
+        self.taken_weights: Collection[str] = ()  # names of the network's tensors; the command line sets it
         self.run_description: dict[str, Any] = {}  # see project.checkpoints.description; the command line sets it
-        self.backbone_rate: float | None = None  # as a fraction of the optimizer's rate, set by Finetuning
+        self.parameter_groups: ParameterGroups | None = None  # set by Finetuning
         if compile:
             self.network.compile()
         self._epoch_is_logged = False
@@ -128,9 +135,12 @@ class Classifier(LightningModule):
             weigh_classes(self.loss, weights.to(self.device))
 
     def on_train_start(self) -> None:
-        """Initialize a network that needs training images. After a checkpoint is loaded, its weights are there."""
+        """Initialize a network that needs training images, but for the weights that a file has given it."""
         if isinstance(self.network, InitializedFromImages) and self.trainer.ckpt_path is None:
+            state = self.network.state_dict()
+            taken = {name: state[name].clone() for name in self.taken_weights}
             self.network.initialize(self.trainer.datamodule.sample(INITIAL_IMAGES))  # type: ignore[attr-defined]
+            self.network.load_state_dict(taken, strict=False)
 
     def on_train_epoch_start(self) -> None:
         self.train_metrics.reset()  # a checkpoint of ModelCheckpoint contains those of the epoch before
@@ -201,9 +211,8 @@ class Classifier(LightningModule):
     def make_optimizer(self) -> Optimizer:
         """Raises ValueError for options out of range."""
         optimizer = self.optimizer(self.network.parameters())
-        if self.backbone_rate is not None:
-            assert has_backbone(self.network)  # as Finetuning has checked
-            _slow_down(optimizer, set(self.network.backbone.parameters()), self.backbone_rate)
+        if self.parameter_groups is not None:
+            self.parameter_groups.divide(optimizer, self.network)
         return optimizer
 
     def losses(self, outputs: Tensor | tuple[Tensor, ...], labels: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -255,14 +264,3 @@ def _use_channels_last(network: nn.Module) -> None:
     for weights in network.parameters():
         if not is_lazy(weights) and weights.ndim == 4:  # lazy weights get their shape from the first images
             weights.data = weights.data.to(memory_format=torch.channels_last)
-
-
-def _slow_down(optimizer: Optimizer, weights: set[nn.Parameter], rate: float) -> None:
-    """Put `weights` into another group, with a fraction of the learning rate. Raises UserError if there are groups."""
-    if len(optimizer.param_groups) > 1:
-        name = type(optimizer).__name__
-        raise UserError(f"--model.optimizer {name}: has groups of its own; Finetuning needs one without, such as AdamW")
-    (group,) = optimizer.param_groups
-    slow = [parameter for parameter in group["params"] if parameter in weights]
-    group["params"] = [parameter for parameter in group["params"] if parameter not in weights]
-    optimizer.add_param_group({**group, "params": slow, "lr": rate * group["lr"]})

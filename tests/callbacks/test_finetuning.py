@@ -61,9 +61,9 @@ def test_head_first_then_all_of_it(watch: Callable[..., None]) -> None:
     assert {name for name in weights[0] if not name.startswith("heads.")} == set(frozen)
     still = [name for name, value in weights[2 * STEPS].items() if torch.equal(value, weights[-1][name])]
     assert set(still) == {"scale", "offset"}
-    for number, (head, backbone) in enumerate(rates):
-        assert head == pytest.approx(0.002 * (1 - number / (3 * STEPS)))
-        assert backbone == pytest.approx(0.1 * head)
+    for number, found in enumerate(rates):  # of head and backbone, each with and without weight decay
+        head = 0.002 * (1 - number / (3 * STEPS))
+        assert found == pytest.approx([head, head, 0.1 * head, 0.1 * head])
 
 
 def test_auxiliary_heads_learn_with_the_head(watch: Callable[..., None]) -> None:
@@ -94,12 +94,27 @@ def test_a_resumed_run_is_the_same(watch: Callable[..., None], step: int, option
     assert differences(WHOLE, RESUMED) == []
 
 
-def test_a_new_rate_counts_for_both_parts(watch: Callable[..., None]) -> None:
+def test_a_new_rate_counts_for_both_parts(watch: Callable[..., None], error: Callable[..., str]) -> None:
     main(["fit", *WORDS, "--trainer.max_epochs", "2", "--model.lr_scheduler", "null"])
     rates: list[list[float]] = []
     options = ["--model.lr_scheduler", "null", "--model.optimizer.lr", "0.004", "--ckpt_path", "last"]
-    watch(
-        [*WORDS, *options],
-        lambda classifier: rates.append([g["lr"] for g in classifier.trainer.optimizers[0].param_groups]),
-    )
-    assert rates == [pytest.approx([0.004, 0.0004])] * STEPS
+    watch([*WORDS, *options], lambda classifier: rates.append(rates_of(classifier)))
+    assert rates == [pytest.approx([0.004, 0.004, 0.0004, 0.0004])] * STEPS
+    others = [*options, "--trainer.callbacks.layer_decay", "0.5", "--trainer.max_epochs", "4"]
+    line = "--trainer.callbacks: the checkpoint's optimizer has 4 groups of parameters, this run's 36; give Finetuning"
+    assert error("fit", *WORDS, *others).startswith(line)
+
+
+def test_linear_probe_of_any_network(watch: Callable[..., None]) -> None:
+    """The whole run trains the last layer only. The statistics of batch normalisation do not change, either."""
+    weights: list[dict[str, Tensor]] = []
+    options = ["--trainer.callbacks", "Finetuning", "--trainer.callbacks.unfreeze_at_epoch", "null"]
+    words = ["--config", str(CONFIGS / "convnet.yaml"), *CONFIG[2:], *FEW, "--trainer.max_epochs", "2", *options]
+    words += ["--trainer.accelerator", "cpu", "--data.batch_size", "20", "--trainer.callbacks.layer_decay", "0.5"]
+
+    def see(classifier: Classifier) -> None:
+        weights.append({name: value.clone() for name, value in classifier.network.state_dict().items()})
+
+    watch(words, see)
+    changed = {name for name, value in weights[0].items() if not torch.equal(value, weights[-1][name])}
+    assert changed == {"head.2.weight", "head.2.bias"}
