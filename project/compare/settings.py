@@ -23,6 +23,7 @@ WITHOUT_EFFECT = {
     "checkpoints.every_n_steps",
     "checkpoints.keep",
     "data.workers",
+    "data.in_memory",
     "pictures",
     "trainer.default_root_dir",
     "trainer.enable_progress_bar",

@@ -56,6 +56,11 @@ class Preparation:
         saved = data.get("preparation", {})
         return cls((height, width), **{name: saved[name] for name in ("fit", "crop_pct") if name in saved})
 
+    def __str__(self) -> str:
+        """In few letters, for a file name: 64, 64-pad, 64-0.875."""
+        fit = [self.fit] * (self.fit != "cut")
+        return "-".join([str(self.size[0]), *fit, *[str(self.crop_pct)] * (self.crop_pct != 1)])
+
     def description(self) -> dict[str, Any]:
         """The plain values that a checkpoint needs."""
         described = {"size": list(self.size), "resample": "bilinear", "crop": "center", "fit": self.fit}

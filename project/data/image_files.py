@@ -1,14 +1,14 @@
-"""Sets of image files, which may be larger than memory. Files are checked once, and decoded for each batch."""
+"""Sets of image files, which may be larger than memory. They are checked once, and decoded for each batch or once."""
 
 import gc
 import hashlib
 import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence, Sized
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, NamedTuple, Self
+from typing import Any, NamedTuple, Self, TypeVar
 
 import numpy as np
 import torch
@@ -23,6 +23,7 @@ from project.data.normalisation import channel_sums, read_json, write_json
 from project.data.transforms import NO_TRANSFORMS, DrawnTransforms
 from project.system.errors import UserError
 
+T = TypeVar("T", bound=Sized)
 FILES_AT_ONCE = 32  # that a worker checks before it reports
 PROGRESS_SECONDS = 10  # between two lines about the progress of the check
 
@@ -37,6 +38,9 @@ class ImageFiles(ImageSet):
     labels: [M] int64.
     preparation: How the decoded images get their size.
     workers: Number of worker processes that decode images; 0 decodes in the run's own process.
+    rows: [M] int64, the row of each image in `pixels`.
+    pixels: [K, H, W, C] uint8, the decoded images of these and perhaps other files, on the CPU. None: each batch is
+        decoded.
     """
 
     folder: Path
@@ -45,6 +49,8 @@ class ImageFiles(ImageSet):
     labels: Tensor
     preparation: Preparation
     workers: int
+    rows: Tensor
+    pixels: Tensor | None = None
 
     @property
     def shape(self) -> tuple[int, int, int, int]:
@@ -57,16 +63,21 @@ class ImageFiles(ImageSet):
         return replace(self, labels=labels)
 
     def __getitem__(self, indices: Tensor) -> Self:
-        rows = indices.cpu().numpy()
-        return replace(self, names=self.names[rows], digests=self.digests[rows], labels=self.labels[indices])
+        places = indices.cpu()
+        names, digests = self.names[places.numpy()], self.digests[places.numpy()]
+        return replace(self, names=names, digests=digests, labels=self.labels[indices], rows=self.rows[places])
 
     def read_batches(
         self, indices: Tensor, batch_size: int, transforms: DrawnTransforms = NO_TRANSFORMS
     ) -> Iterator[Tensor]:
-        """Decode and transform the batches. Raises UserError for a file that can no longer be read or transformed."""
+        """Decode and transform the batches. Raises UserError for a file that can no longer be read or transformed.
+
+        Worker processes do it, unless the images are decoded already and no transform changes image by image.
+        """
         batches = [places.tolist() for places in torch.split(torch.arange(len(indices)), batch_size)]
-        files = _TransformedFiles(self.folder, self.names[indices.cpu().numpy()], self.preparation, transforms)
-        workers = self.workers if len(batches) > 1 else 0  # a single batch is read sooner than a worker starts
+        files = _TransformedFiles(self[indices], transforms)
+        is_slow = self.pixels is None or transforms.change_images
+        workers = self.workers if is_slow and len(batches) > 1 else 0  # one batch is read sooner than a worker starts
         for pixels in read_in_workers(files, batches, workers, _whole_batch):
             if isinstance(pixels, UserError):
                 raise pixels
@@ -75,9 +86,7 @@ class ImageFiles(ImageSet):
     def update_digest(self, digest: "hashlib._Hash") -> None:
         for name, file_digest, label in zip(self.names, self.digests, self.labels.tolist(), strict=True):
             digest.update(f"{name}\0{file_digest.decode()}\0{label}\n".encode(errors="surrogateescape"))
-        digest.update(_size_and_fit(self.preparation).encode())
-        if self.preparation.crop_pct != 1:
-            digest.update(f" {self.preparation.crop_pct}".encode())
+        digest.update(str(self.preparation).encode())
 
 
 class _DecodedFiles(Dataset[Tensor | str]):
@@ -99,24 +108,27 @@ class _DecodedFiles(Dataset[Tensor | str]):
 class _TransformedFiles(_DecodedFiles):
     """Gives the pixels [N, H, W, 3] uint8 of a batch after the transforms, or the error of one of its files."""
 
-    def __init__(
-        self, folder: Path, names: NDArray[np.str_], preparation: Preparation, transforms: DrawnTransforms
-    ) -> None:
-        super().__init__(folder, names, preparation)
-        self.transforms = transforms
+    def __init__(self, files: ImageFiles, transforms: DrawnTransforms) -> None:
+        super().__init__(files.folder, files.names, files.preparation)
+        self.rows, self.pixels, self.transforms = files.rows, files.pixels, transforms
 
     def preparation_of(self, index: int) -> Preparation | FileCrop:
         return self.transforms.file_crop(index) or self.preparation
 
     def __getitems__(self, indices: list[int]) -> list[Tensor | UserError]:
         """A list of one batch, which is whole already."""
-        items = [self[index] for index in indices]
-        if reasons := [item for item in items if isinstance(item, str)]:
-            return [UserError(f"--data.data_dir {self.folder}: {reasons[0]}; it was intact when it was checked")]
+        places = torch.tensor(indices)
         try:
-            return [self.transforms.apply(torch.stack(items), torch.tensor(indices), self.names)]  # type: ignore[arg-type]
+            pixels = self._decoded(indices) if self.pixels is None else self.pixels.index_select(0, self.rows[places])
+            return [self.transforms.apply(pixels, places, self.names)]  # type: ignore[arg-type]
         except UserError as error:
             return [error]
+
+    def _decoded(self, indices: list[int]) -> Tensor:
+        items = [self[index] for index in indices]
+        if reasons := [item for item in items if isinstance(item, str)]:
+            raise UserError(f"--data.data_dir {self.folder}: {reasons[0]}; it was intact when it was checked")
+        return torch.stack(items)  # type: ignore[arg-type]
 
 
 def _whole_batch(items: list[Tensor | UserError]) -> Tensor | UserError:
@@ -149,7 +161,7 @@ def check_files(folder: Path, names: Sequence[str], preparation: Preparation, wo
         preparation: How the decoded images get their size.
         workers: Number of worker processes; 0 decodes in this process.
     """
-    path = folder / f".checked-{_size_and_fit(preparation)}.json"
+    path = folder / f".checked-{preparation}.json"
     with _no_garbage_collection():  # it would look at each of the many small objects again and again
         cache = {name: CheckedFile(*row) for name, row in read_json(path).items()}
         stamps = {name: _stamp(os.path.join(folder, name)) for name in names}
@@ -180,13 +192,20 @@ def _check(folder: Path, names: list[str], preparation: Preparation, workers: in
     indices = range(len(names))
     batches = [list(indices[first : first + FILES_AT_ONCE]) for first in indices[::FILES_AT_ONCE]]
     rank_zero_only(print)(f"checking {len(names):,} files in {folder}", flush=True)
+    files = _CheckedFiles(folder, np.array(names), preparation)
+    for rows in progress(read_in_workers(files, batches, workers, list), len(names), "checked"):
+        yield from rows
+
+
+def progress(chunks: Iterable[T], total: int, action: str) -> Iterator[T]:
+    """Yield the chunks. If that takes long, print from time to time how many of `total` items they had."""
     started = printed = time.monotonic()
     done = 0
-    for rows in read_in_workers(_CheckedFiles(folder, np.array(names), preparation), batches, workers, list):
-        yield from rows
-        done += len(rows)
-        if time.monotonic() - printed > PROGRESS_SECONDS or (done == len(names) and printed > started):
-            rank_zero_only(print)(f"checked {done:,} of {len(names):,}", flush=True)
+    for chunk in chunks:
+        yield chunk
+        done += len(chunk)
+        if time.monotonic() - printed > PROGRESS_SECONDS or (done == total and printed > started):
+            rank_zero_only(print)(f"{action} {done:,} of {total:,}", flush=True)
             printed = time.monotonic()
 
 
@@ -201,11 +220,6 @@ class _CheckedFiles(_DecodedFiles):
             return name, digest, channel_sums(decode(content, self.preparation)).tolist()
         except (OSError, ValueError) as error:
             return name, digest, _reason(error)
-
-
-def _size_and_fit(preparation: Preparation) -> str:
-    """In few letters; of cut the size alone, as before there were others."""
-    return "-".join([str(preparation.size[0]), *[preparation.fit] * (preparation.fit != "cut")])
 
 
 def _reason(error: Exception) -> str:

@@ -92,6 +92,11 @@ class DrawnTransforms:
         """The crop of a file by the place of its choices; None if decoding needs none."""
         return None if self.crop_seeds is None else FileCrop(self.crop, int(self.crop_seeds[place]))
 
+    @property
+    def change_images(self) -> bool:
+        """Whether some change image by image, which takes long."""
+        return any(isinstance(stage, ImageTransform) for stage, _ in self.stages)
+
     def to(self, device: torch.device) -> "DrawnTransforms":
         """The same, with the choices on `device`."""
         stages = ((stage, {name: draw.to(device) for name, draw in draws.items()}) for stage, draws in self.stages)

@@ -4,6 +4,7 @@ import ctypes
 import mmap
 import os
 import sys
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 
@@ -40,6 +41,17 @@ def machine_gib() -> float | None:
     if not hasattr(os, "sysconf"):
         return None
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+
+
+def total_bytes() -> int:
+    """The whole memory of this machine, or of its container if that has less; 0 where the system does not say."""
+    sizes = []
+    if hasattr(os, "sysconf"):
+        sizes.append(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
+    for limit in ("memory.max", "memory/memory.limit_in_bytes"):  # of Linux's control groups, versions 2 and 1
+        with suppress(OSError, ValueError):  # missing, or the word max
+            sizes.append(int(Path("/sys/fs/cgroup", limit).read_text()))
+    return min(sizes, default=0)
 
 
 def peak_gib() -> float:

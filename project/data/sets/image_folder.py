@@ -1,16 +1,19 @@
 """A folder of the user's own images."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
 from lightning.fabric.utilities.rank_zero import rank_zero_only
+from lightning.pytorch.trainer.states import TrainerFn
 from torch import Tensor
 
+from project.data.decoded_file import decoded_file, map_decoded, write_decoded
 from project.data.decoding import Fit, Preparation
 from project.data.division import split_by_class
 from project.data.image_files import CheckedFile, ImageFiles, check_files
@@ -19,10 +22,12 @@ from project.data.listing import Listing, first_folder, list_folder, list_table
 from project.data.module import ImageDataModule
 from project.data.normalisation import mean_and_std
 from project.system.errors import UserError
+from project.system.memory import total_bytes
 
 # The usual centre cut after training with random resized crops: 224 pixels of a shorter side of 256, as of AlexNet
 # (Krizhevsky, Sutskever, Hinton, 2012) and of torchvision's references.
 CROP_PCT = 224 / 256
+LARGEST_SHARE = 1 / 4  # of the machine's memory that decoded images may take; the rest is for the training
 FILES_IN_ERROR = 5  # files that an error line names
 
 
@@ -51,6 +56,7 @@ class ImageFolder(ImageDataModule):
         labels: str | None = None,
         fit: Fit = "cut",
         crop_pct: float | None = None,
+        in_memory: Literal["auto"] | bool = "auto",
         **options: Any,
     ) -> None:
         """Check the options and list the files. The files are not read yet.
@@ -72,9 +78,12 @@ class ImageFolder(ImageDataModule):
             crop_pct: The central part of the shorter side that validation, test, predict and exports show with fit cut,
                 above 0 to 1. null is 1; but 224/256 = 0.875 if transforms begin with RandomResizedCrop, by which
                 training images show parts too.
+            in_memory: Decode the images once, into a file in data_dir that runs map into memory:
+                .decoded-<image_size>.bin. auto does so if the images take at most a quarter of the machine's memory,
+                and if transforms do not begin with RandomResizedCrop. The results of a run do not depend on it.
         """
         self.data_dir, self.workers, self.skip_damaged = Path(data_dir), workers, skip_damaged
-        self.fit, self.crop_pct = fit, crop_pct
+        self.fit, self.crop_pct, self.in_memory = fit, crop_pct, in_memory
         self.labels = None if labels is None else Path(labels)
         if self.labels and not self.labels.exists() and (self.data_dir / self.labels).exists():
             self.labels = self.data_dir / self.labels
@@ -92,11 +101,25 @@ class ImageFolder(ImageDataModule):
         super().__init__(**options)
         if "val" in self._listing.parts and self.val_size:
             raise UserError(f"--data.val_size {self.val_size}: {data_dir} has a folder val; leave the option out")
+        if in_memory is True and self._crops_files:
+            remedy = "leave it out, or let another of --data.transforms stand first"
+            raise UserError(f"--data.in_memory true: RandomResizedCrop takes its parts from the files; {remedy}")
 
     @property
     def preparation(self) -> Preparation:
-        crops = self.fit == "cut" and self.transforms and self.transforms.file_crop
-        return Preparation(self.image_shape[1:], self.fit, self.crop_pct or (CROP_PCT if crops else 1.0))
+        crop_pct = CROP_PCT if self._crops_files and self.fit == "cut" else 1.0
+        return Preparation(self.image_shape[1:], self.fit, self.crop_pct or crop_pct)
+
+    @property
+    def _crops_files(self) -> bool:
+        return bool(self.transforms and self.transforms.file_crop)
+
+    @property
+    def _stays_in_memory(self) -> bool:
+        if self.in_memory != "auto":
+            return self.in_memory
+        size = len(self._listing.classes) * math.prod(self.image_shape)
+        return not self._crops_files and size <= LARGEST_SHARE * total_bytes()
 
     def _list_files(self) -> Listing:
         """Raises UserError if the folder or the table is wrong."""
@@ -134,13 +157,39 @@ class ImageFolder(ImageDataModule):
         return torch.tensor([indices[self._listing.classes[name]] for name in names], dtype=torch.long)
 
     def prepare_data(self) -> None:
-        """Check every new or changed file.
+        """Check every new or changed file. For a fit, decode them if they are to stay in memory.
 
         Raises:
             UserError: files are damaged or are not images, and skip_damaged is false.
         """
         if not hasattr(self, "test"):  # loaded already
             _ = self._intact_files
+            is_fit = self.trainer is not None and self.trainer.state.fn == TrainerFn.FITTING
+            if is_fit and self._stays_in_memory and self._intact_files and self._decoded is None:
+                self._decode()
+
+    def _decode(self) -> None:
+        """Write the file of decoded images, or a line if that is not possible."""
+        try:
+            write_decoded(self._files)
+        except OSError as error:
+            problem = f"{decoded_file(self._files)} cannot be written ({error.strerror or error})"
+            line = f"--data.in_memory {str(self.in_memory).lower()}: {problem}; each batch is decoded from the files"
+            rank_zero_only(print)(line, flush=True)
+        del self._decoded
+
+    @cached_property
+    def _decoded(self) -> Tensor | None:
+        """The pixels of all intact files, if they are decoded already."""
+        return map_decoded(self._files) if self._stays_in_memory else None
+
+    @cached_property
+    def _files(self) -> ImageFiles:
+        """All intact files."""
+        names = list(self._intact_files)
+        digests = np.array([self._intact_files[name].sha256 for name in names], dtype=np.bytes_)
+        files = np.array(names, dtype=str), digests, self._labels(names)
+        return ImageFiles(self.data_dir, *files, self.preparation, self.workers, torch.arange(len(names)))
 
     @cached_property
     def _intact_files(self) -> dict[str, CheckedFile]:
@@ -180,11 +229,8 @@ class ImageFolder(ImageDataModule):
         self.training_images = len(training)  # less than the listed ones if damaged files are skipped
         sums = np.array([self._intact_files[name].result for name in training], dtype=np.int64).sum(0)
         self.mean, self.std = mean_and_std(sums.tolist())
-        files = self._image_files(training), self._image_files(test)
-        del self._intact_files  # the sets have what is needed, in arrays, which workers share
-        return files
-
-    def _image_files(self, names: list[str]) -> ImageFiles:
-        digests = np.array([self._intact_files[name].sha256 for name in names], dtype=np.bytes_)
-        files = np.array(names, dtype=str), digests, self._labels(names)
-        return ImageFiles(self.data_dir, *files, self.preparation, self.workers)
+        rows = {name: row for row, name in enumerate(self._intact_files)}
+        training_rows, test_rows = (torch.tensor([rows[name] for name in names]) for names in (training, test))
+        files = replace(self._files, pixels=self._decoded)
+        del self._intact_files, self._files, self._decoded  # the sets have what is needed, in arrays that workers share
+        return files[training_rows], files[test_rows]
