@@ -9,11 +9,14 @@ import yaml
 
 from project.cli.main import main
 from project.data import CIFAR10
+from project.runs.settings import flatten
+from project.search.space import read_space
 from tests.conftest import CONFIGS
 from tests.data_sets import CIFAR10_COUNTS, WRITERS
 
 EXPERIMENTS = sorted(CONFIGS.glob("*.yaml"))
-OVERLAYS = sorted(set(CONFIGS.rglob("*.yaml")) - set(EXPERIMENTS))
+SPACES = sorted(CONFIGS.glob("search/*.yaml"))
+OVERLAYS = sorted(set(CONFIGS.rglob("*.yaml")) - {*EXPERIMENTS, *SPACES})
 PROCESSES = CONFIGS / "trainer/ddp.yaml"  # which test_reported_figures.py runs
 SMALL = [
     "--data.batch_size",
@@ -95,6 +98,14 @@ def test_header_of_an_overlay_has_its_command(overlay: Path) -> None:
     assert any(line.endswith(f"--config configs/{named(overlay)}") for line in commands)
 
 
+@pytest.mark.parametrize("space", SPACES, ids=named)
+def test_space_has_its_command_and_its_experiments_own_values(space: Path) -> None:
+    command = f"main.py search --config configs/{space.name} --space configs/{named(space)} --trials"
+    assert command in space.read_text()
+    options = flatten(yaml.safe_load((CONFIGS / space.name).read_text()))
+    assert [name for name, values in read_space(space).ranges.items() if not values.contains(options[name])] == []
+
+
 def test_catalogue_names_every_config() -> None:
     catalogue = (CONFIGS / "README.md").read_text()
-    assert [path for path in (*EXPERIMENTS, *OVERLAYS) if f"`{named(path)}`" not in catalogue] == []
+    assert [path for path in (*EXPERIMENTS, *OVERLAYS, *SPACES) if f"`{named(path)}`" not in catalogue] == []

@@ -71,10 +71,15 @@ def test_command(
     if "lightning_logs/finetune" in command:
         Path("lightning_logs").mkdir()
         Path("lightning_logs/finetune").symlink_to(earlier("finetune"))
+    if "lightning_logs/mlp-search" in command:
+        shutil.copytree(earlier("convnet"), "lightning_logs/mlp-search")
+        Path("lightning_logs/mlp-search/best.yaml").write_text("model: {optimizer: {init_args: {lr: 0.01}}}")
     data = [] if "configs/data/digits.yaml" in words else ["--data.data_dir", str(cifar10_dir)]
     small = [*QUICK, "--trainer.max_epochs", "2" if "last" in words else "1"]
     if tool_module(words) or any(word == "--help" or word.endswith(".help") for word in words):
         data = small = []
+    if words[0] == "search":
+        small = [*QUICK, "--trainer.max_epochs", "1", "--trials", "1"]
     with suppress(SystemExit):  # --help and --print_config end so, and a mistake with its error line
         main([*words, *data, *small])
     assert "error:" not in capsys.readouterr().err

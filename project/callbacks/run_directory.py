@@ -43,7 +43,7 @@ class RunDirectory(Callback):
         """
         self.root, self.experiment = plan.root, plan.experiment
         self.config, self.settings, self.cleanup, self.loggers = config, settings, cleanup, loggers
-        self.path = plan.resumed
+        self.path, self.version = plan.resumed, plan.version
         self.first_step = plan.first_step if plan.resumed else None
         self.config_name = ""  # of this start, once it is written
 
@@ -86,7 +86,7 @@ class RunDirectory(Callback):
         environment_text = yaml.safe_dump(described, sort_keys=False, default_flow_style=None, width=120)
         if self.path is None:
             files = {directories.CONFIG: self.config, directories.ENVIRONMENT: environment_text}
-            self.path = directories.create_run(self.root, self.experiment, files)
+            self.path = directories.create_run(self.root, self.experiment, files, self.version)
             self.config_name = directories.CONFIG
             self.cleanup.callback(directories.lock_run(self.path).release)
             self.cleanup.push(partial(self._remove_unused, trainer))

@@ -3,7 +3,6 @@
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from itertools import pairwise
 from pathlib import Path
 from pydoc import locate
 from typing import Any
@@ -12,6 +11,7 @@ import yaml
 from jsonargparse import Namespace
 
 from project.cli.classes import parameters
+from project.cli.commands import given_options
 from project.system.errors import UserError
 from project.system.python_path import importable
 
@@ -19,15 +19,6 @@ LISTS = ("trainer.callbacks", "trainer.logger")  # options that take several cla
 NO_CLASS = ("", "null", "true", "false", "True", "False", "[]")  # values of these options that name no class
 PARTS = ("model.network", "model.loss", "model.optimizer", "model.lr_scheduler", "data")
 PROJECT = Path(__file__).parents[2]  # the directory of configs/
-
-
-def given_options(words: Sequence[str]) -> Iterator[tuple[str, str]]:
-    """Each option of the command line, without dashes and init_args, and its value."""
-    split = [part for word in words for part in (word.split("=", 1) if word.startswith("-") else [word])]
-    for option, value in pairwise(split):
-        if option.startswith("-"):
-            name = option.lstrip("-").replace(".init_args", "")
-            yield "config" if name == "c" else name, value
 
 
 def asks_for_help(words: Sequence[str]) -> bool:

@@ -16,8 +16,8 @@ from torch import nn
 from project.checkpoints.classes import TRUSTED
 from project.checkpoints.description import data_settings
 from project.checkpoints.files import read
-from project.cli.arguments import asks_for_help, given_options
-from project.cli.commands import ALLOW, TRAINER_COMMANDS
+from project.cli.arguments import asks_for_help
+from project.cli.commands import ALLOW, TRAINER_COMMANDS, given_options
 from project.data import ImageDataModule
 from project.runs.checkpoint_path import find_path
 from project.runs.directories import ROOT

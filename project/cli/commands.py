@@ -1,6 +1,7 @@
-"""The commands of main.py, and its --help. Nothing here is slow to import."""
+"""The commands of main.py, its --help, and the words of the command line. Nothing here is slow to import."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
 from typing import Any
 
 TRAINER_COMMANDS = {
@@ -13,12 +14,13 @@ TOOL_COMMANDS = {
     "predict --images": "Print the classes of image files and folders of your own; --output writes them, too.",
     "export": "Write a trained network as ONNX, torch.export or safetensors, and prove that it answers the same.",
     "inspect": "Show a data set before the training: classes, duplicates, and labels that a checkpoint contradicts.",
+    "search": "Train one experiment many times, to find good values of its options; Optuna chooses them.",
     "compare": "Show how runs differ and what they reached, on the terminal, as a page or as CSV.",
 }
 CKPT_PATH = "A checkpoint file, a run directory, an experiment, or best or last: those of the newest run."
 ALLOW: dict[str, Any] = {"nargs": "*", "action": "extend", "type": str, "default": []}  # how --allow is given
 # The module of each tool. It has add_options(parser) and run(options), which returns the Result.
-MODULES = {name: f"project.cli.{name}" for name in ("export", "inspect", "compare")}
+MODULES = {name: f"project.cli.{name}" for name in ("export", "inspect", "search", "compare")}
 PREDICT_IMAGES = "project.cli.predict_images"
 PROGRAM = """usage: main.py COMMAND [--config FILE ...] [--OPTION VALUE ...]
 
@@ -52,3 +54,12 @@ def tool_module(words: Sequence[str]) -> str | None:
         return None
     is_images = words[0] == "predict" and any(word.partition("=")[0] == "--images" for word in words)
     return PREDICT_IMAGES if is_images else MODULES.get(words[0])
+
+
+def given_options(words: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """Each option of the command line, without dashes and init_args, and its value."""
+    split = [part for word in words for part in (word.split("=", 1) if word.startswith("-") else [word])]
+    for option, value in pairwise(split):
+        if option.startswith("-"):
+            name = option.lstrip("-").replace(".init_args", "")
+            yield "config" if name == "c" else name, value

@@ -31,6 +31,7 @@ from project.callbacks.resumed_length import ResumedLength
 from project.callbacks.run_directory import RunDirectory
 from project.callbacks.shared_cores import SharedCores
 from project.callbacks.stopwatch import Stopwatch
+from project.callbacks.trial_reports import TrialReports
 from project.checkpoints.description import check_fits
 from project.checkpoints.files import read, write
 from project.cli.arguments import carried_over, replaced, user_modules
@@ -53,11 +54,11 @@ from project.training.checkpoint_io import hand_over
 from project.training.trainer import ExperimentTrainer
 
 
-def run_experiment(words: list[str]) -> Result:
-    """Run fit, validate, test or predict with the words of the command line."""
+def run_experiment(words: list[str], trial: TrialReports | None = None) -> Result:
+    """Run fit, validate, test or predict with the words of the command line; a fit perhaps as the trial of a search."""
     with ExitStack() as cleanup, user_modules(words), endings():  # cleanup sees how the command ends
         if "fit" in words[:1]:
-            return ExperimentCLI(words, cleanup).result
+            return ExperimentCLI(words, cleanup, trial=trial).result
         directory = Path(cleanup.enter_context(TemporaryDirectory()))
         words, found = with_checkpoint_settings(words, directory)
         return ExperimentCLI(words, cleanup, found).result
@@ -68,15 +69,18 @@ class ExperimentCLI(CommandLine):
 
     plan: RunPlan
 
-    def __init__(self, words: list[str], cleanup: ExitStack, found: Found | None = None) -> None:
+    def __init__(
+        self, words: list[str], cleanup: ExitStack, found: Found | None = None, trial: TrialReports | None = None
+    ) -> None:
         """Run the command.
 
         Args:
             words: Of the command line.
             cleanup: Gives back at the command's end what it holds, such as the lock of a run.
             found: The checkpoint's path and content, if it was read for its settings.
+            trial: The callback of a fit that is the trial of a search.
         """
-        self.cleanup, self.found = cleanup, found
+        self.cleanup, self.found, self.trial = cleanup, found, trial
         self.result = Result()
         try:
             super().__init__(words)
@@ -96,7 +100,8 @@ class ExperimentCLI(CommandLine):
         elif self.subcommand != "fit":
             self.plan = plan_evaluation(str(self.subcommand), self._run_options())
         else:
-            self.plan = plan_fit(self._run_options(), self.cleanup, lock=is_first_process())
+            plan = plan_fit(self._run_options(), self.cleanup, lock=is_first_process())
+            self.plan = replace(plan, version=self.trial.version) if self.trial else plan
             if not self.options.trainer.fast_dev_run:
                 directories.check_writable(self.plan.root, self.plan.experiment)
             self.options.model.weights = weights_file(self.options.model.weights, self.plan, self.words)
@@ -230,7 +235,8 @@ class ExperimentCLI(CommandLine):
         averages = ShortAverages(users if isinstance(users, list) else [users])
         checkpoints = [] if self.options.trainer.enable_checkpointing is False else [self.checkpoints]
         pictures = [Pictures(self.run_directory, self.stopwatch, self.logits)] if self.options.pictures else []
-        return [*callbacks, *checked, self.logits, *pictures, averages, SharedCores(), *checkpoints]
+        trial = [self.trial] if self.trial else []
+        return [*callbacks, *checked, self.logits, *pictures, averages, SharedCores(), *trial, *checkpoints]
 
     def _prepare_subcommand_kwargs(self, subcommand: str) -> dict[str, Any]:
         """Checkpoints are read without running code from them, whatever plugin reads them."""

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from lightning.fabric.utilities.rank_zero import rank_zero_only
 
-from project.cli.arguments import given_options
+from project.cli.commands import given_options
 from project.networks import TorchvisionModel
 from project.networks.pretrained import load_weights
 from project.networks.weights import read_weights, take_weights

@@ -19,12 +19,13 @@ from project.cli.device import usable_device
 from project.cli.output import add_output_options, check_output
 from project.runs.results import Result
 from project.system.errors import UserError
+from project.system.process import quiet
 
 if TYPE_CHECKING:
     from project.data import ImageDataModule
     from project.runs.plan import Found
 
-DATA_OPTIONS = ("data", "config", "c")  # what the parser of fit reads
+FIT_OPTIONS = ("data", "config", "c")  # what the parser of fit reads
 
 
 def add_options(parser: ArgumentParser) -> None:
@@ -39,6 +40,7 @@ def add_options(parser: ArgumentParser) -> None:
     add("--allow", "Modules of your own that the checkpoint may import.", **ALLOW)
 
 
+@quiet()
 def run(options: Namespace) -> Result:
     """Print what is found, and write tables and pictures.
 
@@ -52,7 +54,7 @@ def run(options: Namespace) -> Result:
     from project.cli.arguments import user_modules
     from project.cli.data_options import make_data
 
-    with user_modules(options.data_words), TemporaryDirectory() as directory:
+    with user_modules(options.fit_words), TemporaryDirectory() as directory:
         words, found = _words(options, Path(directory))
         with make_data(words) as data:
             output = _output(options, data)
@@ -74,7 +76,7 @@ def _words(options: Namespace, directory: Path) -> "tuple[list[str], Found | Non
     from project.cli.checkpoint_settings import with_checkpoint_settings
     from project.runs.checkpoint_path import find_path
 
-    words = options.data_words
+    words = options.fit_words
     if options.ckpt_path is None:
         return ["fit", *words], None
     allow = [word for module in options.allow for word in ("--allow", module)]

@@ -5,7 +5,7 @@ import re
 import signal
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
 from types import FrameType
@@ -17,7 +17,6 @@ from project.cli.endings import fail, output_message
 from project.runs.results import Result
 from project.system.errors import UserError
 from project.system.files import FULL_OR_CLOSED
-from project.system.process import quiet
 from project.system.python_path import importable
 from project.system.signals import Interrupted
 
@@ -47,16 +46,11 @@ def run_tool(module_name: str, words: Sequence[str]) -> Result:
     parser = ToolParser(prog=f"main.py {words[0]}", description=module.__doc__)
     parser.words = words
     module.add_options(parser)
-    data_words, own_words = _split(words[1:], getattr(module, "DATA_OPTIONS", ()))
+    fit_words, own_words = _split(words[1:], getattr(module, "FIT_OPTIONS", ()))
     options = parser.parse_args(own_words)
-    if uses_lightning := hasattr(module, "DATA_OPTIONS"):
-        options.data_words = data_words
-    with (
-        quiet() if uses_lightning else nullcontext(),
-        _terminable(),
-        _disk_errors(),
-        importable([Path.cwd()]),
-    ):  # --allow
+    if hasattr(module, "FIT_OPTIONS"):
+        options.fit_words = fit_words
+    with _terminable(), _disk_errors(), importable([Path.cwd()]):  # --allow
         result: Result = module.run(options)
     return result
 

@@ -9,7 +9,8 @@ from typing import Any, NamedTuple
 
 from jsonargparse import ArgumentParser, Namespace
 
-from project.cli.arguments import as_given, given_options
+from project.cli.arguments import as_given
+from project.cli.commands import given_options
 from project.cli.user_parts import LINKED, class_settings
 from project.system.errors import UserError
 

@@ -6,8 +6,10 @@ Nothing here imports torch, so that finished runs can be listed at once.
 import errno
 import os
 import re
+import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
+from itertools import count
 from pathlib import Path
 from typing import IO
 
@@ -68,10 +70,19 @@ def check_writable(root: Path, experiment: str) -> None:
         raise UserError(f"--name {experiment}: {directory} is a file; give another name")
 
 
-def create_run(root: Path, experiment: str, files: Mapping[str, str]) -> Path:
-    """Make the experiment's next run directory with these text `files`, all at once, and return its path.
+def create_run(root: Path, experiment: str, files: Mapping[str, str], version: int | None = None) -> Path:
+    """Make a run directory with these text `files`, all at once, and return its path.
 
     Two processes that call this at the same time get two directories.
+
+    Args:
+        root: The directory of all experiments.
+        experiment: The experiment's name.
+        files: Texts by their names.
+        version: The n of version_n; None takes the next one.
+
+    Raises:
+        UserError: there is such a version.
     """
     parent = root / experiment
     parent.mkdir(parents=True, exist_ok=True)
@@ -79,14 +90,15 @@ def create_run(root: Path, experiment: str, files: Mapping[str, str]) -> Path:
     new.chmod(0o755)
     for name, text in files.items():
         (new / name).write_text(text, "utf-8")
-    version = 1 + max((version_of(path) for path in parent.iterdir()), default=-1)
-    while True:
+    following = 1 + max((version_of(path) for path in parent.iterdir()), default=-1)
+    for number in count(following) if version is None else [version]:
         try:
-            return new.rename(parent / f"version_{version}")
+            return new.rename(parent / f"version_{number}")
         except OSError as error:
             if error.errno not in (errno.EEXIST, errno.ENOTEMPTY):
                 raise
-            version += 1
+    shutil.rmtree(new)
+    raise UserError(f"{parent / f'version_{version}'}: there is such a run; move it")
 
 
 def lock_run(run: Path) -> FileLock:

@@ -44,6 +44,8 @@ class RunPlan:
     checkpoint: Checkpoint | None = None
     first_step: int = 0
     """The number of optimizer steps that the checkpoint has done."""
+    version: int | None = None
+    """The n of version_n for a new run; None takes the next one."""
 
 
 def plan_fit(options: RunOptions, cleanup: ExitStack, lock: bool = True) -> RunPlan:

@@ -1,0 +1,1 @@
+"""Many runs of one experiment: Optuna chooses the options, and any number of workers train."""

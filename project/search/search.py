@@ -1,0 +1,111 @@
+"""A search from its start to its end: check, run trials, print a line for each, and write the best settings."""
+
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import optuna
+from optuna.trial import FrozenTrial, TrialState
+
+from project.runs.results import Result
+from project.search.best import remove_checkpoints, write_best
+from project.search.fits import Fits
+from project.search.space import Space, read_space, words_of
+from project.search.study import ENDED, ERROR, Study, describe
+from project.search.worker import Worker
+from project.system.errors import UserError
+
+
+@dataclass(frozen=True)
+class Search:
+    """A worker's part in a search. Its study begins, or goes on, in the directory of the experiment's runs."""
+
+    fits: Fits
+    words: Sequence[str]
+    """Of the command line, for every fit."""
+    directory: Path
+    space: Path
+    trials: int
+    keep: int
+
+    def run(self) -> Result:
+        """Run trials until the study has as many as it should have.
+
+        Raises:
+            UserError: an option is wrong, the study is of another search, or all trials have failed.
+        """
+        optuna.logging.set_verbosity(optuna.logging.WARNING)
+        space = read_space(self.space)
+        words = [*self.words, "--checkpoints.monitor", space.objective, "--checkpoints.mode", space.direction[:3]]
+        settings = self._check(space, words)
+        self.directory.mkdir(parents=True, exist_ok=True)
+        describe(self.directory, space, settings)
+        study = Study(self.directory, space)
+        self._enqueue_start(study, settings)
+        ended = len(study.trials(*ENDED))
+        print(f"study {self.directory}: {ended} of {self.trials} trials have ended", flush=True)
+        for number in Worker(study, self.fits, words, self.trials).work():
+            self._print_trial(study, number)
+            remove_checkpoints(study, self.keep)
+            if finished := study.finished():
+                write_best(study, finished[0], self._command, self.directory)
+        return self._end(study)
+
+    def _check(self, space: Space, words: Sequence[str]) -> Mapping[str, Any]:
+        """The settings of the experiment. Raises UserError for words or values that fit does not take."""
+        settings = self.fits.check([words], space.objective)
+        try:
+            self.fits.check([[*words, *words_of(example)] for example in space.examples()], space.objective)
+        except UserError as error:
+            raise UserError(f"--space {space.path}: {error}") from None
+        return settings
+
+    def _enqueue_start(self, study: Study, settings: Mapping[str, Any]) -> None:
+        """Let the settings of the experiment itself be the first trial, if the space has them."""
+        start = {name: settings.get(name) for name in study.space.ranges}
+        with study.lock:
+            if not study.trials() and all(study.space.ranges[name].contains(value) for name, value in start.items()):
+                study.optuna.enqueue_trial(start)
+
+    @property
+    def _command(self) -> str:
+        return f"python scripts/main.py fit {shlex.join(self.words)}".removesuffix(" --pictures false")
+
+    def _print_trial(self, study: Study, number: int) -> None:
+        trial, best = study.trials()[number], study.finished()[:1]
+        ended = len(study.trials(*ENDED))
+        parts = [f"{_outcome(trial, study.space.objective)}, {settings_text(study, trial)}"]
+        parts += [f"best {shown(found.value, study.space.objective)} in trial {found.number}" for found in best]
+        print(f"trial {number}: {'; '.join(parts)}; {max(0, self.trials - ended)} left", flush=True)
+
+    def _end(self, study: Study) -> Result:
+        """Print the best settings. Raises UserError if there are none."""
+        finished = study.finished()
+        if not finished:
+            errors = [trial.user_attrs[ERROR] for trial in study.trials() if ERROR in trial.user_attrs]
+            first = f"the first error: {errors[0]}" if errors else "all were pruned; give another pruner"
+            raise UserError(f"{self.directory}: no trial has finished; {first}")
+        best = finished[0]
+        file = write_best(study, best, self._command, self.directory)
+        print(f"best: trial {best.number}, {_outcome(best, study.space.objective)}, {settings_text(study, best)}")
+        print(f"run it: {self._command} --config {file}")
+        return Result(self.directory, {study.space.objective: best.value, "trial": best.number, **best.params})
+
+
+def settings_text(study: Study, trial: FrozenTrial) -> str:
+    """The settings of a trial in a few words."""
+    settings = study.settings_of(trial).items()
+    return ", ".join(f"{name} {f'{value:.4g}' if isinstance(value, float) else value}" for name, value in settings)
+
+
+def shown(value: float | None, objective: str) -> str:
+    return "nothing" if value is None else f"{100 * value:.2f} %" if "accuracy" in objective else f"{value:.4f}"
+
+
+def _outcome(trial: FrozenTrial, objective: str) -> str:
+    if trial.state == TrialState.FAIL:
+        return f"failed ({trial.user_attrs.get(ERROR, '')})"
+    pruned = f" when it was pruned after {len(trial.intermediate_values)} reports" * (trial.state == TrialState.PRUNED)
+    return f"{objective} {shown(trial.value, objective)}{pruned}"

@@ -1,0 +1,210 @@
+"""The space of a search: the YAML file that says which options vary, and how Optuna chooses their values."""
+
+import inspect
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from pathlib import Path
+from random import Random
+from typing import Any, Literal
+
+import optuna
+import yaml
+
+from project.system.errors import UserError
+
+KINDS = {
+    "log": "[1.0e-4, 1.0e-1]",
+    "float": "[0, 0.5]",
+    "uniform": "[0, 0.5]",
+    "int": "[0, 4]",
+    "choice": "[125, 250]",
+    "all": "[0, 1, 2]",
+}
+LISTS = ("choice", "all")
+DIRECTIONS = ("maximize", "minimize")
+OBJECTIVE = "val/accuracy"
+Value = bool | int | float | str | None
+
+
+@dataclass(frozen=True)
+class Range:
+    """The values that an option can take."""
+
+    kind: str
+    values: Sequence[Any]
+
+    def suggest(self, trial: optuna.Trial, name: str) -> Value:
+        """The value of the trial, which Optuna chooses at the first call."""
+        if self.kind == "choice":
+            chosen: Value = trial.suggest_categorical(name, self.values)
+            return chosen
+        low, high = self.values
+        if self.kind == "int":
+            return trial.suggest_int(name, low, high)
+        return trial.suggest_float(name, low, high, log=self.kind == "log")
+
+    def contains(self, value: Any) -> bool:
+        if self.kind == "choice":
+            return any(type(value) is type(choice) and value == choice for choice in self.values)
+        is_number = type(value) is int or (type(value) is float and self.kind != "int")
+        return is_number and self.values[0] <= value <= self.values[1]
+
+
+@dataclass(frozen=True)
+class Space:
+    """Which options vary, what is measured, and how values are chosen."""
+
+    path: Path
+    ranges: Mapping[str, Range]
+    repeated: tuple[str, Sequence[Any]] | None
+    """An option with which every setting is run several times, and its values."""
+    objective: str
+    direction: Literal["maximize", "minimize"]
+    sampler: tuple[str, Mapping[str, Any]]
+    """The name of a class of optuna.samplers, and its arguments."""
+    pruner: tuple[str, Mapping[str, Any]]
+    """The same of optuna.pruners."""
+
+    @property
+    def repeats(self) -> list[dict[str, Any]]:
+        """The further settings of each run of a trial."""
+        return [{self.repeated[0]: value} for value in self.repeated[1]] if self.repeated else [{}]
+
+    def examples(self) -> list[dict[str, Any]]:
+        """Settings in which each end of a range and each choice stand at least once."""
+        lists = {name: list(values.values) for name, values in self.ranges.items()}
+        if self.repeated:
+            lists[self.repeated[0]] = list(self.repeated[1])
+        longest = max(map(len, lists.values()))
+        return [{name: values[min(n, len(values) - 1)] for name, values in lists.items()} for n in range(longest)]
+
+    def make_sampler(self, number: int) -> optuna.samplers.BaseSampler:
+        """A sampler for the trial with this number. Its random choices depend on the number, not on the worker."""
+        name, arguments = self.sampler
+        kind = getattr(optuna.samplers, name)
+        if "seed" in inspect.signature(kind).parameters and name != "QMCSampler":  # that needs one seed for all trials
+            seed = Random(f"{arguments.get('seed', 0)} {number}").getrandbits(32)
+            arguments = {**arguments, "seed": seed}
+        sampler: optuna.samplers.BaseSampler = self._make("sampler", kind, arguments)
+        return sampler
+
+    def make_pruner(self) -> optuna.pruners.BasePruner:
+        name, arguments = self.pruner
+        pruner: optuna.pruners.BasePruner = self._make("pruner", getattr(optuna.pruners, name), arguments)
+        return pruner
+
+    def _make(self, key: str, kind: type, arguments: Mapping[str, Any]) -> Any:
+        try:
+            return kind(**arguments)
+        except (TypeError, ValueError) as error:
+            raise UserError(f"--space {self.path}: {key} {kind.__name__}: {error}") from None
+
+
+def read_space(path: Path) -> Space:
+    """The space of a YAML file.
+
+    Raises:
+        UserError: the file is missing or wrong; the line names the key.
+    """
+    content = _read(path)
+    own = {name: content.pop(name) for name in ("objective", "direction", "sampler", "pruner") if name in content}
+    ranges = {str(name): _range(f"--space {path}: {name}", value) for name, value in content.items()}
+    repeated = [(name, values.values) for name, values in ranges.items() if values.kind == "all"]
+    if len(repeated) > 1:
+        raise UserError(f"--space {path}: {repeated[1][0]}: only one option can have all; leave one out")
+    varied = {name: values for name, values in ranges.items() if values.kind != "all"}
+    if not varied:
+        example = f"model.optimizer.lr: {{log: {KINDS['log']}}}"
+        raise UserError(f"--space {path}: no option varies; add a line such as {example}")
+    objective = str(own.get("objective", OBJECTIVE))
+    direction = own.get("direction", DIRECTIONS["loss" in objective])
+    if direction not in DIRECTIONS:
+        raise UserError(f"--space {path}: direction {direction}: give {' or '.join(DIRECTIONS)}")
+    sampler = _class(path, "sampler", own.get("sampler", "TPESampler"), optuna.samplers)
+    pruner = _class(path, "pruner", own.get("pruner", "SuccessiveHalvingPruner"), optuna.pruners)
+    space = Space(path, varied, next(iter(repeated), None), objective, direction, sampler, pruner)
+    space.make_sampler(0)
+    space.make_pruner()
+    return space
+
+
+def words_of(settings: Mapping[str, Any]) -> list[str]:
+    """The words of the command line for these options."""
+    return [word for name, value in settings.items() for word in (f"--{name}", _word(value))]
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        content = yaml.safe_load(path.read_text("utf-8"))
+    except OSError as error:
+        raise UserError(f"--space {path}: {error.strerror}; give a file such as configs/search/convnet.yaml") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise UserError(f"--space {path}: not YAML ({' '.join(str(error).split())})") from None
+    if not isinstance(content, dict):
+        raise UserError(f"--space {path}: holds no options; see configs/search/convnet.yaml for an example")
+    return content
+
+
+def _range(place: str, value: Any) -> Range:
+    if not (isinstance(value, dict) and len(value) == 1 and isinstance(next(iter(value.values())), list)):
+        raise UserError(f"{place}: give one of {', '.join(KINDS)} with a list, as in {{log: {KINDS['log']}}}")
+    ((kind, values),) = value.items()
+    if kind not in KINDS:
+        raise UserError(f"{place}: {kind} is no range; {_nearest(str(kind), list(KINDS))}")
+    if kind in LISTS:
+        return Range(kind, _choices(f"{place}: {kind} {_word(values)}", values))
+    return Range(kind, _ends(f"{place}: {kind} {_word(values)}", kind, values))
+
+
+def _choices(place: str, values: Sequence[Any]) -> list[Any]:
+    words = [_word(value) for value in values]
+    if len(set(words)) < len(words):
+        raise UserError(f"{place}: a value stands twice; leave one out")
+    if len(words) < 2:
+        raise UserError(f"{place}: there is nothing to choose from; give at least two values, or leave the option out")
+    return [value if isinstance(value, Value) else _word(value) for value in values]
+
+
+def _ends(place: str, kind: str, values: Sequence[Any]) -> list[Any]:
+    whole = kind == "int"
+    try:
+        ends = [int(value) if whole else float(value) for value in values]  # YAML reads 1e-4, without a dot, as text
+    except (TypeError, ValueError, OverflowError):
+        ends = []
+    is_cut = whole and any(type(value) is not int for value in values)
+    if len(values) != 2 or len(ends) != 2 or is_cut or not all(map(math.isfinite, ends)):
+        raise UserError(f"{place}: give two {'whole ' * whole}numbers, as in {KINDS[kind]}")
+    if ends[0] >= ends[1]:
+        problem = "there is nothing between its ends" if ends[0] == ends[1] else "the first number is the larger one"
+        raise UserError(f"{place}: {problem}; give the smallest value, then the largest")
+    if kind == "log" and ends[0] <= 0:
+        raise UserError(f"{place}: a logarithm needs numbers above 0; give float, or a first number such as 1.0e-4")
+    return ends
+
+
+def _class(path: Path, key: str, value: Any, module: Any) -> tuple[str, dict[str, Any]]:
+    """The name of an Optuna class, and its arguments."""
+    settings = {"class_path": value} if isinstance(value, str) else value
+    if not (isinstance(settings, dict) and {"class_path"} <= settings.keys() <= {"class_path", "init_args"}):
+        raise UserError(f"--space {path}: {key}: give a name, or class_path and init_args")
+    name = str(settings["class_path"]).rpartition(".")[2]
+    known = [known for known in module.__all__ if known.endswith(key.capitalize()) and not known.startswith("Base")]
+    if name not in known:
+        raise UserError(f"--space {path}: {key} {name}: Optuna has none; {_nearest(name, known)}")
+    return name, settings.get("init_args") or {}
+
+
+def _nearest(name: str, known: Sequence[str]) -> str:
+    near = get_close_matches(name, known, n=1)
+    return f"did you mean {near[0]}?" if near else f"give one of {', '.join(known)}"
+
+
+def _word(value: Any) -> str:
+    """The value as a word of the command line: YAML in one line."""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, float):
+        return repr(value)
+    return yaml.safe_dump(value, default_flow_style=True, width=math.inf).removesuffix("\n").removesuffix("\n...")
