@@ -185,7 +185,9 @@ def _image_options() -> list[str]:
 
 
 def _unknown_class_message(option: str, name: str, names: Iterable[str], where: str = "") -> str:
-    near = nearest(name, [name for name in names if name[0].isupper()])
+    known = [name for name in names if name[0].isupper()]
+    unknown = [word for word in re.findall(r"\b[A-Z]\w*", name) if word not in known]  # in a list of classes
+    near = nearest(unknown[0] if unknown else name, known)
     return f"--{option} {name}: {where}no such class; {_did_you_mean(near) or _choice(option)}"
 
 

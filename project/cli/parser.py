@@ -4,6 +4,7 @@ import inspect
 import sys
 from collections.abc import Sequence
 from copy import deepcopy
+from numbers import Number
 from pydoc import locate
 from typing import Any, NoReturn
 
@@ -25,6 +26,7 @@ from project.cli.messages import explain
 from project.cli.user_parts import class_settings
 from project.cli.values import check_values
 from project.data import ImageDataModule
+from project.data.transforms import CONTAINERS, Transform
 from project.training.classifier import Classifier
 from project.training.trainer import ExperimentTrainer
 
@@ -53,7 +55,14 @@ def _to_numbers(tensor: Tensor) -> Any:
     return tensor.numpy().astype(str).astype(float).tolist()
 
 
+def _number(value: Any) -> Any:
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return value
+    raise ValueError("Expected a number")
+
+
 register_type(Tensor, _to_numbers, _to_tensor)  # an argument of any class that is a Tensor is given as a list
+register_type(Number, _number, _number)  # the degrees of torchvision's rotations; the parser takes it for a class
 
 
 class Parser(LightningArgumentParser):
@@ -141,6 +150,8 @@ class CommandLine(LightningCLI):
         parser.add_class_arguments(Checkpoints, "checkpoints")
         for package in (networks, data):  # the parser finds a short class name only among imported classes
             inspect.getmembers(package)
+        for container in CONTAINERS:  # torchvision's annotation is Callable, for which the parser knows no short names
+            container.__init__.__annotations__["transforms"] = Sequence[Transform]
         parser.set_defaults(
             {
                 "data": {"class_path": "project.data.CIFAR10"},

@@ -142,7 +142,8 @@ def class_settings(options: Any, name: str = "") -> Iterator[tuple[str, Namespac
         if isinstance(options.get("class_path"), str):
             yield name, options
         for key, value in vars(options).items():
-            yield from class_settings(value, name if key == "init_args" else f"{name}.{key}".lstrip("."))
+            is_same = key == "init_args" or name.endswith(f".{key}")  # transforms in a container of transforms
+            yield from class_settings(value, name if is_same else f"{name}.{key}".lstrip("."))
 
 
 def _in_brackets(frame: FrameType, line: int) -> str:

@@ -21,6 +21,7 @@ from project.system.errors import UserError
 
 Transform: TypeAlias = v2.Transform | Callable[[Tensor], Tensor]
 """From an image [C, H, W] uint8 to an image; one of torchvision's, or a function or class of the user's own."""
+CONTAINERS = (v2.Compose, v2.RandomApply, v2.RandomChoice, v2.RandomOrder)
 TRIES = 8  # on a random image, before the data is read
 
 
@@ -271,8 +272,9 @@ def _name(transform: Any) -> str:
 
 def _is_torchvisions(transform: Any) -> bool:
     """Whether a transform contains no code of the user's."""
-    containers = (v2.Compose, v2.RandomApply, v2.RandomChoice, v2.RandomOrder, v2.Lambda)
-    return type(transform).__module__.startswith(v2.__name__) and not isinstance(transform, containers)
+    if isinstance(transform, v2.Lambda) or not type(transform).__module__.startswith(v2.__name__):
+        return False
+    return not isinstance(transform, CONTAINERS) or all(map(_is_torchvisions, transform.transforms))
 
 
 def _seed_all(seed: int) -> None:

@@ -212,12 +212,16 @@ def test_short_names_from_yaml(capsys: pytest.CaptureFixture[str]) -> None:
     Path("own_transform.py").write_text("def darker(image):\n    return image // 2\n")
     Path("more.yaml").write_text(
         "data:\n  init_args:\n    transforms:\n    - class_path: RandomCrop\n      init_args: {size: 32, padding: 2}\n"
-        "    - TrivialAugmentWide\n    - own_transform.darker\n"
+        "    - TrivialAugmentWide\n    - own_transform.darker\n    - class_path: RandomApply\n      init_args:\n"
+        "        transforms: [ColorJitter, {class_path: RandomRotation, init_args: {degrees: 9}}]\n"
     )
     result = main(["fit", *QUICK, "--config", "more.yaml", "--trainer.max_steps", "2", "--data.batch_size", "4"])
     run = result.directory
     assert run is not None
-    assert "class_path: torchvision.transforms.v2.RandomCrop" in (run / "config.yaml").read_text()
+    written = (run / "config.yaml").read_text()
+    for text in ("RandomCrop\n", "ColorJitter\n"):
+        assert f"class_path: torchvision.transforms.v2.{text}" in written
+    assert "degrees: 9\n" in written
     capsys.readouterr()
     checkpoint = str(run / "checkpoints/last.ckpt")
     main(["test", "--ckpt_path", checkpoint, "--trainer.accelerator", "cpu", "--allow", "own_transform"])
@@ -225,6 +229,15 @@ def test_short_names_from_yaml(capsys: pytest.CaptureFixture[str]) -> None:
 
 LINES = [
     ("[RandomCrpo]", "--data.transforms [RandomCrpo]: no such class; did you mean RandomCrop?"),
+    (
+        "[{class_path: Compose, init_args: {transforms: [ColorJiter]}}]",
+        "--data.transforms [{class_path: Compose, init_args: {transforms: [ColorJiter]}}]: no such class; did you mean "
+        "ColorJitter?",
+    ),
+    (
+        "[{class_path: Compose, init_args: {transforms: [{class_path: ColorJitter, init_args: {hue: 2}}]}}]",
+        "--data.transforms.hue 2.0: hue values should be between (-0.5, 0.5)",
+    ),
     ("RandomErasing", "--data.transforms RandomErasing: expected a list, as in '[a, b]'"),
     ("[CutMix]", "--data.transforms CutMix: changes labels; give --data.mix '{cutmix: 1.0}' in place"),
     ("[{class_path: RandomCrop, init_args: {size: 8}}]", "--data.transforms RandomCrop: gives images [3, 8, 8]; end w"),
