@@ -1,5 +1,6 @@
 """Shapes, sizes and gradients of the networks."""
 
+import os
 from copy import deepcopy
 from typing import Any
 
@@ -47,17 +48,39 @@ def test_output_size_and_gradients(network: nn.Module, classes: int, parameters:
 )
 def test_compiled_gradients_are_the_same(network: nn.Module, side: int) -> None:
     """aot_eager traces forward and backward as every backend gets them, and needs no compiler."""
+    torch.testing.assert_close(*gradients(network.double(), side, "aot_eager"))
+
+
+@pytest.mark.slow
+@pytest.mark.skipif("INDUCTOR" not in os.environ, reason="set INDUCTOR to compile with the C++ compiler of this machine")
+@pytest.mark.parametrize(
+    ("network", "side"),
+    [
+        (MLP(2, image_shape=(3, 4, 4), hidden=(4,)), 4),
+        (ConvNet(2, image_shape=(3, 30, 30), widths=(2, 2, 2, 2), hidden=2), 30),
+        (WhitenedConvNet(2, widths=(4, 4, 4)), 16),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_gradients_of_compiled_code_are_the_same(network: nn.Module, side: int) -> None:
+    """inductor is torch.compile's own backend. Its C++ compiler takes 20 s for each network."""
+    torch.testing.assert_close(*gradients(network, side, "inductor"))
+
+
+def gradients(network: nn.Module, side: int, backend: str) -> list[dict[str, torch.Tensor | None]]:
+    """Of each learned weight, of the network and of a compiled copy."""
     torch.manual_seed(0)
-    images = torch.randn(8, 3, side, side, dtype=torch.float64).round(decimals=1)  # some pixels are equal
+    images = torch.randn(8, 3, side, side).round(decimals=1)  # some pixels are equal
     labels = torch.arange(8) % 2
     twin = deepcopy(network)
-    twin.compile(backend="aot_eager")
-    gradients = []
+    twin.compile(backend=backend)
+    found = []
     for one in (network, twin):
         torch.manual_seed(0)  # of dropout
-        nn.functional.cross_entropy(one.double().train()(images), labels).backward()
-        gradients.append({name: weights.grad for name, weights in one.named_parameters() if weights.requires_grad})
-    torch.testing.assert_close(*gradients)
+        logits = one.train()(images.to(next(one.parameters()).dtype))
+        nn.functional.cross_entropy(logits, labels).backward()
+        found.append({name: weights.grad for name, weights in one.named_parameters() if weights.requires_grad})
+    return found
 
 
 @pytest.mark.parametrize(
