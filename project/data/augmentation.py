@@ -11,6 +11,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from project.system.hardware import copy_to
+
 # The purposes of random numbers. Seeds are mixed from (seed, epoch, purpose), so that no two purposes share numbers.
 ORDER, VIEWS, FIRST_FLIP, LAYERS, TRANSFORMS, MIX, BALANCE, FILE_CROPS = range(8)
 
@@ -35,18 +37,18 @@ class Augmentation:
     cutout: int = 0
     curriculum: Mapping[int, float] = field(default_factory=dict)
 
-    def draw(self, shape: Sequence[int], seed: int, epoch: int, device: torch.device | None = None) -> "Views":
-        """Draw the changes of each image of a set of `shape` (M, H, W, C) in an epoch; the same on every device."""
+    def draw(self, shape: Sequence[int], seed: int, epoch: int) -> "Views":
+        """Draw the changes of each image of a set of `shape` (M, H, W, C) in an epoch."""
         num_images, height, width, _ = shape
         generator = torch.Generator().manual_seed(mix_seed(seed, epoch, VIEWS))
 
         def integers(low: int, high: int) -> Tensor:
-            return torch.randint(low, high + 1, (num_images,), generator=generator).to(device)
+            return torch.randint(low, high + 1, (num_images,), generator=generator)
 
         mirrored = integers(0, int(self.flip == "random")).bool()
         if self.flip == "alternating":
             first_flip = torch.Generator().manual_seed(mix_seed(seed, 0, FIRST_FLIP))
-            mirrored = torch.randint(0, 2, (num_images,), generator=first_flip).to(device) == epoch % 2
+            mirrored = torch.randint(0, 2, (num_images,), generator=first_flip) == epoch % 2
         down, right = integers(-self.shift, self.shift), integers(-self.shift, self.shift)
         centre_row, centre_column = integers(0, height - 1), integers(0, width - 1)
         return Views(mirrored, down, right, centre_row, centre_column, self)
@@ -70,10 +72,20 @@ class Views:
     centre_column: Tensor
     augmentation: Augmentation
 
-    def __getitem__(self, indices: Tensor) -> "Views":
+    def __getitem__(self, indices: Tensor | slice) -> "Views":
         """The changes of the images at `indices` [N]."""
-        centres = self.centre_row[indices], self.centre_column[indices]
-        return Views(self.mirrored[indices], self.down[indices], self.right[indices], *centres, self.augmentation)
+        mirrored, down, right, row, column = (values[indices] for values in self._values)
+        return Views(mirrored, down, right, row, column, self.augmentation)
+
+    def to(self, device: torch.device) -> "Views":
+        """The same on `device`, by one copy."""
+        whole = torch.stack([values.long() for values in self._values])
+        mirrored, down, right, row, column = copy_to(whole, device)
+        return Views(mirrored.bool(), down, right, row, column, self.augmentation)
+
+    @property
+    def _values(self) -> tuple[Tensor, ...]:
+        return self.mirrored, self.down, self.right, self.centre_row, self.centre_column
 
     def augment(self, pixels: Tensor, normalise: Callable[[Tensor], Tensor], progress: float) -> Tensor:
         """Augment and normalise a batch.

@@ -14,6 +14,8 @@ import torch
 from torch import Tensor
 from torchvision.transforms import v2
 
+from project.system.hardware import copy_to
+
 Draws = dict[str, Tensor]
 """The random choices: each tensor is [M] or [N], one value for each image."""
 ERASING_TRIES = 10  # of torchvision's RandomErasing, for a rectangle that fits into the image
@@ -163,7 +165,7 @@ def _filled(
     num_images, height, width, channels = pixels.shape
     # Operations on whole rows of contiguous bytes: with the channels as a dimension they take ten times as long.
     mask = combine(rows, columns.repeat_interleave(channels, 2))
-    values = value.to(pixels.device).expand(width, channels).reshape(width * channels)
+    values = copy_to(value, pixels.device).expand(width, channels).reshape(width * channels)
     return torch.where(mask, values, pixels.view(num_images, height, width * channels)).view(pixels.shape)
 
 

@@ -5,16 +5,18 @@ Shape letters: M images of a set, N of a batch, C channels, H rows, W columns.
 
 import math
 from collections.abc import Callable, Iterator
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from project.data.augmentation import LAYERS, MIX, ORDER, Augmentation, mix_seed
+from project.data.augmentation import LAYERS, MIX, ORDER, Augmentation, Views, mix_seed
 from project.data.balance import draw_by_class
 from project.data.images import ImageSet
 from project.data.mix import BatchMix
 from project.data.normalisation import Normalisation
-from project.data.transforms import NO_TRANSFORMS, Transforms
+from project.data.transforms import NO_TRANSFORMS, DrawnTransforms, Transforms
+from project.system.hardware import copy_to
 
 Batch = tuple[Tensor, Tensor]
 
@@ -46,7 +48,8 @@ class TrainingBatches:
     epoch e has the same numbers in every run and after every resume. With each batch, torch's own generator gets a seed
     of that batch, so dropout and other random layers draw the same numbers too. A balanced epoch is of the same length,
     and has equally many images of each class; see draw_by_class. Then the augmentation belongs to the place in the
-    epoch, so an image that comes twice is augmented in two ways.
+    epoch, so an image that comes twice is augmented in two ways. All of this is drawn on the CPU, the same for every
+    device, and copied to the device while it computes the last batches of the epoch before.
 
     `position` gives the epoch, its first batch to read, the number of batches that the run has done, and their number
     in the whole run. It is called when an iteration begins, so a resumed run continues where it was.
@@ -68,8 +71,10 @@ class TrainingBatches:
     ) -> None:
         self.images, self.normalise, self.batch_size = images, normalise, batch_size
         self.augmentation, self.seed, self.position = augmentation, seed, position
-        self.transforms, self.mix, self.balanced = transforms, mix, balanced
+        self.transforms, self.mix = transforms, mix
         self.rank, self.world_size = rank, world_size
+        self._labels = images.labels.cpu() if balanced else None
+        self._drawn: dict[int, Drawn] = {}  # of the next epoch
 
     def __len__(self) -> int:
         return len(self.images) // self.world_size // self.batch_size
@@ -80,33 +85,41 @@ class TrainingBatches:
         Mixed labels are [N, K] float32: the share of each class.
         """
         epoch, first_batch, done, total = self.position()
-        order = self._shuffle(epoch)
-        views = self.augmentation.draw(self.images.shape, self.seed, epoch, order.device)
-        order = order[self.rank :: self.world_size][first_batch * self.batch_size : len(self) * self.batch_size]
-        drawn = self.transforms.draw(len(self.images), self.seed, epoch)[order] if self.transforms else NO_TRANSFORMS
-        indices = self._draw_by_class(epoch)[order] if self.balanced else order
+        indices, views, transforms = self._drawn.pop(epoch) if epoch in self._drawn else self._draw(epoch, first_batch)
         batches = zip(
-            torch.split(order, self.batch_size),
             torch.split(self.images.labels[indices], self.batch_size),
-            self.images.read_batches(indices, self.batch_size, drawn),
+            self.images.read_batches(indices, self.batch_size, transforms),
             strict=True,
         )
         seed = mix_seed(self.seed, epoch, LAYERS, self.rank) + epoch * len(self) + first_batch
-        for batch, (places, labels, pixels) in enumerate(batches):
+        for batch, (labels, pixels) in enumerate(batches):
+            places = slice(batch * self.batch_size, (batch + 1) * self.batch_size)
             images = views[places].augment(pixels, self.normalise, (done + batch) / total)
             if self.mix:
                 images, labels = self.mix.apply(images, labels, self.seed, epoch, MIX, self.rank, first_batch + batch)
+            if first_batch + batch + 1 == len(self) and done + batch + 1 < total:
+                self._drawn = {epoch + 1: self._draw(epoch + 1)}
             _seed_torch(seed + batch, images.device)
             yield images, labels
 
-    def _shuffle(self, epoch: int) -> Tensor:
-        """The indices [M] of all images in the epoch's order."""
+    def _draw(self, epoch: int, first_batch: int = 0) -> "Drawn":
         generator = torch.Generator().manual_seed(mix_seed(self.seed, epoch, ORDER))
-        return torch.randperm(len(self.images), generator=generator).to(self.images.labels.device)
+        order = torch.randperm(len(self.images), generator=generator)
+        order = order[self.rank :: self.world_size][first_batch * self.batch_size : len(self) * self.batch_size]
+        views = self.augmentation.draw(self.images.shape, self.seed, epoch)[order]
+        drawn = self.transforms.draw(len(self.images), self.seed, epoch)[order] if self.transforms else NO_TRANSFORMS
+        indices = order if self._labels is None else draw_by_class(self._labels, self.seed, epoch)[order]
+        device = self.images.labels.device
+        return Drawn(copy_to(indices, device), views.to(device), drawn)
 
-    def _draw_by_class(self, epoch: int) -> Tensor:
-        labels = self.images.labels
-        return draw_by_class(labels.cpu(), self.seed, epoch).to(labels.device)
+
+class Drawn(NamedTuple):
+    """The random choices for the images of an epoch, or of the rest of it, in their order."""
+
+    indices: Tensor
+    """[M], the place of each image in the set; on the training device, as the views are."""
+    views: Views
+    transforms: DrawnTransforms
 
 
 def _seed_torch(seed: int, device: torch.device) -> None:

@@ -22,6 +22,7 @@ from project.data.images import ImageSet
 from project.data.normalisation import channel_sums, read_json, write_json
 from project.data.transforms import NO_TRANSFORMS, DrawnTransforms
 from project.system.errors import UserError
+from project.system.hardware import copy_to
 
 T = TypeVar("T", bound=Sized)
 FILES_AT_ONCE = 32  # that a worker checks before it reports
@@ -81,7 +82,7 @@ class ImageFiles(ImageSet):
         for pixels in read_in_workers(files, batches, workers, _whole_batch):
             if isinstance(pixels, UserError):
                 raise pixels
-            yield pixels.to(indices.device)
+            yield copy_to(pixels, indices.device)
 
     def update_digest(self, digest: "hashlib._Hash") -> None:
         for name, file_digest, label in zip(self.names, self.digests, self.labels.tolist(), strict=True):

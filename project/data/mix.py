@@ -14,6 +14,7 @@ from torchvision.transforms import v2
 
 from project.data.augmentation import mix_seed
 from project.system.errors import UserError
+from project.system.hardware import copy_to
 
 
 @dataclass(frozen=True)
@@ -92,9 +93,9 @@ class BatchMix:
             inside = (names == "cutmix")[:, None, None] & _rectangles(drawn["cutmix"], size, rng)
             kept = np.where(inside, 0.0, kept)
         kept = np.where((rng.random(count) < self.mix.probability)[:, None, None], kept, 1.0)
-        own = torch.from_numpy(kept).to(images.device, images.dtype)
+        own = copy_to(torch.from_numpy(kept).to(images.dtype), images.device)
         labels = self._shares(labels)
-        shares = torch.from_numpy(kept.mean((1, 2))).to(labels)[:, None]
+        shares = copy_to(torch.from_numpy(kept.mean((1, 2))).to(labels.dtype), images.device)[:, None]
         return images.roll(1, 0).lerp(images, own[:, None]), labels.roll(1, 0).lerp(labels, shares)
 
     def _shares(self, labels: Tensor) -> Tensor:

@@ -18,6 +18,7 @@ from project.data.augmentation import FILE_CROPS, TRANSFORMS, mix_seed
 from project.data.batch_transforms import BatchTransform, Draws, are_levels, batch_transform
 from project.data.decoding import FileCrop
 from project.system.errors import UserError
+from project.system.hardware import copy_to
 
 Transform: TypeAlias = v2.Transform | Callable[[Tensor], Tensor]
 """From an image [C, H, W] uint8 to an image; one of torchvision's, or a function or class of the user's own."""
@@ -100,12 +101,13 @@ class DrawnTransforms:
 
     def to(self, device: torch.device) -> "DrawnTransforms":
         """The same, with the choices on `device`."""
-        stages = ((stage, {name: draw.to(device) for name, draw in draws.items()}) for stage, draws in self.stages)
+        stages = (
+            (stage, {name: copy_to(draw, device) for name, draw in draws.items()}) for stage, draws in self.stages
+        )
         return replace(self, stages=tuple(stages))
 
     def __getitem__(self, indices: Tensor) -> "DrawnTransforms":
         """The choices at `indices`."""
-        indices = indices.cpu()
         stages = ((stage, {name: draw[indices] for name, draw in draws.items()}) for stage, draws in self.stages)
         seeds = None if self.crop_seeds is None else self.crop_seeds[indices]
         return replace(self, stages=tuple(stages), crop_seeds=seeds)

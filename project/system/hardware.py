@@ -1,6 +1,7 @@
-"""The number formats that the hardware computes natively. All code that depends on them asks here."""
+"""What depends on the hardware: number formats that it computes natively, and copies that it does not wait for."""
 
 import torch
+from torch import Tensor
 
 
 def computes_bfloat16(device: str) -> bool:
@@ -17,3 +18,13 @@ def computes_bfloat16(device: str) -> bool:
         has_onednn = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
         return bool(has_units and has_onednn and torch.ops.mkldnn._is_mkldnn_bf16_supported())
     return False
+
+
+def copy_to(values: Tensor, device: torch.device) -> Tensor:
+    """The values of a tensor of the CPU on `device`. The CPU does not wait for a GPU.
+
+    A copy from memory that the system may move (pageable memory) waits until all earlier work of the GPU is done.
+    """
+    if device.type == "cuda":
+        values = values.pin_memory()
+    return values.to(device, non_blocking=device.type != "cpu")

@@ -6,7 +6,7 @@ from itertools import pairwise
 import pytest
 import torch
 
-from project.data.augmentation import Augmentation, mix_seed
+from project.data.augmentation import Augmentation, Views, mix_seed
 from project.data.batches import Batch, EvaluationBatches, TrainingBatches
 from project.data.images import ImagesInMemory
 from project.data.normalisation import Normalisation
@@ -99,6 +99,31 @@ def test_a_curriculum_counts_the_batches_of_the_whole_run(images: ImagesInMemory
 
     assert [*sides(0, 0), *sides(1, 0)] == [4] * 5 + [6] * 9 + [8] * 4
     assert sides(1, 3) == [6, 6, 8, 8, 8, 8]
+
+
+def test_the_next_epoch_is_drawn_before_the_last_batch_of_this_one(
+    images: ImagesInMemory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So a GPU that still works has it when it is done. No epoch is drawn after the last one."""
+    drawn: list[int] = []
+    draw = Augmentation.draw
+
+    def seen(self: Augmentation, shape: tuple[int, ...], seed: int, epoch: int) -> Views:
+        drawn.append(epoch)
+        return draw(self, shape, seed, epoch)
+
+    expected = [labels(training(images, epoch)) for epoch in (3, 4)]
+    monkeypatch.setattr(Augmentation, "draw", seen)
+    epoch = 3
+    batches = TrainingBatches(images, NORMALISE, 5, AUGMENTED, 0, lambda: (epoch, 0, 9 * epoch, 9 * 5))
+    third = iter(batches)
+    chosen = [next(third)[1] for _ in range(8)]
+    assert drawn == [3]
+    chosen.append(next(third)[1])
+    assert drawn == [3, 4]
+    epoch = 4
+    assert [torch.cat(chosen).tolist(), labels(batches)] == expected
+    assert drawn == [3, 4]
 
 
 def test_epochs_and_seeds_differ(images: ImagesInMemory) -> None:

@@ -52,7 +52,7 @@ def test_compiled_gradients_are_the_same(network: nn.Module, side: int) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.skipif("INDUCTOR" not in os.environ, reason="set INDUCTOR to compile with the C++ compiler of this machine")
+@pytest.mark.skipif("INDUCTOR" not in os.environ, reason="set INDUCTOR to compile with this machine's C++ compiler")
 @pytest.mark.parametrize(
     ("network", "side"),
     [

@@ -1,0 +1,150 @@
+"""A training step never makes the CPU wait for the GPU.
+
+Without a GPU, the training takes place on torch's device `meta`, which has shapes and no numbers. Whatever would wait
+for a GPU to have a number fails there, and each copy between the CPU and this device is seen. With a GPU, torch itself
+looks.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from lightning.pytorch import Trainer
+from lightning.pytorch.accelerators import CPUAccelerator
+from lightning.pytorch.strategies import SingleDeviceStrategy
+from torch.overrides import TorchFunctionMode
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+
+from project.cli.main import main
+from project.networks import WhitenedConvNet
+from project.training.classifier import Classifier
+from tests.conftest import CONFIGS, Stopped
+
+ON_GPU = torch.cuda.is_available()
+FIRST, LAST = 2, 6  # steps that are watched; the first ones also make what lasts, such as states of the optimizer
+QUIET = ["--trainer.log_every_n_steps", "1000", "--checkpoints.every_n_steps", "1000", "--trainer.max_epochs", "4"]
+EACH_IMAGE = "{mixup: 0.2, cutmix: 1.0, each: image}"
+RUNS = {
+    "perceptron": [],
+    "mlp": [],
+    "article": ["--data.mix", EACH_IMAGE, "--data.transforms", "[RandomHorizontalFlip, RandomErasing]"],
+    "convnet": ["--data.mix", "{mixup: 0.2, cutmix: 1.0}"],
+    "resnet18": [],
+    "speed": ["--model.network.widths", "[8, 8, 8]"],
+    "speed61": [],
+    "speed71": [],
+}
+
+
+class Copies(TorchFunctionMode):
+    """Counts what would make the CPU wait: tensors made from numbers, copies that are not asynchronous, masks."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.counted: Counter[str] = Counter()
+        self.operators = Operators(self.counted)
+
+    def __torch_function__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        made = function(*args, **(kwargs or {}))
+        if function in (torch.tensor, torch.as_tensor, torch.asarray) and made.device.type == "meta":
+            self.counted[function.__name__] += 1  # the device meta makes it without a copy
+        return made
+
+
+class Operators(TorchDispatchMode):
+    """Counts the operators among these."""
+
+    def __init__(self, counted: Counter[str]) -> None:
+        super().__init__()
+        self.counted = counted
+
+    def __torch_dispatch__(self, operator: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        result = operator(*args, **(kwargs or {}))
+        tensors = [leaf for leaf in tree_leaves((args, kwargs, result)) if isinstance(leaf, torch.Tensor)]
+        on_cpu = [tensor for tensor in tensors if tensor.device.type == "cpu"]
+        if operator in (torch.ops.aten._to_copy.default, torch.ops.aten.copy_.default):
+            waits = not ((kwargs or {}).get("non_blocking") or args[2:3] == (True,))
+        else:
+            waits = any(tensor.ndim for tensor in on_cpu)  # an operator takes a single number of the CPU along
+        second = [leaf.dtype for leaf in tree_leaves(args[1:2]) if isinstance(leaf, torch.Tensor)]
+        masked = "index" in str(operator) and torch.bool in second
+        if (0 < len(on_cpu) < len(tensors) and waits) or masked:
+            self.counted[str(operator)] += 1
+        return result
+
+
+@pytest.fixture
+def counted(monkeypatch: pytest.MonkeyPatch) -> Iterator[Counter[str]]:
+    """What was counted in the steps that are watched, of a run that ends after them."""
+    copies = Copies()
+    original = Classifier.training_step
+
+    def training_step(self: Classifier, batch: Any, batch_idx: int) -> torch.Tensor:
+        if self.global_step == LAST:
+            if not ON_GPU:
+                copies.operators.__exit__(None, None, None)
+                copies.__exit__(None, None, None)
+            raise Stopped
+        if self.global_step == FIRST:
+            torch.cuda.set_sync_debug_mode("error") if ON_GPU else (copies.__enter__(), copies.operators.__enter__())
+        return original(self, batch, batch_idx)
+
+    monkeypatch.setattr(Classifier, "training_step", training_step)
+    if not ON_GPU:
+        _use_meta(monkeypatch)
+    yield copies.counted
+    if ON_GPU:
+        torch.cuda.set_sync_debug_mode("default")
+
+
+def _use_meta(patched: pytest.MonkeyPatch) -> None:
+    """Let Lightning train on the device meta. It has no random numbers, and nothing can be copied back from it."""
+    meta = torch.device("meta")
+    patched.setattr(SingleDeviceStrategy, "setup_environment", lambda self: setattr(self, "_root_device", meta))
+    patched.setattr(CPUAccelerator, "setup_device", lambda self, device: None)
+    patched.setattr(Trainer, "_teardown", lambda self: None)
+    for loop in ("fit_loop", "evaluation_loop"):
+        patched.setattr(f"lightning.pytorch.loops.{loop}.has_len_all_ranks", lambda *_: True)
+    patched.setattr("project.data.batches._seed_torch", lambda *_: None)
+    patched.setattr(WhitenedConvNet, "initialize", lambda self, images: None)
+
+
+@pytest.mark.parametrize("run", RUNS)
+def test_no_step_waits(run: str, counted: Counter[str], cifar10_dir: Path) -> None:
+    words = ["--config", str(CONFIGS / f"{run}.yaml"), "--data.data_dir", str(cifar10_dir)]
+    words += ["--data.batch_size", "5", "--data.val_size", "0", *QUIET, *RUNS[run]]
+    words += [
+        "--trainer.accelerator",
+        "gpu" if ON_GPU else "cpu",
+        "--trainer.devices",
+        "1",
+        "--trainer.precision",
+        "32",
+    ]
+    with pytest.raises(Stopped):
+        main(["fit", *words])
+    assert counted == {}
+
+
+def test_what_waits_is_counted() -> None:
+    def waits(function: Callable[[torch.Tensor], object]) -> bool:
+        values, copies = torch.ones(3, device="meta"), Copies()
+        try:
+            with copies, copies.operators:
+                function(values)
+        except (RuntimeError, NotImplementedError):
+            return True
+        return copies.counted != {}
+
+    waiting = [
+        *(lambda values: values[0].item(), lambda values: bool(values[0] > 1), lambda values: values[values > 1]),
+        *(lambda values: torch.tensor(1.0, device="meta"), lambda values: values.copy_(torch.ones(3)), torch.nonzero),
+        *(lambda values: torch.ones(3).to("meta"), lambda values: values.index_put_((values > 1,), values[0])),
+    ]
+    assert [waits(function) for function in waiting] == [True] * len(waiting)
+    asynchronous = [lambda values: torch.ones(3).to("meta", non_blocking=True), lambda values: values * torch.tensor(2)]
+    assert [waits(function) for function in asynchronous] == [False] * 2
