@@ -101,3 +101,20 @@ def _labels_problem(images: ImageSet, num_classes: int) -> str:
 
 def _type_name(value: Any) -> str:
     return str(value.dtype if isinstance(value, Tensor) else type(value).__name__)
+
+
+def check_range(name: str, value: int, low: int, high: int) -> None:
+    """Raises ValueError for a value of the option --data.<name> that is not from `low` to `high`."""
+    if not low <= value <= high:
+        raise ValueError(f"--data.{name} {value}: give a whole number from {low} to {high}")
+
+
+def class_indices(classes: list[str | int] | None, class_names: tuple[str, ...]) -> list[int] | None:
+    """The indices in `class_names` of the `classes`, which may be given as numbers if their names are digits."""
+    if classes is None:
+        return None
+    names = [str(name) for name in classes]
+    if len(set(names)) < max(2, len(names)) or not set(names) <= set(class_names):
+        valid = ", ".join(class_names)
+        raise ValueError(f"--data.classes [{', '.join(names)}]: name two or more of {valid}, each once")
+    return [class_names.index(name) for name in names]

@@ -39,6 +39,17 @@ def split_by_class(labels: Tensor, size: int | None = None) -> tuple[Tensor, Ten
     return order[~is_split_off], order[is_split_off]
 
 
+def first_of_each_class(labels: Tensor, count: int) -> Tensor:
+    """The indices of the first `count` images of each class, in their order; of all images of a smaller class.
+
+    Args:
+        labels: [M] int64.
+        count: At least 1.
+    """
+    first = [torch.nonzero(labels == label)[:count, 0] for label in range(int(labels.max()) + 1)]
+    return torch.cat(first).sort().values
+
+
 def division_line(counts: Mapping[str, Sequence[int]], class_names: Sequence[str]) -> str:
     """The number of images of each part, and by class, in one line.
 

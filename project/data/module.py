@@ -13,9 +13,9 @@ from torch import Tensor
 from project.data.augmentation import Augmentation, Flip
 from project.data.balance import Balance, check_balance, class_weights
 from project.data.batches import EvaluationBatches, TrainingBatches
-from project.data.checks import check_attributes, check_loaded
+from project.data.checks import check_attributes, check_loaded, check_range, class_indices
 from project.data.decoding import Preparation
-from project.data.division import SPLIT_SEED, division_line, missing_line
+from project.data.division import SPLIT_SEED, division_line, first_of_each_class, missing_line
 from project.data.images import ImageSet, ImagesInMemory
 from project.data.mix import BatchMix, Mix
 from project.data.normalisation import Normalisation, measured_mean_and_std
@@ -51,6 +51,7 @@ class ImageDataModule(LightningDataModule, ABC):
         self,
         batch_size: int = 250,
         val_size: int | None = None,
+        train_per_class: int | None = None,
         flip: Flip = "none",
         shift: int = 0,
         cutout: int = 0,
@@ -67,6 +68,8 @@ class ImageDataModule(LightningDataModule, ABC):
             batch_size: Number of images in a batch of each process; from 1 to the number of training images.
             val_size: Number of images to split off from the training images for validation; 0 for none. A permutation
                 with a fixed seed selects them. None takes a tenth, rounded down: 5,000 of CIFAR-10's 50,000.
+            train_per_class: Number of training images of each class: the first ones of the same permutation, so a
+                larger number has all images of a smaller one. The others are left out. None takes all.
             flip: Mirror training images left to right. random: each with probability 1/2; alternating: each in every
                 second epoch.
             shift: Move training images by up to this many pixels in each direction and reflect the border; 0 for none.
@@ -92,9 +95,11 @@ class ImageDataModule(LightningDataModule, ABC):
         super().__init__()
         check_attributes(self)
         self._check_ranges(batch_size, val_size, shift, cutout)
+        check_range("train_per_class", 1 if train_per_class is None else train_per_class, 1, self.training_images)
+        self.train_per_class = train_per_class
         self.batch_size, self.val_size, self.seed = batch_size, val_size, seed
         self._num_all_classes = len(self.class_names)
-        self._class_indices = _class_indices(classes, self.class_names)
+        self._class_indices = class_indices(classes, self.class_names)
         self.class_names = tuple(str(name) for name in classes or self.class_names)
         self.transforms = Transforms(transforms, self.image_shape, self.of_files) if transforms else None
         self.balance = balance
@@ -104,10 +109,10 @@ class ImageDataModule(LightningDataModule, ABC):
     def _check_ranges(self, batch_size: int, val_size: int | None, shift: int, cutout: int) -> None:
         num_val = self.training_images // 10 if val_size is None else val_size
         side = min(self.image_shape[1:])
-        _check_range("val_size", num_val, 0, self.training_images - 1)
-        _check_range("batch_size", batch_size, 1, self.training_images - num_val)
-        _check_range("shift", shift, 0, side - 1)
-        _check_range("cutout", cutout, 0, side)
+        check_range("val_size", num_val, 0, self.training_images - 1)
+        check_range("batch_size", batch_size, 1, self.training_images - num_val)
+        check_range("shift", shift, 0, side - 1)
+        check_range("cutout", cutout, 0, side)
 
     def _checked_curriculum(self, curriculum: dict[int, float]) -> dict[int, float]:
         side = min(self.image_shape[1:])
@@ -142,6 +147,8 @@ class ImageDataModule(LightningDataModule, ABC):
             self.mean, self.std = measured_mean_and_std(loaded[0].pixels)
         images, self.test = (self._select_classes(images) for images in loaded)
         self.train, self.val = self.split(images)
+        if self.train_per_class is not None:
+            self.train = self.train[first_of_each_class(self.train.labels, self.train_per_class)]
         check_balance(self.balance, self.image_counts()["training"], self.class_names)
         limit = len(self.train) // (self.trainer.world_size if self.trainer else 1)
         if limit < self.batch_size:
@@ -281,19 +288,3 @@ class ImageDataModule(LightningDataModule, ABC):
         trainer = self._trainer
         batch_size = max(self.batch_size, self.evaluation_batch_size)
         return EvaluationBatches(*self._on_device(images), batch_size, trainer.global_rank, trainer.world_size)
-
-
-def _check_range(name: str, value: int, low: int, high: int) -> None:
-    if not low <= value <= high:
-        raise ValueError(f"--data.{name} {value}: give a whole number from {low} to {high}")
-
-
-def _class_indices(classes: list[str | int] | None, class_names: tuple[str, ...]) -> list[int] | None:
-    """The indices in `class_names` of the `classes`, which may be given as numbers if their names are digits."""
-    if classes is None:
-        return None
-    names = [str(name) for name in classes]
-    if len(set(names)) < max(2, len(names)) or not set(names) <= set(class_names):
-        valid = ", ".join(class_names)
-        raise ValueError(f"--data.classes [{', '.join(names)}]: name two or more of {valid}, each once")
-    return [class_names.index(name) for name in names]

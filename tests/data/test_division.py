@@ -2,6 +2,7 @@
 
 import shutil
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,8 @@ import yaml
 from PIL import Image
 
 from project.cli.main import main
-from project.data.division import division_line, missing_line, split_by_class
+from project.data import Digits
+from project.data.division import division_line, first_of_each_class, missing_line, split_by_class
 from tests.conftest import CONFIGS
 from tests.data.test_image_folder import ready
 
@@ -106,3 +108,19 @@ def test_a_run_and_its_checkpoint_know_the_division(capsys: pytest.CaptureFixtur
         main([*words, "--data.data_dir", "moved"])
         (line,) = [line for line in capsys.readouterr().out.splitlines() if "are not those of its run" in line]
         assert line.startswith("--ckpt_path ")
+
+
+def test_few_training_images_of_each_class(digits: Callable[..., list[str]], error: Callable[..., str]) -> None:
+    labels = torch.tensor([2, 0, 2, 2, 1, 0, 0])
+    assert first_of_each_class(labels, 2).tolist() == [0, 1, 2, 4, 5]
+    few, more, whole = (Digits(20, 100, train_per_class=number) for number in (3, 5, None))
+    for data in (few, more, whole):
+        data.setup("fit")
+        assert len(data.val) == 100
+    assert few.image_counts()["training"] == [3] * 10
+    assert torch.equal(few.val.labels, whole.val.labels)
+    images = [{image.numpy().tobytes() for image in data.train.pixels} for data in (few, more, whole)]
+    assert images[0] < images[1] < images[2]
+    words = ["fit", *digits(), "--data.train_per_class"]
+    assert error(*words, "0") == "--data.train_per_class 0: give a whole number from 1 to 1437"
+    assert error(*words, "3") == "--data.batch_size 32: a process has 30 images; give at most that"
