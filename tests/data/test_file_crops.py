@@ -1,5 +1,6 @@
 """RandomResizedCrop that stands first takes its part from the file itself; evaluation shows the centre."""
 
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -24,21 +25,22 @@ def folder() -> None:
     write_image_folder(Path("images"), count=20)
 
 
+@pytest.mark.parametrize("kind", ["png", "jpeg"])
 @pytest.mark.parametrize(
     "options",
     [
         {"size": 24},
         {"size": (20, 31), "scale": (0.3, 0.4), "ratio": (0.2, 5.0), "interpolation": "bicubic"},
-        {"size": 7, "antialias": False},
+        {"size": 31, "antialias": False},
         {"size": 200, "scale": (1.0, 1.0), "ratio": (9.0, 9.0)},  # fits into no image, and is larger than this one
     ],
     ids=str,
 )
-def test_a_crop_is_torchvisions_of_the_whole_image(options: dict[str, Any]) -> None:
-    theirs = v2.RandomResizedCrop(**options)
-    image = torch.from_numpy(np.array(PHOTOGRAPH)).permute(2, 0, 1)
+def test_a_crop_is_torchvisions_of_the_whole_image(options: dict[str, Any], kind: str) -> None:
+    theirs, content = v2.RandomResizedCrop(**options), encoded(PHOTOGRAPH, kind)
+    image = v2.functional.pil_to_tensor(Image.open(BytesIO(content)))
     for seed in range(5):
-        ours = decode(encoded(PHOTOGRAPH), FileCrop(theirs, seed))
+        ours = decode(content, FileCrop(theirs, seed))
         with torch.random.fork_rng():
             torch.manual_seed(seed)
             expected = theirs(image)
@@ -58,6 +60,12 @@ def test_a_large_jpeg_is_decoded_at_a_part_of_its_size(orientation: int, monkeyp
         exact, drafted = (decode(content, FileCrop(crop, seed)).float() for content in contents)
         assert (exact - drafted).abs().mean() < 6  # another part differs by about 50
     assert all(sizes[2 * seed][0] >= 4 * sizes[2 * seed + 1][0] for seed in range(2))
+
+
+def test_a_damaged_jpeg_is_named_as_pillow_does() -> None:
+    content = encoded(PHOTOGRAPH, "jpeg")
+    with pytest.raises(ValueError, match="image file is truncated"):
+        decode(content[: len(content) // 2], FileCrop(v2.RandomResizedCrop(24), 0))
 
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 300), (300, 1)])
