@@ -18,7 +18,7 @@ from project.system.process import settle
 CONTINUED = ("seeds", "article")
 WITHOUT_FIT_OPTIONS = ("overhead", "loader", "resume", "damage", "use")
 LOOK_PARTS = ("calibration", "pictures", "compare", "inspect")  # modules of project/benchmarks/look
-FIT_IN_THIS_PROCESS = ("overhead", "safety", "gpu")  # the process needs the settings of main.py
+FIT_IN_THIS_PROCESS = ("overhead", "loader", "safety", "gpu")  # the process needs the settings of main.py
 
 
 def main(args: list[str] | None = None) -> None:
@@ -61,7 +61,14 @@ def add_benchmarks(parser: argparse.ArgumentParser) -> None:
     article = add("article", "the article's program compared with experiments of this project", seeds=5)
     article.add_argument("--config", **config, help="an experiment; default: convnet, speed61, speed71 and speed")
     add("overhead", "a step of main.py fit compared with a loop by hand and with the arithmetic alone", turns=5)
-    add("loader", "images per second compared with a DataLoader with 0, 1 and 2 workers", turns=3)
+    add(
+        "loader",
+        "images per second compared with torchvision's DataLoader, from memory and from files; epochs from PNG files",
+        turns=3,
+        files=2000,
+        images=60_000,
+        epochs=2,
+    )
     add("startup", "from the start of Python to the end of the first step, in parts", turns=5)
     add("cost", "seconds and peak memory for more images and more epochs", turns=3)
     add("resume", "runs killed at random moments and resumed, compared with runs never stopped", kills=50, lanes=2)

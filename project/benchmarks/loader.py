@@ -1,4 +1,4 @@
-"""Images per second: batches from memory, with several transforms, compared with a DataLoader of torchvision's."""
+"""Images per second compared with a DataLoader of torchvision's: from memory, and from image files."""
 
 import time
 from collections.abc import Iterable
@@ -9,6 +9,7 @@ from torch.utils.data import DataLoader
 from torchvision import datasets, transforms
 from torchvision.transforms import v2
 
+from project.benchmarks.image_folders import measure_epochs, measure_files
 from project.benchmarks.overhead import training_batches
 from project.benchmarks.report import report
 from project.data import CIFAR10
@@ -25,7 +26,14 @@ TRANSFORMS: dict[str, list[v2.Transform]] = {
 }
 
 
-def measure(data_dir: str, turns: int, batches: int = 360) -> None:
+def measure(data_dir: str, turns: int, files: int, images: int, epochs: int, batches: int = 360) -> None:
+    """Report the batches from memory, `files` image files, and epochs of convnet.yaml from files of CIFAR-10."""
+    measure_memory(data_dir, turns, batches)
+    measure_files(files, turns)
+    measure_epochs(data_dir, images, epochs, turns)
+
+
+def measure_memory(data_dir: str, turns: int, batches: int) -> None:
     """Report both with the augmentation of convnet.yaml: a random flip, a shift by up to two pixels, normalisation.
 
     Then batches from memory with transforms in place of this augmentation.

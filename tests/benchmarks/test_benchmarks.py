@@ -140,12 +140,19 @@ def test_overhead(cifar10_dir: Path) -> None:
 
 
 def test_loader(cifar10_dir: Path) -> None:
-    loader.measure(str(cifar10_dir), turns=1, batches=1)
+    loader.measure(str(cifar10_dir), turns=1, files=50, images=240, epochs=1, batches=1)
     measured = written("loader")
     *theirs, ours, plain, batched, single = (row["images per second"] for row in measured["rows"])
     assert len(theirs) == 3
     assert min(plain, batched, single) > 0
     assert measured["ours_over_best_dataloader"] == pytest.approx(ours / max(theirs))
+    rows = written("loader_files")["rows"]
+    assert [row["workers"] for row in rows] == [1, 2, 1, 2]
+    for row in rows:
+        assert row["ours over torchvision's"] * row["torchvision's"] == pytest.approx(row["ours, images per second"])
+    epochs = written("loader_epochs")
+    assert epochs["steps"] == 1
+    assert [row["over from memory"] > 0 for row in epochs["rows"]] == [True, True, True]
 
 
 @pytest.mark.slow
