@@ -16,7 +16,7 @@ from project.benchmarks.endings import ends_in_one_line
 from project.system.process import settle
 
 CONTINUED = ("seeds", "article")
-WITHOUT_FIT_OPTIONS = ("overhead", "loader", "resume", "damage", "use")
+WITHOUT_FIT_OPTIONS = ("overhead", "loader", "resume", "damage", "use", "search")
 LOOK_PARTS = ("calibration", "pictures", "compare", "inspect")  # modules of project/benchmarks/look
 FIT_IN_THIS_PROCESS = ("overhead", "loader", "safety", "gpu")  # the process needs the settings of main.py
 
@@ -51,7 +51,7 @@ def add_benchmarks(parser: argparse.ArgumentParser) -> None:
         for option, default in counts.items():
             count = at_least({"damage": 0, "use": 10 if option == "images" else 1}.get(name, 1))
             command.add_argument(f"--{option}", type=count, default=default, help=f"default: {default}")
-        if name not in ("seeds", "resume", "damage", "use"):
+        if name not in ("seeds", "resume", "damage", "use", "search"):
             command.add_argument("--data.data_dir", dest="data_dir", default="data", help="directory of CIFAR-10")
         return command
 
@@ -72,6 +72,9 @@ def add_benchmarks(parser: argparse.ArgumentParser) -> None:
     add("startup", "from the start of Python to the end of the first step, in parts", turns=5)
     add("cost", "seconds and peak memory for more images and more epochs", turns=3)
     add("resume", "runs killed at random moments and resumed, compared with runs never stopped", kills=50, lanes=2)
+    killed = "a search whose workers are killed at random moments and started again"
+    search = add("search", killed, trials=200, workers=2)
+    search.add_argument("--torn", action="store_true", help="also leave torn lines in the journal")
     add("damage", "checkpoints that are cut or changed, and runs on disks that become full", files=100, disks=20)
     add("safety", "the time that checkpoints, seeds and checks add to a step of convnet.yaml", turns=3)
     add("gpu", "speed.yaml on one GPU, by the rule of the published records and by the other clocks", runs=10)

@@ -44,7 +44,7 @@ class FitProcesses:
         """The error line of a fit that failed; empty for one that finished, or that ended because it was asked to."""
         begin = fit.log.stat().st_size if fit.log.exists() else 0
         ended = False
-        with _started(_fit, fit, Path.cwd()) as (process, connection):
+        with _started(_fit, fit) as (process, connection):
             while connection in wait([connection, process.sentinel]):
                 try:
                     ended = report(*connection.recv()) or ended
@@ -62,7 +62,10 @@ class FitProcesses:
     def test(self, run: Path) -> Mapping[str, float]:
         """What the test measures of the run's best checkpoint."""
         with _started(_test, run) as (process, connection):
-            figures: Mapping[str, float] = connection.recv()
+            try:
+                figures: Mapping[str, float] = connection.recv()
+            except EOFError:
+                raise UserError(f"the test of {run} has failed; main.py test --ckpt_path {run} shows why") from None
             process.join()
         return figures
 
@@ -71,7 +74,7 @@ class FitProcesses:
 def _started(target: Any, *arguments: Any) -> Any:
     """A process and the connection to it. If the block ends early, the process finishes its step and stops."""
     connection, other = FORKSERVER.Pipe()
-    process: ForkServerProcess = FORKSERVER.Process(target=target, args=(*arguments, other))
+    process: ForkServerProcess = FORKSERVER.Process(target=_begin, args=(Path.cwd(), target, *arguments, other))
     process.start()
     other.close()
     try:
@@ -83,6 +86,12 @@ def _started(target: Any, *arguments: Any) -> Any:
         raise
     finally:
         connection.close()
+
+
+def _begin(directory: Path, target: Any, *arguments: Any) -> None:
+    os.chdir(directory)  # the fork server has that of its own start
+    threading.Thread(target=_stop_with_worker, daemon=True).start()
+    target(*arguments)
 
 
 def _check(candidates: Sequence[Sequence[str]], objective: str, connection: Connection) -> None:
@@ -107,14 +116,14 @@ def _check(candidates: Sequence[Sequence[str]], objective: str, connection: Conn
         connection.send((settings, ""))
 
 
-def _fit(fit: Fit, directory: Path, connection: Connection) -> None:
+def _fit(fit: Fit, connection: Connection) -> None:
     from project.callbacks.trial_reports import TrialReports
     from project.cli.endings import endings
     from project.cli.experiment import run_experiment
     from project.system.process import settle
 
     words = ["fit", *fit.words]
-    _settle(fit, directory, words)
+    _settle(fit, words)
     settle()
 
     def report(step: int, value: float) -> bool:
@@ -127,12 +136,11 @@ def _fit(fit: Fit, directory: Path, connection: Connection) -> None:
         run_experiment(words, TrialReports(int(fit.run.name.removeprefix("version_")), fit.objective, report))
 
 
-def _settle(fit: Fit, directory: Path, words: list[str]) -> None:
+def _settle(fit: Fit, words: list[str]) -> None:
     """Make this process like one that a shell has started, but for Ctrl-C, which the worker passes on."""
     import torch
 
     os.setsid()
-    os.chdir(directory)
     log = os.open(fit.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     for descriptor in (1, 2):
         os.dup2(log, descriptor)
@@ -140,11 +148,10 @@ def _settle(fit: Fit, directory: Path, words: list[str]) -> None:
     os.environ["OMP_NUM_THREADS"] = str(fit.threads)
     os.environ.pop("SLURM_RESTART_COUNT", None)  # the worker knows which run goes on
     torch.set_num_threads(fit.threads)
-    threading.Thread(target=_stop_with_worker, daemon=True).start()
 
 
 def _stop_with_worker() -> None:
-    """Save the run and stop if the worker is gone, so that another worker can go on with it."""
+    """Stop if the worker is gone. A fit saves its run first, so that another worker can go on with it."""
     if worker := multiprocessing.parent_process():
         worker.join()
         os.kill(os.getpid(), signal.SIGTERM)

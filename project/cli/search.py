@@ -30,6 +30,10 @@ def add_options(parser: ArgumentParser) -> None:
     add("--trials", "Number of trials of the whole study, however many workers there are.", type=int, default=20)
     add("--name", "The experiment whose directory has the study; by default NAME-search.", type=str)
     add("--keep", "Number of the best trials that keep their checkpoints.", type=int, default=3)
+    confirm = (
+        "Number of new seeds with which the best settings and the starting ones are run again; the winner is tested."
+    )
+    add("--confirm", confirm, type=int, default=0, metavar="SEEDS")
 
 
 def run(options: Namespace) -> Result:
@@ -41,6 +45,8 @@ def run(options: Namespace) -> Result:
     for name in ("trials", "keep"):
         if options[name] < 1:
             raise UserError(f"--{name} {options[name]}: give at least 1")
+    if options.confirm < 0 or options.confirm == 1:
+        raise UserError(f"--confirm {options.confirm}: an interval needs at least 2 seeds")
     if find_spec("optuna") is None:
         raise UserError("search: optuna is not installed: pip install -e '.[search]'")
     if not hasattr(os, "fork"):
@@ -52,7 +58,8 @@ def run(options: Namespace) -> Result:
     if not any(word.startswith("--pictures") for word in words):
         words += ["--pictures", "false"]
     directory = _root(words) / _name(options)
-    return Search(FitProcesses(), words, directory, Path(options.space), options.trials, options.keep).run()
+    counts = options.trials, options.keep, options.confirm
+    return Search(FitProcesses(), words, directory, Path(options.space), *counts).run()
 
 
 def _name(options: Namespace) -> str:

@@ -12,7 +12,7 @@ from project.compare.charts import CURVES, RATES, Line, chart, line_style, point
 from project.compare.comparison import Comparison
 from project.compare.groups import Group
 from project.compare.notes import notes
-from project.compare.pictures import MOST_BYTES, picture_strips, read_pictures
+from project.compare.pictures import MOST_BYTES, picture_strips, read_pictures, study_pictures
 from project.compare.runs import Run
 from project.compare.settings import SEED, differing
 from project.compare.table import STATE, Cell, Table, answer_table, difference_table, group_table
@@ -49,6 +49,7 @@ def _sections(comparison: Comparison) -> Iterator[tuple[str, str]]:
     """The title and the content of each section; the content is empty where there is nothing to show."""
     yield "Results", _html_table(group_table(comparison), "Results") + _notes(comparison)
     yield "Differences", _differences(comparison)
+    yield "Search", study_pictures(comparison.runs)
     yield "Curves", _curves(comparison.groups)
     yield "Pictures", _pictures(comparison.groups)
     yield "Settings", _settings(comparison.groups)

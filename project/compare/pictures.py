@@ -51,6 +51,14 @@ def read_pictures(groups: Sequence[Group], most_bytes: int = MOST_BYTES) -> Pict
     return Pictures(sorted(shown, key=lambda picture: (_kind(picture.name), order[picture.run])), left_out)
 
 
+def study_pictures(runs: Sequence[Run]) -> str:
+    """Strips of the pictures beside the runs: those that main.py search has drawn of its study."""
+    folders = dict.fromkeys(run.path.parent for run in runs)
+    files = [(Run(folder, folder.name), path) for folder in folders for path in (folder / FOLDER).glob("*.png")]
+    found = [Picture(run, path.stem, content) for run, path in files if (content := _read(path, MOST_BYTES))]
+    return picture_strips(Pictures(sorted(found, key=lambda picture: picture.name), 0))
+
+
 def picture_strips(pictures: Pictures) -> str:
     """A strip for each kind of picture, with all runs in it."""
     return "\n".join(

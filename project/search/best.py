@@ -31,7 +31,7 @@ def write_best(study: Study, trial: FrozenTrial, command: str, directory: Path) 
         _merge(overlay, _part(settings, name.split(".")))
     file = directory / BEST
     header = (
-        f"# The best settings of the search in {directory}, of trial {trial.number}: {study.space.objective} "
+        f"# The best settings of the search in {directory}: {study.space.objective} "
         f"{trial.value:.4f}\n# Command:        {command} --config {file}\n"
     )
     with atomic_write(file, several_writers=True) as unfinished:
@@ -49,8 +49,8 @@ def remove_checkpoints(study: Study, keep: int) -> None:
 
 
 def _part(settings: Any, names: list[str]) -> Any:
-    """The part of nested settings that leads to one option, with the class paths on the way."""
-    if not names:
+    """The part of nested settings that leads to one option, with the class paths on the way; all of a list."""
+    if not names or isinstance(settings, list):
         return settings
     if isinstance(settings, Mapping) and "class_path" in settings and names[0] not in ("class_path", "init_args"):
         return {"class_path": settings["class_path"], "init_args": _part(settings["init_args"], names)}

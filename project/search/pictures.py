@@ -24,13 +24,17 @@ def importances(study: Study) -> dict[str, float]:
     """How much of the differences between trials each option explains; empty while too few trials have finished."""
     if len({trial.value for trial in study.finished()}) < 2:
         return {}
-    return dict(optuna.importance.get_param_importances(study.optuna))
+    try:
+        return dict(optuna.importance.get_param_importances(study.optuna))
+    except (RuntimeError, ValueError):  # such as a study in which all settings are the same
+        return {}
 
 
 def draw_pictures(study: Study) -> list[Path]:
     """Draw the pictures into the study's directory, and return their files; none while too few trials have finished."""
     if not importances(study):
         return []
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
     folder = study.directory / FOLDER
     folder.mkdir(exist_ok=True)
     return [_draw(study, folder / f"{name}.png", draw) for name, draw in KINDS.items()]

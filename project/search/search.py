@@ -11,9 +11,11 @@ from optuna.trial import FrozenTrial, TrialState
 
 from project.runs.results import Result
 from project.search.best import remove_checkpoints, write_best
+from project.search.confirmation import Confirmation
 from project.search.fits import Fits
 from project.search.space import Space, read_space, words_of
 from project.search.study import ENDED, ERROR, Study, describe
+from project.search.texts import settings_text, shown
 from project.search.worker import Worker
 from project.system.errors import UserError
 
@@ -29,6 +31,8 @@ class Search:
     space: Path
     trials: int
     keep: int
+    confirm: int = 0
+    """Number of seeds with which the best settings are run again; 0 for none."""
 
     def run(self) -> Result:
         """Run trials until the study has as many as it should have.
@@ -51,7 +55,10 @@ class Search:
             remove_checkpoints(study, self.keep)
             if finished := study.finished():
                 write_best(study, finished[0], self._command, self.directory)
-        return self._end(study)
+        result = self._end(study)
+        if self.confirm:
+            return Confirmation(study, settings, self.confirm, self.keep).run(self.fits, words, self._command)
+        return result
 
     def _check(self, space: Space, words: Sequence[str]) -> Mapping[str, Any]:
         """The settings of the experiment. Raises UserError for words or values that fit does not take."""
@@ -89,23 +96,23 @@ class Search:
             raise UserError(f"{self.directory}: no trial has finished; {first}")
         best = finished[0]
         file = write_best(study, best, self._command, self.directory)
+        self._print_importances(study)
         print(f"best: trial {best.number}, {_outcome(best, study.space.objective)}, {settings_text(study, best)}")
         print(f"run it: {self._command} --config {file}")
         return Result(self.directory, {study.space.objective: best.value, "trial": best.number, **best.params})
 
+    def _print_importances(self, study: Study) -> None:
+        from project.search.pictures import draw_pictures, importances  # matplotlib takes time
 
-def settings_text(study: Study, trial: FrozenTrial) -> str:
-    """The settings of a trial in a few words."""
-    settings = study.settings_of(trial).items()
-    return ", ".join(f"{name} {f'{value:.4g}' if isinstance(value, float) else value}" for name, value in settings)
-
-
-def shown(value: float | None, objective: str) -> str:
-    return "nothing" if value is None else f"{100 * value:.2f} %" if "accuracy" in objective else f"{value:.4f}"
+        if shares := importances(study):
+            parts = ", ".join(f"{name} {100 * share:.0f} %" for name, share in shares.items())
+            print(f"how much each option matters: {parts}")
+        for picture in draw_pictures(study):
+            print(f"picture: {picture}")
 
 
 def _outcome(trial: FrozenTrial, objective: str) -> str:
     if trial.state == TrialState.FAIL:
         return f"failed ({trial.user_attrs.get(ERROR, '')})"
-    pruned = f" when it was pruned after {len(trial.intermediate_values)} reports" * (trial.state == TrialState.PRUNED)
+    pruned = " when it was pruned" * (trial.state == TrialState.PRUNED)
     return f"{objective} {shown(trial.value, objective)}{pruned}"

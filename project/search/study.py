@@ -21,7 +21,7 @@ JOURNAL = "journal.log"  # optuna-dashboard takes a file of this ending
 DESCRIPTION = "study.yaml"
 CLAIMS = ".claims"  # locks of trials and workers
 SEARCH = "search"
-THREADS, ERROR, SETTINGS = "threads", "error", "settings"  # attributes of a trial
+THREADS, ERROR, SETTINGS, VALUES = "threads", "error", "settings", "values"  # attributes of a trial
 ENDED = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
 # Options that may differ between the workers of a study.
 FREE = ("ckpt_path", "config", "name", "pictures", "data.data_dir", "trainer.default_root_dir")

@@ -15,7 +15,8 @@ from optuna.trial import TrialState
 from project.runs.results import read_results
 from project.search.fits import Fit, Fits
 from project.search.space import words_of
-from project.search.study import THREADS, Claim, Study, count_workers, run_words, worker_lock
+from project.search.study import THREADS, VALUES, Claim, Study, count_workers, run_words, worker_lock
+from project.system.signals import Interrupted
 
 POLL_SECONDS = 1.0  # between two looks at the trials of other workers
 IN_TRIALS = {"trainer.limit_test_batches": 0}  # nothing in a search looks at the test images
@@ -65,13 +66,16 @@ class Worker:
                 self.study.end(claim, TrialState.PRUNED)
                 return
             values = self._values(claim)
+        except (KeyboardInterrupt, Interrupted):
+            print(f"trial {claim.number} is not finished; the same command goes on with it", flush=True)
+            raise
         except Failed as failure:
             self.study.end(claim, TrialState.FAIL, error=str(failure))
         else:
             if values is None:
                 self.study.end(claim, TrialState.PRUNED)
             else:
-                claim.trial.set_user_attr("values", values)
+                claim.trial.set_user_attr(VALUES, values)
                 self.study.end(claim, TrialState.COMPLETE, fmean(values))
         finally:
             claim.lock.release()

@@ -39,9 +39,9 @@ def test_stopped_and_failed_trials(
         with pytest.raises(SystemExit) as stopped:
             main(search)
     assert stopped.value.code == 130
+    assert "trial 0 is not finished; the same command goes on with it" in capsys.readouterr().out
     assert (STUDY / "version_0/checkpoints/last.ckpt").exists()
     assert not (STUDY / "version_0/results.json").exists()
-    capsys.readouterr()
 
     result = main(search)
     printed = capsys.readouterr().out

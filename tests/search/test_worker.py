@@ -1,0 +1,107 @@
+"""What a worker does with the values that fits report: pruning, repeated settings, confirmation, pictures."""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from optuna.trial import FrozenTrial
+
+from project.compare.pictures import study_pictures
+from project.compare.runs import Run
+from project.search.fits import Fit, Report
+from project.search.search import Search
+from project.search.space import read_space
+from project.search.study import Study
+
+STUDY = Path("lightning_logs/net-search")
+LR = "model.optimizer.lr: {log: [0.001, 0.1]}\n"
+LOW_IS_PRUNED = "pruner: {class_path: ThresholdPruner, init_args: {lower: 0.7}}\n"
+
+
+class ComputedFits:
+    """Fits that train nothing: their accuracy is a function of learning rate, step and seed."""
+
+    def __init__(self) -> None:
+        self.tests = 0
+
+    def check(self, candidates: Sequence[Sequence[str]], objective: str) -> Mapping[str, Any]:
+        return {"model.optimizer.lr": 0.001, "seed_everything": 0}
+
+    def run(self, fit: Fit, report: Report) -> str:
+        words = dict(zip(fit.words[::2], fit.words[1::2], strict=True))
+        lr, seed = float(words.get("--model.optimizer.lr", "0.001")), int(words.get("--seed_everything", "0"))
+        (fit.run / "checkpoints").mkdir(parents=True)
+        settings = {"model": {"optimizer": {"class_path": "AdamW", "init_args": {"lr": lr}}}}
+        (fit.run / "config.yaml").write_text(yaml.safe_dump(settings))
+        value = 0.0
+        for step in (10, 20, 40):
+            value = min(0.9, 0.6 + 10 * lr) + 0.001 * seed
+            if report(step, value):
+                return ""
+        (fit.run / "results.json").write_text(json.dumps({"val/accuracy": value}))
+        return ""
+
+    def test(self, run: Path) -> Mapping[str, float]:
+        self.tests += 1
+        return {"test/accuracy": 0.8, "test/loss": 0.5}
+
+
+def search(text: str, **options: Any) -> Callable[..., list[FrozenTrial]]:
+    Path("space.yaml").write_text(text)
+    fits = ComputedFits()
+    Search(fits, ["--config", "net.yaml"], STUDY, Path("space.yaml"), 6, 2, **options).run()
+    assert fits.tests == options.get("confirm", 0)
+    return lambda name="search": Study(STUDY, read_space(Path("space.yaml")), name).trials()
+
+
+def test_a_trial_below_the_threshold_is_pruned_at_its_first_report(capsys: pytest.CaptureFixture[str]) -> None:
+    trials = search(LR + LOW_IS_PRUNED)()
+    for trial in trials:
+        value = min(0.9, 0.6 + 10 * trial.params["model.optimizer.lr"])
+        pruned = value < 0.7
+        assert trial.state.name == ("PRUNED" if pruned else "COMPLETE")
+        assert trial.value == pytest.approx(value)
+        assert list(trial.intermediate_values) == ([10] if pruned else [10, 20, 40])
+    assert trials[0].params == {"model.optimizer.lr": 0.001}  # the starting settings
+    line = "trial 0: val/accuracy 61.00 % when it was pruned, model.optimizer.lr 0.001; 5 left"
+    assert line in capsys.readouterr().out
+    kept = {path.parent.name for path in STUDY.glob("*/checkpoints")}
+    best = sorted(trials, key=lambda trial: -trial.value * (trial.state.name == "COMPLETE"))[:2]
+    assert kept == {f"version_{trial.number}" for trial in best}
+
+
+def test_each_setting_runs_with_all_seeds_and_the_pruner_sees_one_a_step() -> None:
+    for trial in search(LR + LOW_IS_PRUNED + "seed_everything: {all: [3, 5]}\n")():
+        first = min(0.9, 0.6 + 10 * trial.params["model.optimizer.lr"]) + 0.003
+        values = [first, first + 0.002][: len(trial.intermediate_values)]
+        assert list(trial.intermediate_values.values()) == pytest.approx(values)
+        assert len(values) == (1 if first < 0.7 else 2)
+        if trial.state.name == "COMPLETE":
+            assert trial.value == pytest.approx(sum(values) / 2)
+        runs = [(STUDY / f"version_{2 * trial.number + place}").exists() for place in (0, 1)]
+        assert runs == [True, len(values) == 2]
+
+
+def test_the_best_settings_are_confirmed_and_the_winner_is_tested_once(capsys: pytest.CaptureFixture[str]) -> None:
+    trials = search(LR, confirm=3)
+    printed = capsys.readouterr().out
+    assert "the starting settings: val/accuracy 61.20 % +- 0.10 % (mean and standard deviation over 3 seeds)" in printed
+    best = max(trials(), key=lambda trial: trial.value or 0)
+    gain = 100 * ((best.value or 0) - 0.61)
+    assert f"difference to the starting settings +{gain:.2f} points, 95 % interval +{gain:.2f} points to" in printed
+    assert f"winner: trial {best.number}; run it: python scripts/main.py fit --config net.yaml --config " in printed
+    assert "once for each seed: test/accuracy 80.00 % +- 0.00 %" in printed
+    overlay = yaml.safe_load((STUDY / "best.yaml").read_text())
+    assert overlay == {
+        "model": {"optimizer": {"class_path": "AdamW", "init_args": {"lr": best.params["model.optimizer.lr"]}}}
+    }
+    again = ComputedFits()
+    Search(again, ["--config", "net.yaml"], STUDY, Path("space.yaml"), 6, 2, confirm=3).run()
+    assert again.tests == 0
+    confirmed = [path.parent.name for path in Path("lightning_logs/net-search-confirm3").glob("*/checkpoints")]
+    assert len(confirmed) == 3
+    assert {path.stem for path in STUDY.glob("pictures/*")} == {"history", "importance", "parallel_coordinate"}
+    assert "history of net-search" in study_pictures([Run(STUDY / "version_0")])
