@@ -81,7 +81,9 @@ def _groups(trials: Sequence[Settings]) -> dict[str, list[Settings]]:
     for balance in BALANCES[1:]:
         groups[f"balance {balance}"] = [trial for trial in trials if trial["balance"] == balance]
     groups["labels from a table"] = [trial for trial in trials if trial["source"] == "table"]
-    groups["files, with other workers after each kill"] = [trial for trial in trials if trial["source"] != "memory"]
+    groups["files, with other workers and in_memory after each kill"] = [
+        trial for trial in trials if trial["source"] != "memory"
+    ]
     return groups
 
 
@@ -199,8 +201,9 @@ def _kill_and_resume(arguments: list[str], directory: Path, moment: str, seconds
 
 
 def _with_workers(arguments: list[str], number: int) -> list[str]:
-    """The arguments with 0, 1 or 2 workers, if files are decoded."""
-    return [*arguments, "--data.workers", str(number % 3)] if "ImageFolder" in arguments else arguments
+    """The arguments with 0, 1 or 2 workers, and files decoded for each batch or once, if the data is files."""
+    options = ["--data.workers", str(number % 3), "--data.in_memory", ("false", "auto")[number % 2]]
+    return [*arguments, *options] if "ImageFolder" in arguments else arguments
 
 
 def run_or_resume(arguments: list[str], directory: Path, *kill: Any) -> int:

@@ -77,6 +77,8 @@ class Preparation:
         """The image of this size."""
         size, method = self.size[::-1], Image.Resampling.BILINEAR
         bleed = (1 - self.crop_pct) / 2  # the part that is cut off each end
+        if image.size == size and not bleed:
+            return image
         if self.fit == "pad":
             return ImageOps.pad(image, size, method, BORDER)
         return image.resize(size, method) if self.fit == "squash" else ImageOps.fit(image, size, method, bleed)
