@@ -18,6 +18,7 @@ from torch import Tensor
 
 from project.callbacks.averaged_weights import ShortAverages
 from project.callbacks.checkpoints import Checkpoints
+from project.callbacks.compilation import Compilation
 from project.callbacks.epoch_lines import EpochLines, EvaluationLines
 from project.callbacks.evaluation_logits import EvaluationLogits
 from project.callbacks.finite_loss import FiniteLoss
@@ -223,12 +224,19 @@ class ExperimentCLI(CommandLine):
         checked = [] if checkpoint is None else [OtherData(self.options.ckpt_path, checkpoint)]
         if self.subcommand != "fit":
             return [EvaluationLines(), *checked]
-        self.stopwatch = Stopwatch()
+        self.stopwatch, self.compilation = Stopwatch(), Compilation()
         settings = (self.config_text, self.settings)
         self.run_directory = RunDirectory(self.plan, *settings, self.cleanup, self._has_default_loggers)
         self.checkpoints: Checkpoints = self.parts["checkpoints"]
         self.logits = EvaluationLogits()
-        callbacks = [self.stopwatch, EpochLines(self.stopwatch), self.run_directory, GivenOptions(), FiniteLoss()]
+        callbacks = [
+            self.compilation,
+            self.stopwatch,
+            EpochLines(self.stopwatch),
+            self.run_directory,
+            GivenOptions(),
+            FiniteLoss(),
+        ]
         if checkpoint is not None:
             callbacks = [ResumedLength(self.options.ckpt_path, saved_position(checkpoint)), *callbacks]
         users = self.options.trainer.callbacks or []
@@ -272,6 +280,7 @@ class ExperimentCLI(CommandLine):
             "steps": self.trainer.global_step,
             "train_seconds": self.stopwatch.train_seconds,
             "fit_seconds": self.stopwatch.fit_seconds,
+            **self.compilation.figures,
         }
         evaluation = FinalEvaluation(self.trainer, self.datamodule, self.logits, path)
         if calibration := evaluation.calibrate(checkpoint):

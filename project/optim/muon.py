@@ -64,6 +64,19 @@ class MuonSGD(Optimizer):
         ]
         defaults = {"lr": lr, "momentum": momentum, "iterations": iterations, "weight_decay": 0.0}
         super().__init__([group for group in groups if group["params"]], defaults)
+        self._iterate = _iterate
+
+    @torch.no_grad()
+    def compile(self) -> None:
+        """Compile the iterations of hidden matrices and convolutions, for each of their shapes.
+
+        It pays on a GPU, which otherwise waits for the many small operations between the matrix products.
+        """
+        self._iterate = torch.compile(_iterate)
+        for group in self.param_groups:
+            if group["iterations"]:
+                for equals in _alike(group["params"]).values():
+                    self._orthogonalize(torch.stack([parameter.detach().flatten(1) for parameter in equals]), group)
 
     @torch.no_grad()
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
@@ -85,16 +98,16 @@ class MuonSGD(Optimizer):
             self.state[parameter]["momentum_buffer"] = buffer
 
     def _muon(self, parameters: list[Tensor], group: dict[str, Any]) -> None:
-        alike = defaultdict(list)
-        for parameter in parameters:
-            alike[parameter.flatten(1).shape].append(parameter)
-        for equals in alike.values():
+        for equals in _alike(parameters).values():
             momenta = torch.stack([self._nesterov(parameter, group).flatten(1) for parameter in equals])
-            moves = orthogonalize(momenta, group["iterations"])
+            moves = self._orthogonalize(momenta, group)
             for parameter, move in zip(equals, moves, strict=True):
                 norm = parameter.norm()
                 parameter.mul_(len(parameter) ** 0.5 / torch.where(norm > 0, norm, 1.0))
                 parameter.sub_(group["lr"] * move.view(parameter.shape))
+
+    def _orthogonalize(self, matrices: Tensor, group: dict[str, Any]) -> Tensor:
+        return self._iterate(matrices, group["iterations"], _precision(matrices))
 
     def _nesterov(self, parameter: Tensor, group: dict[str, Any]) -> Tensor:
         gradient, state = parameter.grad, self.state[parameter]
@@ -112,8 +125,12 @@ def orthogonalize(matrices: Tensor, iterations: int) -> Tensor:
     precise enough (Jordan, 2024), and else in float32: emulated, bfloat16 takes 28 times as long on a CPU with AVX2.
     Matrices in float64 stay so.
     """
+    return _iterate(matrices, iterations, _precision(matrices))
+
+
+def _iterate(matrices: Tensor, iterations: int, precision: torch.dtype) -> Tensor:
     wide = matrices if matrices.shape[1] <= matrices.shape[2] else matrices.mT
-    current = wide.to(_precision(matrices))
+    current = wide.to(precision)
     current = current / current.norm(dim=(1, 2), keepdim=True).clamp(min=1e-7)
     first, third, fifth = COEFFICIENTS
     for _ in range(iterations):
@@ -121,6 +138,14 @@ def orthogonalize(matrices: Tensor, iterations: int) -> Tensor:
         factor = torch.baddbmm(gram, gram, gram, beta=third, alpha=fifth)
         current = torch.baddbmm(current, factor, current, beta=first)
     return (current if wide is matrices else current.mT).to(matrices.dtype)
+
+
+def _alike(parameters: Iterable[Tensor]) -> dict[torch.Size, list[Tensor]]:
+    """The parameters of each shape as matrices."""
+    alike = defaultdict(list)
+    for parameter in parameters:
+        alike[parameter.flatten(1).shape].append(parameter)
+    return alike
 
 
 def _precision(matrices: Tensor) -> torch.dtype:

@@ -20,6 +20,11 @@ def computes_bfloat16(device: str) -> bool:
     return False
 
 
+def fuses_updates(device: str) -> bool:
+    """Whether torch's optimizers are fastest with one operation for all weights on devices of a type."""
+    return device == "cuda"
+
+
 def copy_to(values: Tensor, device: torch.device) -> Tensor:
     """The values of a tensor of the CPU on `device`. The CPU does not wait for a GPU.
 

@@ -24,6 +24,8 @@ from project.data.run_length import Position, saved_position, total_steps
 from project.networks.protocol import AuxiliaryHeads, InitializedFromImages, NormalisesImages
 from project.networks.test_time_augmentation import Views, views_logits, views_probabilities
 from project.training.agreement import gathered
+from project.training.compiled import Mode, Step, StepOfModel, compile_step
+from project.training.fused import use_fused_updates
 from project.training.mean_loss import MeanLoss, image_weights, weigh_classes
 from project.training.parameter_groups import ParameterGroups
 from project.training.per_class import BalancedAccuracy, MacroF1
@@ -43,7 +45,7 @@ class Classifier(LightningModule):
         loss: nn.Module,
         optimizer: OptimizerCallable = torch.optim.Adam,
         lr_scheduler: Schedule | None = None,
-        compile: bool = False,
+        compile: bool | Mode = False,
         test_views: Views = "plain",
         weights: str | None = None,
     ) -> None:
@@ -58,7 +60,9 @@ class Classifier(LightningModule):
             optimizer: Makes the optimizer of the network's parameters.
             lr_scheduler: Makes the learning-rate schedule from the optimizer and the number of steps of the run. It is
                 updated after every step, Plateau after every epoch. None keeps the optimizer's learning rate.
-            compile: Compile the network with torch.compile; checkpoints stay the same.
+            compile: Compile network and loss of a training step with torch.compile, for each image size, before the
+                first step; checkpoints, validation and test stay the same. true is torch's mode default;
+                reduce-overhead and max-autotune also use CUDA graphs.
             test_views: Test-time augmentation: the views of an image whose logits the test averages. The result is
                 test/accuracy_<views>, in addition to the plain accuracy. mirror: the image and its mirror image;
                 mirror_shift: these two, and both moved by a pixel in two directions.
@@ -77,8 +81,12 @@ class Classifier(LightningModule):
         self.taken_weights: Collection[str] = ()  # names of the network's tensors; the command line sets it
         self.run_description: dict[str, Any] = {}  # see project.checkpoints.description; the command line sets it
         self.parameter_groups: ParameterGroups | None = None  # set by Finetuning
+        self.is_compiled = compile is not False
+        self._training_losses: StepOfModel = Classifier.logits_and_losses
         if compile:
-            self.network.compile()
+            self._training_losses = compile_step(
+                Classifier.logits_and_losses, "default" if compile is True else compile
+            )
         self._epoch_is_logged = False
         self._done: Position | None = None  # before a resumed run's first step
         self.train_metrics = _metrics("train/", num_classes)
@@ -146,7 +154,7 @@ class Classifier(LightningModule):
         self.train_metrics.reset()  # a checkpoint of ModelCheckpoint contains those of the epoch before
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        loss, _ = self._step(batch, self.train_metrics)
+        loss, _ = self._step(batch, self.train_metrics, self.training_losses)
         # Each value that Lightning logs costs 0.3 ms, so none is logged that goes nowhere.
         if not self._epoch_is_logged:
             self._log_epoch()
@@ -178,13 +186,13 @@ class Classifier(LightningModule):
 
     def validation_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Logits [N, num_classes] float32, the mean of the val_views."""
-        _, plain = self._step(batch, self.val_metrics)
+        _, plain = self._step(batch, self.val_metrics, self.logits_and_losses)
         self.log_dict(self.val_metrics)
         return views_logits(self, batch[0], self.val_views, plain).float()
 
     def test_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Logits [N, num_classes] float32, the mean of the test_views."""
-        _, plain = self._step(batch, self.test_metrics)
+        _, plain = self._step(batch, self.test_metrics, self.logits_and_losses)
         self.log_dict(self.test_metrics)
         images, labels = batch
         logits = views_logits(self, images, self.test_views, plain)
@@ -211,9 +219,18 @@ class Classifier(LightningModule):
     def make_optimizer(self) -> Optimizer:
         """Raises ValueError for options out of range."""
         optimizer = self.optimizer(self.network.parameters())
+        use_fused_updates(optimizer)
         if self.parameter_groups is not None:
             self.parameter_groups.divide(optimizer, self.network)
         return optimizer
+
+    def training_losses(self, images: Tensor, labels: Tensor) -> tuple[Tensor, ...]:
+        """The same as logits_and_losses, compiled if the option says so."""
+        return self._training_losses(self, images, labels)
+
+    def logits_and_losses(self, images: Tensor, labels: Tensor) -> tuple[Tensor, ...]:
+        """Return the main logits of images [N, C, H, W], their loss, and the loss that training minimises."""
+        return self.losses(self.network(images), labels)
 
     def losses(self, outputs: Tensor | tuple[Tensor, ...], labels: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Return the main logits of a network's outputs, their loss, and the loss that training minimises.
@@ -232,13 +249,13 @@ class Classifier(LightningModule):
         self.log_dict(self.train_metrics, on_step=False, on_epoch=True)
         self._epoch_is_logged = True
 
-    def _step(self, batch: Batch, metrics: MetricCollection) -> tuple[Tensor, Tensor]:
+    def _step(self, batch: Batch, metrics: MetricCollection, logits_and_losses: Step) -> tuple[Tensor, Tensor]:
         """Update the metrics with a batch. Return the loss to minimise and the main logits [N, num_classes].
 
         The accuracy of mixed labels [N, num_classes] is that for the class with the largest share of each image.
         """
         images, labels = batch
-        logits, loss, total = self.losses(self(images), labels)
+        logits, loss, total = logits_and_losses(images, labels)
         weight = image_weights(self.loss, labels)
         target = labels if labels.ndim == 1 else labels.argmax(1)
         metrics.update(preds=logits.detach(), target=target, value=loss.detach(), weight=weight)
