@@ -6,8 +6,8 @@ from pathlib import Path
 from lightning.fabric.utilities.rank_zero import rank_zero_only
 
 from project.cli.commands import given_options
-from project.networks import TorchvisionModel
 from project.networks.pretrained import load_weights
+from project.networks.pretrained_network import PretrainedNetwork
 from project.networks.weights import read_weights, take_weights
 from project.runs.checkpoint_path import find_path
 from project.runs.plan import RunPlan
@@ -36,7 +36,7 @@ def weights_file(weights: str | None, plan: RunPlan, words: Sequence[str]) -> st
 def take_first_weights(model: Classifier) -> None:
     """Take the weights that the options name, and print what was taken. Raises UserError if they do not fit."""
     if model.weights is None:
-        if isinstance(model.network, TorchvisionModel):
+        if isinstance(model.network, PretrainedNetwork):
             load_weights(model.network)
         return
     try:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:  # imported when they are used
     from project.networks.protocol import InitializedFromImages as InitializedFromImages
     from project.networks.protocol import NormalisesImages as NormalisesImages
     from project.networks.resnet import ResNet18 as ResNet18
+    from project.networks.timm_model import TimmModel as TimmModel
     from project.networks.torchvision_model import TorchvisionModel as TorchvisionModel
     from project.networks.whitened import WhitenedConvNet as WhitenedConvNet
 

@@ -1,4 +1,4 @@
-"""The weights that torchvision has for its networks: finding, fetching and reading their files."""
+"""The weights that libraries have for their networks: finding, fetching and reading their files."""
 
 import re
 from pathlib import Path
@@ -8,18 +8,23 @@ import torch
 from torchvision.models import get_model_weights
 
 from project.data.download import RemoteFile
-from project.networks import TorchvisionModel
+from project.networks.pretrained_network import PretrainedNetwork
+from project.networks.timm_model import TimmModel
+from project.networks.torchvision_model import TorchvisionModel
 from project.system.errors import UserError
 
 
-def load_weights(network: TorchvisionModel) -> None:
-    """Put into `network` the weights of torchvision that it was made to begin from.
+def load_weights(network: PretrainedNetwork) -> None:
+    """Put into `network` the weights of its library that it was made to begin from.
 
     Raises:
         UserError: their file is not there and cannot be fetched, is damaged, or is for another image size.
     """
     if network.weights is None:
-        return
+        return None
+    if isinstance(network, TimmModel):
+        return network.load_default_weights()
+    assert isinstance(network, TorchvisionModel)
     path = _weights_file(network.name, network.weights)
     try:
         network.load_weights(torch.load(path, "cpu", weights_only=True))

@@ -1,15 +1,15 @@
 """Any classification network of torchvision, by its name."""
 
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any
 
-import torch
 import torchvision
 from torch import Tensor, nn
 from torchvision.models import get_model, get_model_weights, list_models
+
+from project.networks.pretrained_network import Preset, PretrainedNetwork, check_channels
 
 SMALLEST = 32  # pixels a side; most networks reduce them to 1, and cannot reduce fewer
 
@@ -34,17 +34,11 @@ AUXILIARY = {
 OLD_NAME = re.compile(r"^(.*denselayer\d+\.(?:norm|conv))\.([12]\.\w+)$")
 
 
-class TorchvisionModel(nn.Module):
+class TorchvisionModel(PretrainedNetwork):
     """A network of torchvision whose last layer is a new one.
 
     The network resizes and normalises images as its weights were trained. Grey images become three equal channels.
-    `backbone` is the network without its last layer. `heads` are the new last layer and those of auxiliary heads, all
-    of them linear. project.networks.pretrained loads the weights; the command line calls it for runs that do not start
-    from a checkpoint.
     """
-
-    scale: Tensor
-    offset: Tensor
 
     def __init__(
         self,
@@ -67,29 +61,21 @@ class TorchvisionModel(nn.Module):
                 side with which the weights were trained, mostly 224. Smaller images train faster. Below 299
                 inception_v3 has no auxiliary head.
         """
-        super().__init__()
         known = _checked_weights(name, weights)
         preset = known.transforms()
         side = preset.crop_size[0] if image_size is None else image_size
-        _check_images(name, image_shape[0], side, max(SMALLEST, *known.meta["min_size"]))
-        self.name, self.weights, self.side, self.interpolation = name, weights, side, preset.interpolation.value
-        self.backbone = _build(name, side)
-        layers = [_last_layer(self.backbone), *_auxiliary_layers(name, side)]
-        sizes = [_input_size(self.backbone.get_submodule(layer)) for layer in layers]
+        check_channels("TorchvisionModel", image_shape[0])
+        _check_side(name, side, max(SMALLEST, *known.meta["min_size"]))
+        backbone = _build(name, side)
+        layers = [_last_layer(backbone), *_auxiliary_layers(name, side)]
+        sizes = [_input_size(backbone.get_submodule(layer)) for layer in layers]
         for layer in layers:
-            self.backbone.set_submodule(layer, nn.Identity())
-        self.heads = nn.ModuleList(nn.Linear(size, num_classes) for size in sizes)
+            backbone.set_submodule(layer, nn.Identity())
+        images = Preset(side, preset.interpolation.value, preset.mean, preset.std)
+        super().__init__(backbone, sizes, num_classes, images)
+        self.name, self.weights = name, weights
         self.auxiliary_weight = AUXILIARY[name].weight if name in AUXILIARY else 0.0
         self._left_out = tuple(f"{layer}." for layer in (*layers, *_missing_parts(name, side)))
-        self.mean, self.std = preset.mean, preset.std
-        self.register_buffer("scale", torch.ones(3, 1, 1))
-        self.register_buffer("offset", torch.zeros(3, 1, 1))
-
-    def renormalise_from(self, mean: Sequence[float], std: Sequence[float]) -> None:
-        """Expect images whose pixels in [0, 1] were normalised by `mean` and `std` [C] of each channel."""
-        own_mean, own_std = torch.tensor(self.mean), torch.tensor(self.std)
-        self.scale.copy_((torch.tensor(std) / own_std)[:, None, None])
-        self.offset.copy_(((torch.tensor(mean) - own_mean) / own_std)[:, None, None])
 
     def load_weights(self, state: dict[str, Tensor]) -> None:
         """Load the weights of the network without its last layers. Raises RuntimeError if they do not fit.
@@ -103,21 +89,6 @@ class TorchvisionModel(nn.Module):
             elif match := OLD_NAME.match(name):
                 state[match[1] + match[2]] = state.pop(name)
         self.backbone.load_state_dict(state)
-
-    def input(self, images: Tensor) -> Tensor:
-        """Images [N, C, H, W] as the backbone takes them, [N, 3, side, side]."""
-        images = images * self.scale + self.offset
-        if images.shape[2:] == (self.side, self.side):
-            return images
-        return nn.functional.interpolate(images, (self.side, self.side), mode=self.interpolation, antialias=True)
-
-    def forward(self, images: Tensor) -> Tensor | tuple[Tensor, ...]:
-        """Images [N, C, H, W] to logits [N, num_classes]. With auxiliary heads, in training, a tuple of such logits."""
-        features = self.backbone(self.input(images))
-        if isinstance(features, Tensor):
-            logits: Tensor = self.heads[0](features)
-            return logits
-        return tuple(head(part) for head, part in zip(self.heads, features, strict=True))
 
 
 def _checked_weights(name: str, weights: str | None) -> Any:
@@ -133,9 +104,7 @@ def _checked_weights(name: str, weights: str | None) -> Any:
     return entries.__members__.get(weights, entries.DEFAULT)
 
 
-def _check_images(name: str, channels: int, side: int, smallest: int) -> None:
-    if channels not in (1, 3):
-        raise ValueError(f"TorchvisionModel needs images of 1 or 3 channels, not {channels}")
+def _check_side(name: str, side: int, smallest: int) -> None:
     if side < smallest:
         raise ValueError(f"--model.network.image_size {side}: {name} needs at least {smallest}")
 

@@ -13,12 +13,15 @@ PROTOCOLS = {
     "Perceptron": (False, False, False, False),
     "ResNet18": (False, False, False, False),
     "WhitenedConvNet": (True, False, False, False),
+    "TimmModel": (False, True, False, True),
     "TorchvisionModel": (False, True, True, True),
 }
 
 
 @pytest.mark.parametrize("name", PROTOCOLS)
 def test_each_network(name: str) -> None:
+    if name == "TimmModel":
+        pytest.importorskip("timm", reason="pip install -e '.[timm]'")
     network: nn.Module = getattr(networks, name)(num_classes=2)
     kinds = (InitializedFromImages, NormalisesImages, AuxiliaryHeads)
     assert (*(isinstance(network, kind) for kind in kinds), has_backbone(network)) == PROTOCOLS[name]

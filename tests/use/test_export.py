@@ -28,6 +28,7 @@ NETWORKS: dict[str, dict[str, Any]] = {
     "MLP": {"hidden": [8]},
     "Perceptron": {},
     "ResNet18": {},
+    "TimmModel": {"name": "test_vit", "image_size": 32},
     "TorchvisionModel": {"name": "squeezenet1_0", "image_size": 40},  # resizes and normalises images by itself
     "WhitenedConvNet": {"widths": [4, 4, 4]},
 }
@@ -62,6 +63,8 @@ def eager(checkpoint: dict[str, Any], pixels: np.ndarray) -> np.ndarray:
 
 @pytest.mark.parametrize("network", NETWORKS)
 def test_each_form_of_each_network_answers_as_the_network(network: str) -> None:
+    if network == "TimmModel":
+        pytest.importorskip("timm", reason="pip install -e '.[timm]'")
     checkpoint = checkpoint_of(network, NETWORKS[network], ["cat", "dog"])
     if network in CALIBRATIONS:
         checkpoint["calibration"] = CALIBRATIONS[network]
