@@ -16,7 +16,7 @@ from project.benchmarks.endings import ends_in_one_line
 from project.system.process import settle
 
 CONTINUED = ("seeds", "article")
-WITHOUT_FIT_OPTIONS = ("overhead", "loader", "resume", "damage", "use", "search")
+WITHOUT_FIT_OPTIONS = ("overhead", "loader", "resume", "damage", "use", "search", "sets")
 LOOK_PARTS = ("calibration", "pictures", "compare", "inspect")  # modules of project/benchmarks/look
 FIT_IN_THIS_PROCESS = ("overhead", "loader", "safety", "gpu")  # the process needs the settings of main.py
 
@@ -51,7 +51,7 @@ def add_benchmarks(parser: argparse.ArgumentParser) -> None:
         for option, default in counts.items():
             count = at_least({"damage": 0, "use": 10 if option == "images" else 1}.get(name, 1))
             command.add_argument(f"--{option}", type=count, default=default, help=f"default: {default}")
-        if name not in ("seeds", "resume", "damage", "use", "search"):
+        if name not in ("seeds", "resume", "damage", "use", "search", "sets"):
             command.add_argument("--data.data_dir", dest="data_dir", default="data", help="directory of CIFAR-10")
         return command
 
@@ -84,6 +84,8 @@ def add_benchmarks(parser: argparse.ArgumentParser) -> None:
         images=10_000,
         turns=3,
     )
+    sets = "starts on CIFAR-100, MNIST and SVHN of real size, and on folders of small files: seconds, memory"
+    add("sets", sets, files=200_000, divisor=1)
     look = add(
         "look",
         "calibrated probabilities, the time of the pictures, main.py compare of 200 runs, what main.py inspect finds",

@@ -58,6 +58,7 @@ def test_fits_in_this_process_have_the_settings_of_main(
         "article",
         "use",
         "look",
+        "sets",
     )
     modules = {name: importlib.import_module(f"project.benchmarks.{name}") for name in names}
     fitting = {"fit_in_this_process", "measure_epochs"}  # the latter calls the former

@@ -11,11 +11,13 @@ from typing import Any
 
 import pytest
 import torch
+from torchvision import datasets
 
-from project.benchmarks import article, cost, gpu, loader, overhead, safety, startup, use
+from project.benchmarks import article, cost, gpu, loader, overhead, safety, sets, startup, use
 from project.benchmarks.fitting import CONFIGS, fit_arguments
 from project.benchmarks.report import summary
 from project.benchmarks.seeds import CLOCKS
+from project.data import ImageFolder
 from project.runs.results import Result
 
 # They start many processes. Their functions have tests that start none.
@@ -191,6 +193,38 @@ def test_resume(benchmark_script: ModuleType) -> None:
     *_, every = written("resume")["rows"]
     assert every.items() >= {"runs": 1, "the same bits": 1, "differences": 0, "rows lost": 0}.items()
     assert [name for name in Path("lightning_logs/benchmarks/resume").iterdir() if name.is_dir()] == []
+
+
+def test_sets(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each generated set is read as the real one is; a start is replaced by the load of the data."""
+    for kind, name in ((datasets.CIFAR100, "train_list test_list meta"), (datasets.MNIST, "resources")):
+        for attribute in name.split():
+            monkeypatch.setattr(kind, attribute, getattr(kind, attribute))  # put back at the end
+    monkeypatch.setattr(datasets.SVHN, "split_list", datasets.SVHN.split_list)
+    for kind, *_ in sets.SETS.values():
+        monkeypatch.setattr(kind, "training_images", kind.training_images)
+
+    def start(name: str, directory: Path, configs: list[Path], options: list[str]) -> dict[str, float]:
+        sets.accept(name, directory)
+        images = {"data_dir": str(directory / "images"), "image_size": 16}
+        module = sets.SETS[name].kind(directory, batch_size=1) if name else ImageFolder(**images, batch_size=1)
+        module.prepare_data()
+        module.setup("test")
+        count = len(module.train) + len(module.val) + len(module.test)
+        return {"step": count, "peak": module.num_classes}
+
+    monkeypatch.setattr(sets, "start", start)
+    sets.measure(files=400, divisor=100)
+    found = [(row["seconds to the first step"], row["peak MiB"]) for row in written("sets")["rows"]]
+    assert found == [(600, 100), (700, 10), (732 + 260, 10)]
+    assert [row["at the second start"] for row in written("sets-files")["rows"]] == [40, 400]
+
+
+@pytest.mark.slow
+@starts_processes
+def test_a_start_on_files(tmp_path: Path) -> None:
+    row = sets._start_on_files(400, tmp_path)
+    assert 0 < row["a worker's own MiB"] < row["MiB"] <= row["peak MiB"]
 
 
 def test_damage(benchmark_script: ModuleType) -> None:
