@@ -16,10 +16,10 @@ from typing import Any
 from project.runs.settings import flatten
 from project.search.fits import Fit, Report
 from project.system.errors import UserError
-from project.system.signals import Interrupted
+from project.system.signals import REQUEUE, STOP_SIGNALS, Interrupted
 
 FORKSERVER = multiprocessing.get_context("forkserver")
-STOPPED = {128 + signum: signum for signum in (signal.SIGINT, signal.SIGTERM)}
+STOPPED = {128 + signum: signum for signum in (*STOP_SIGNALS, REQUEUE or signal.SIGTERM)}
 
 
 class FitProcesses:

@@ -18,7 +18,7 @@ from project.runs.results import Result
 from project.system.errors import UserError
 from project.system.files import FULL_OR_CLOSED
 from project.system.python_path import importable
-from project.system.signals import Interrupted
+from project.system.signals import REQUEUE, Interrupted, job
 
 
 class ToolParser(ArgumentParser):
@@ -69,7 +69,7 @@ def _split(words: Sequence[str], names: Sequence[str]) -> tuple[list[str], list[
 
 @contextmanager
 def _terminable() -> Iterator[None]:
-    """Let SIGTERM end the block as an exception does, so that no unfinished file stays."""
+    """Let SIGTERM, or SLURM's request to stop, end the block as an exception does, so that no unfinished file stays."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -77,11 +77,13 @@ def _terminable() -> Iterator[None]:
     def stop(signum: int, frame: FrameType | None) -> NoReturn:
         raise Interrupted(signum)
 
-    before = signal.signal(signal.SIGTERM, stop)
+    signals = [signal.SIGTERM, REQUEUE] if REQUEUE and job() else [signal.SIGTERM]
+    before = {signum: signal.signal(signum, stop) for signum in signals}
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for signum, handler in before.items():
+            signal.signal(signum, handler)
 
 
 @contextmanager

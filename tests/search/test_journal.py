@@ -1,5 +1,6 @@
 """The journal survives killed writers and torn lines."""
 
+import resource
 import signal
 import subprocess
 import sys
@@ -9,6 +10,7 @@ import optuna
 import pytest
 
 from project.search.journal import Journal
+from project.system.errors import UserError
 
 HOLDER = """
 import time
@@ -59,3 +61,19 @@ def test_damaged_lines_are_taken_out(journal: Path, capsys: pytest.CaptureFixtur
         file.write('{"op_code":4,"wor{"op_code":4}\n')
     assert [trial.value for trial in study(journal).trials] == [1.0]
     assert capsys.readouterr().out == f"{journal}: 1 damaged lines were taken out\n"
+
+
+def test_a_full_disk(journal: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    first = study(journal)
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (journal.stat().st_size + 9, limits[1]))
+    try:
+        with pytest.raises(
+            UserError, match=r"the study's journal cannot be written \(File too large\); mend that, then"
+        ):
+            first.ask()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    first.ask()
+    assert "its last line was torn by a crash or a full disk; 9 bytes were cut off" in capsys.readouterr().out
+    assert len(study(journal).trials) == 1
