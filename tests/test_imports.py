@@ -18,7 +18,7 @@ MAY_IMPORT = {
     "networks": {"system", "checkpoints", "data"},
     "runs": {"system", "checkpoints", "data"},
     "compare": {"system", "runs"},
-    "search": {"system", "runs", "compare"},
+    "search": {"system", "runs", "compare", "pictures"},
     "use": {"system", "optim", "checkpoints", "data", "networks", "runs"},
     "inspection": {"system", "data", "use", "pictures"},
     "training": {"system", "optim", "checkpoints", "data", "networks"},

@@ -14,13 +14,14 @@ TOOL_COMMANDS = {
     "predict --images": "Print the classes of image files and folders of your own; --output writes them, too.",
     "export": "Write a trained network as ONNX, torch.export or safetensors, and prove that it answers the same.",
     "inspect": "Show a data set before the training: classes, duplicates, and labels that a checkpoint contradicts.",
+    "lr_find": "Find a learning rate before a run, from a short training in which the rates rise.",
     "search": "Train one experiment many times, to find good values of its options; Optuna chooses them.",
     "compare": "Show how runs differ and what they reached, on the terminal, as a page or as CSV.",
 }
 CKPT_PATH = "A checkpoint file, a run directory, an experiment, or best or last: those of the newest run."
 ALLOW: dict[str, Any] = {"nargs": "*", "action": "extend", "type": str, "default": []}  # how --allow is given
 # The module of each tool. It has add_options(parser) and run(options), which returns the Result.
-MODULES = {name: f"project.cli.{name}" for name in ("export", "inspect", "search", "compare")}
+MODULES = {name: f"project.cli.{name}" for name in ("export", "inspect", "lr_find", "search", "compare")}
 PREDICT_IMAGES = "project.cli.predict_images"
 PROGRAM = """usage: main.py COMMAND [--config FILE ...] [--OPTION VALUE ...]
 
