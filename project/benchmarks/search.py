@@ -26,7 +26,7 @@ DIRECTORY = OUTPUT / "search"
 STUDY = Path("lightning_logs/mlp-search")
 # Without a pruner, each trial trains to its end, like a run that is left alone.
 SPACE = "model.optimizer.lr: {log: [0.0001, 0.1]}\ndata.shift: {int: [0, 4]}\npruner: NopPruner\n"
-LONGEST = 12.0  # seconds from the moment at which a worker joins the study to its death
+LONGEST = 30.0  # seconds from the moment at which a worker joins the study to its death
 
 
 def measure(trials: int, workers: int = 2, torn: bool = False, seed: int = 0) -> None:
