@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from project.benchmarks.comparison import differences
-from project.benchmarks.processes import preload, run_main
+from project.benchmarks.processes import run_main
 from project.benchmarks.report import OUTPUT, report
 from project.benchmarks.resume import arguments_of, random_settings, run_or_resume
 from project.checkpoints.files import read
@@ -22,7 +22,6 @@ MEBIBYTES = (2.0, 18.0)  # least and largest size of a disk. A run of SETTINGS t
 
 def measure(files: int, disks: int) -> None:
     """Report `files` damaged checkpoints (half are cut, half have one bit changed) and `disks` runs on small disks."""
-    preload()
     directory = OUTPUT.absolute() / "damage"
     shutil.rmtree(directory, ignore_errors=True)
     arguments = arguments_of(SETTINGS)

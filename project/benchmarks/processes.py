@@ -19,13 +19,8 @@ from project.system.process import settle
 from project.training.classifier import Classifier
 
 FORKSERVER = multiprocessing.get_context("forkserver")
-
-
-def preload() -> None:
-    """Let the fork server import the project once, so that each new process starts in less than a second."""
-    FORKSERVER.set_forkserver_preload(
-        ["project.cli.experiment", "project.benchmarks.resume", "project.data.sets.digits"]
-    )
+# The server imports the project once, so that each new process starts in less than a second.
+FORKSERVER.set_forkserver_preload(["project.cli.experiment", "project.benchmarks.resume", "sklearn.datasets"])
 
 
 def run_main(

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from project.benchmarks.comparison import differences, lost_and_doubled
 from project.benchmarks.fitting import CONFIGS, fit_arguments
-from project.benchmarks.processes import preload, run_main
+from project.benchmarks.processes import run_main
 from project.benchmarks.report import OUTPUT, report, save
 from project.runs.results import read_results
 
@@ -55,7 +55,6 @@ class DropoutNetwork(nn.Module):
 
 def measure(kills: int, lanes: int = 2) -> None:
     """Report `kills` trials, `lanes` at a time. The number of a trial sets its random settings and moment."""
-    preload()
     write_digits(FILES, TABLE)
     directory = OUTPUT.absolute() / "resume"
     trials: list[Settings] = []

@@ -21,6 +21,7 @@ from project.runs.plan import RunPlan
 from project.runs.settings import exact, flatten, shown_settings
 from project.system.files import atomic_write
 from project.system.signals import Interrupted
+from project.system.yaml_text import load_yaml
 
 
 class RunDirectory(Callback):
@@ -122,7 +123,7 @@ class RunDirectory(Callback):
 
 def _differences(before: str, after: str) -> Iterator[str]:
     """The options in which two configurations differ, as `--name: old -> new`."""
-    old, new = (flatten(yaml.safe_load(text)) for text in (before, after))
+    old, new = (flatten(load_yaml(text)) for text in (before, after))
     for name in sorted((old.keys() | new.keys()) - {"ckpt_path", "config"}):
         old_value, new_value = old.get(name, "null"), new.get(name, "null")
         if exact(old_value) != exact(new_value):

@@ -13,6 +13,7 @@ import yaml
 
 from project.checkpoints.checks import check_description
 from project.system.errors import UserError
+from project.system.yaml_text import load_yaml
 
 WEIGHTS = "model.safetensors"
 DESCRIPTION = "config.json"
@@ -78,7 +79,7 @@ def read(directory: Path) -> dict[str, Any]:
         content = json.loads((directory / DESCRIPTION).read_text("utf-8"))
         weights = load_file(directory / WEIGHTS)
         training = directory / TRAINING
-        settings = {"settings": yaml.safe_load(training.read_text("utf-8"))} if training.exists() else {}
+        settings = {"settings": load_yaml(training.read_text("utf-8"))} if training.exists() else {}
     except (OSError, ValueError, yaml.YAMLError, SafetensorError) as error:
         problem = " ".join(str(error).split())
         raise UserError(f"{directory}: not a directory that export has written, or damaged ({problem})") from None

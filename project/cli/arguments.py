@@ -14,6 +14,7 @@ from project.cli.classes import parameters
 from project.cli.commands import given_options
 from project.system.errors import UserError
 from project.system.python_path import importable
+from project.system.yaml_text import load_yaml
 
 LISTS = ("trainer.callbacks", "trainer.logger")  # options that take several classes
 NO_CLASS = ("", "null", "true", "false", "True", "False", "[]")  # values of these options that name no class
@@ -116,7 +117,7 @@ def argument_in(text: str, settings: Namespace) -> tuple[str, Any] | None:
 
 def _check_settings(path: str) -> None:
     try:
-        settings = yaml.safe_load(Path(path).read_text("utf-8"))
+        settings = load_yaml(Path(path).read_text("utf-8"))
     except OSError as error:
         raise UserError(f"--config {path}: {error.strerror}; give a file such as {_example()}") from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
@@ -147,7 +148,7 @@ def _lists(words: Sequence[str], option: str) -> Iterator[tuple[str, str]]:
     """Each value of an option that takes several classes: its file, empty for the command line, and the class names."""
     for name, value in given_options(words):
         if name == "config":
-            listed = _setting(yaml.safe_load(Path(value).read_text("utf-8")), option)
+            listed = _setting(load_yaml(Path(value).read_text("utf-8")), option)
             entries = listed if isinstance(listed, list) else [listed]
             paths = [
                 entry.get("class_path", "") if isinstance(entry, dict) else str(entry) for entry in entries if entry
@@ -183,7 +184,7 @@ def _part_settings(words: Sequence[str], part: str) -> Iterator[tuple[str, list[
         if name.startswith(f"{part}.") and name != f"{part}.class_path":
             yield "", [name.removeprefix(f"{part}.")], is_ours
         elif name == "config" or name.startswith(part):
-            settings = yaml.safe_load(Path(value).read_text("utf-8") if name == "config" else value)
+            settings = load_yaml(Path(value).read_text("utf-8") if name == "config" else value)
             settings = _setting(settings, part) if name == "config" else settings
             if isinstance(settings, dict):
                 yield settings.get("class_path", ""), list(settings.get("init_args", ())), is_ours

@@ -23,6 +23,7 @@ from project.runs.checkpoint_path import find_path
 from project.runs.directories import ROOT
 from project.runs.plan import Found, missing_checkpoint
 from project.system.errors import UserError
+from project.system.yaml_text import load_yaml
 
 IMPORT_PATH = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)+")
 MODEL = ("network", "loss", "test_views")  # all that an evaluation needs of the model's options
@@ -125,7 +126,7 @@ def _import_paths(value: Any) -> Iterator[str]:
     """All texts in the settings that Python could import; a text may be YAML with such texts in it."""
     if isinstance(value, str) and not IMPORT_PATH.fullmatch(value):
         with suppress(yaml.YAMLError):
-            value = yaml.safe_load(value)
+            value = load_yaml(value)
     if isinstance(value, dict):
         for inner in value.values():
             yield from _import_paths(inner)

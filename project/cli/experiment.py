@@ -8,7 +8,6 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-import yaml
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.fabric.utilities.rank_zero import rank_zero_only
 from lightning.pytorch import Callback, Trainer
@@ -51,6 +50,7 @@ from project.runs.loggers import record
 from project.runs.plan import Found, RunOptions, RunPlan, plan_evaluation, plan_fit
 from project.runs.results import Result, write_test
 from project.system.errors import UserError
+from project.system.yaml_text import load_yaml
 from project.training.checkpoint_io import hand_over
 from project.training.trainer import ExperimentTrainer
 
@@ -139,7 +139,7 @@ class ExperimentCLI(CommandLine):
         self.parts = self.config_init[self.subcommand]
         self.datamodule, self.model = (self.parts[name] for name in ("data", "model"))
         self.config_text = self.command_parser.dump(self.options, skip_unset=False)
-        self.settings: dict[str, Any] = yaml.safe_load(self.config_text)
+        self.settings: dict[str, Any] = load_yaml(self.config_text)
         self.model.run_description = self._description()
         self.trainer = self.instantiate_trainer()
         is_fit = self.subcommand == "fit"
@@ -206,11 +206,11 @@ class ExperimentCLI(CommandLine):
         return self.parts["trainer"]["logger"] in (None, True)
 
     def _make_trainer(self, options: dict[str, Any]) -> Trainer:
-        defaults = self.command_parser.get_defaults().trainer
-        free = [name for name, value in self.options.trainer.items(nested=False) if value != defaults[name]]
         try:
             return ExperimentTrainer(**options)
         except Exception as error:
+            defaults = self.command_parser.get_defaults().trainer
+            free = [name for name, value in self.options.trainer.items(nested=False) if value != defaults[name]]
             if not free:
                 raise
             hint = "" if isinstance(error, MisconfigurationException) else "--help shows what it takes"

@@ -12,6 +12,7 @@ import yaml
 from project.runs import directories
 from project.runs.seeds import FREE
 from project.runs.settings import ClassPath, class_name, exact, flatten
+from project.system.yaml_text import load_yaml
 
 Settings = Mapping[str, Any]
 """Numbers, truth values and text by names as on the command line, from project.runs.settings.flatten."""
@@ -30,7 +31,6 @@ WITHOUT_EFFECT = {
 }
 IN_USE = ("precision", "data.sha256")  # of the environment: what two runs of the same options may compute differently
 OF_THE_RUN = ("experiment", "job")  # in environment.yaml, but not of the environment
-LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # ten times as fast, where PyYAML was built with it
 
 
 def read_settings(run: Path) -> dict[str, Any]:
@@ -124,7 +124,7 @@ def _read(file: Path) -> dict[str, Any]:
     try:
         flat = {name: value for part in re.split(r"(?m)^(?=[^\s#-])", text) for name, value in _section(part).items()}
     except (ValueError, yaml.YAMLError):  # such as a reference from one section to another
-        flat = _flat(yaml.load(text, LOADER))
+        flat = _flat(load_yaml(text))
     if not flat:
         raise ValueError("it has no settings")
     return flat
@@ -132,7 +132,7 @@ def _read(file: Path) -> dict[str, Any]:
 
 @cache
 def _section(text: str) -> dict[str, Any]:
-    content = yaml.load(text, LOADER)
+    content = load_yaml(text)
     if content is None:
         return {}
     if not isinstance(content, dict) or len(content) > 1:

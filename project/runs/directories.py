@@ -13,10 +13,10 @@ from itertools import count
 from pathlib import Path
 from typing import IO
 
-import yaml
 from filelock import FileLock, Timeout
 
 from project.system.errors import UserError
+from project.system.yaml_text import load_yaml
 
 ROOT = "lightning_logs"
 CHECKPOINTS = "checkpoints"
@@ -52,7 +52,7 @@ def experiment_name(configs: Sequence[Path], name: str | None = None) -> str:
 
 def _recorded_experiment(run: Path) -> str:
     """The experiment of a run directory that was renamed."""
-    return str(yaml.safe_load((run / ENVIRONMENT).read_text("utf-8")).get("experiment", run.name))
+    return str(load_yaml((run / ENVIRONMENT).read_text("utf-8")).get("experiment", run.name))
 
 
 def check_writable(root: Path, experiment: str) -> None:
@@ -155,7 +155,7 @@ def newest_run(root: Path, experiment: str, configs: Sequence[Path] = (), job: s
     run = named_run(configs)
     runs = [path for path in ([run] if run else all_runs(root, experiment)) if (path / CONFIG).exists()]
     if job is not None:
-        runs = [path for path in runs if yaml.safe_load((path / ENVIRONMENT).read_text("utf-8")).get("job") == job]
+        runs = [path for path in runs if load_yaml((path / ENVIRONMENT).read_text("utf-8")).get("job") == job]
     return runs[-1] if runs else None
 
 

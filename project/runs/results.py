@@ -8,10 +8,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from project.runs.directories import CONFIG
 from project.system.files import atomic_write
+from project.system.yaml_text import load_yaml
 
 RESULTS = "results.json"
 METRICS = "metrics.csv"
@@ -45,7 +44,7 @@ def read_results(run: Path) -> dict[str, Any] | None:
 
 def read_settings(run: Path) -> dict[str, Any]:
     """The options of a run's first start, nested as in its config.yaml."""
-    settings: dict[str, Any] = yaml.safe_load((run / CONFIG).read_text("utf-8"))
+    settings: dict[str, Any] = load_yaml((run / CONFIG).read_text("utf-8"))
     return settings
 
 

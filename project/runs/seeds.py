@@ -3,10 +3,9 @@
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from project.runs.directories import CONFIG, config_files
 from project.runs.results import read_results
+from project.system.yaml_text import load_yaml
 
 FREE = {"seed_everything", "ckpt_path", "config", "name"}  # options in which such runs may differ
 
@@ -26,5 +25,5 @@ def runs_of_other_seeds(run: Path) -> list[Path]:
 
 def _settings(run: Path) -> dict[str, Any]:
     """The options of a run's last start, which may have other options than its first."""
-    settings: dict[str, Any] = yaml.safe_load(config_files(run)[-1].read_text("utf-8"))
+    settings: dict[str, Any] = load_yaml(config_files(run)[-1].read_text("utf-8"))
     return settings

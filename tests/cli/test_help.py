@@ -1,7 +1,5 @@
 """The texts of --help and of each .help option."""
 
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -172,9 +170,3 @@ def test_the_options_of_a_class(text: Callable[..., str], words: list[str], show
 )
 def test_no_such_help(error: Callable[..., str], words: list[str], expected: str) -> None:
     assert error("fit", *words) == expected
-
-
-def test_help_is_not_imported_by_other_commands() -> None:
-    script = "import sys, project.cli.main; import project.cli.experiment; print('project.cli.help' in sys.modules)"
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
-    assert done.stdout == "False\n"

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from project.benchmarks.comparison import differences
-from project.benchmarks.processes import preload, run_main
+from project.benchmarks.processes import run_main
 from project.benchmarks.resume import FILES, TABLE, arguments_of, random_settings, trial, write_digits
 
 PLAIN = {
@@ -36,11 +36,6 @@ CASES: dict[str, dict[str, Any]] = {
     "two processes, last batch": {"experiment": "dropout", "plateau": True, "processes": 2, "every_n_steps": 5}
     | {"balance": "oversample"},
 }
-
-
-@pytest.fixture(autouse=True, scope="module")
-def imported_once() -> None:
-    preload()
 
 
 @pytest.mark.parametrize("moment", CASES)

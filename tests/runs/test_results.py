@@ -25,7 +25,9 @@ def test_main_returns_the_result(digits: Callable[..., list[str]], monkeypatch: 
     for command, name in (("test", "test"), ("validate", "val")):
         measured = main([command, *digits(), "--ckpt_path", "best"])
         assert measured.directory is None
-        assert measured.figures.keys() == {f"{name}/accuracy", f"{name}/loss"}
+        assert measured.figures.keys() == {
+            f"{name}/{kind}" for kind in ("accuracy", "balanced_accuracy", "f1_macro", "loss")
+        }
         assert measured.figures[f"{name}/accuracy"] == fit.figures[f"{name}/accuracy"]
     predicted = main(["predict", *digits(), "--ckpt_path", "best"])
     assert predicted == Result(predictions=RUN / "checkpoints/best.predictions.csv")
