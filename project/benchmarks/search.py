@@ -17,7 +17,7 @@ from optuna.trial import FrozenTrial
 
 from project.benchmarks.comparison import differences
 from project.benchmarks.fitting import CONFIGS, MAIN
-from project.benchmarks.processes import preload, run_main
+from project.benchmarks.processes import run_main
 from project.benchmarks.report import OUTPUT, report
 from project.search.journal import Journal
 from project.search.study import JOURNAL
@@ -45,7 +45,6 @@ def measure(trials: int, workers: int = 2, torn: bool = False, seed: int = 0) ->
     storage = optuna.storages.JournalStorage(Journal(DIRECTORY / STUDY / JOURNAL))
     rows = _rows(optuna.load_study(study_name="search", storage=storage).get_trials(), trials)
     resumed = sorted(run.parent for run in (DIRECTORY / STUDY).glob("version_*/config-2.yaml"))
-    preload()
     lines = [f"{run.name}: {line}" for run in resumed for line in _differences(run)]
     row = {"trials": trials, "kills": kills, "torn lines": tears, **rows, "went on": len(resumed)}
     report("search-torn" if torn else "search", [{**row, "differences of bits": len(lines)}], differences=lines)
