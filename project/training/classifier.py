@@ -68,8 +68,8 @@ class Classifier(LightningModule):
                 mirror_shift: these two, and both moved by a pixel in two directions.
             weights: From which a fit begins: a checkpoint file, a run directory, an experiment, best, last, or a file
                 with a state dict. The command line takes its tensors whose names and shapes fit, and names the others,
-                such as a head for other classes. It reads none for a run that starts from a checkpoint. None: the
-                network's own.
+                such as a head for another number of classes. It reads none for a run that starts from a checkpoint.
+                None: the network's own.
         """
         super().__init__()
         self.network = network
