@@ -77,7 +77,8 @@ def add_benchmarks(parser: argparse.ArgumentParser) -> None:
     search.add_argument("--torn", action="store_true", help="also leave torn lines in the journal")
     add("damage", "checkpoints that are cut or changed, and runs on disks that become full", files=100, disks=20)
     add("safety", "the time that checkpoints, seeds and checks add to a step of convnet.yaml", turns=3)
-    add("gpu", "speed.yaml on one GPU, by the rule of the published records and by the other clocks", runs=10)
+    gpu = add("gpu", "on one GPU: accuracy, the clocks, compiling, what the GPU waits for in a step", runs=10)
+    gpu.add_argument("--config", **config, help="an experiment; default: speed_gpu.yaml with trainer/gpu.yaml")
     add(
         "use",
         "predict --images: speed, memory, start; exported networks: equal answers, latency",

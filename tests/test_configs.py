@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 import yaml
 
 from project.cli.main import main
@@ -67,6 +68,7 @@ def test_experiment(config: Path, cifar10_dir: Path) -> None:
 
 @pytest.mark.parametrize("overlay", [overlay for overlay in OVERLAYS if overlay != PROCESSES], ids=named)
 def test_overlay(overlay: Path, cifar10_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch, "compile", lambda function, **_: function)  # it would take a C++ compiler a minute
     words = ["--config", str(CONFIGS / "mlp.yaml"), "--config", str(overlay)]
     given = [*SMALL, "--trainer.devices", "1"]
     if overlay.parent.name != "data":

@@ -1,49 +1,98 @@
-"""speed.yaml on one GPU, by the rule of the published records.
+"""An experiment on one GPU: by the rule of the published records, by the other clocks, and what the GPU waits for.
 
-The time of training and of the initialisation that uses the data counts. The time of compiling does not.
+By that rule, the time of training and of the initialisation that uses the data counts. The time of compiling does not.
 """
 
 import gc
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 
-from project.benchmarks.fitting import CONFIGS, fit_arguments, fit_in_this_process
+from project.benchmarks.fitting import CONFIGS, fit_arguments, fit_in_new_process, fit_in_this_process
 from project.benchmarks.report import report, summary
 from project.benchmarks.seeds import accuracy_names
 
-
-class WarmUp(Callback):
-    """Take a step with each image size before the clock starts, so that it is compiled. Then restore all weights."""
-
-    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        before = {name: value.clone() for name, value in pl_module.state_dict().items()}
-        module: Any = pl_module
-        data: Any = trainer.datamodule  # type: ignore[attr-defined]
-        labels = data.train.labels[: data.batch_size].to(pl_module.device)
-        whole = data.sample(len(labels))
-        for progress in (*(end - 1e-9 for end in data.augmentation.curriculum.values()), 1.0):
-            images = data.augmentation.shrink(whole, progress)
-            with trainer.precision_plugin.forward_context():
-                module.loss(module(images), labels).backward()
-        pl_module.zero_grad()
-        pl_module.load_state_dict(before)
+STEPS = 10  # of the last epoch that are timed, and then as many that are profiled; an epoch of speed.yaml has 25
 
 
-def measure(data_dir: str, runs: int, fit_options: Sequence[str] = (), accelerator: str = "gpu") -> None:
-    """Report `runs` fits in one process, each with another seed. The first fit only warms up and does not count."""
-    arguments = fit_arguments([CONFIGS / "speed.yaml"], ["--data.data_dir", data_dir, *fit_options])
-    arguments += ["--trainer.accelerator", accelerator, "--trainer.devices", "1"]
-    arguments += [f"--trainer.callbacks+={__name__}.WarmUp"]
+class Profile(Callback):
+    """Times steps of the last epoch, which have the full image size, and profiles the next ones.
+
+    No step among them should log or check the loss. The figures are those of the last run.
+    """
+
+    figures: Mapping[str, float] = {}
+
+    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
+        if trainer.current_epoch + 1 != trainer.max_epochs:
+            return
+        if batch_idx == 1:
+            _synchronise()
+            self.started = time.perf_counter()
+        if batch_idx == 1 + STEPS:
+            _synchronise()
+            self.seconds = (time.perf_counter() - self.started) / STEPS
+            self.profile = torch.profiler.profile()
+            self.profile.start()
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        if batch_idx == 2 * STEPS and trainer.current_epoch + 1 == trainer.max_epochs:
+            self.profile.stop()
+            type(self).figures = _figures(self.profile.key_averages(), self.seconds)
+
+
+def _figures(rows: Any, seconds: float) -> dict[str, float]:
+    """Figures of a step from the profile of STEPS of them, and the `seconds` of a step without the profiler."""
+    on_gpu = [row for row in rows if row.device_type.name != "CPU" and not row.is_user_annotation]
+    kernels = float(sum(row.self_device_time_total for row in on_gpu)) / 1e6 / STEPS
+
+    def count(name: str) -> float:
+        return float(sum(row.count for row in rows if row.key.startswith(name))) / STEPS
+
+    return {
+        "milliseconds_a_step": 1e3 * seconds,
+        "milliseconds_of_kernels_a_step": 1e3 * kernels,
+        "busy_share_of_the_gpu": kernels / seconds,
+        "waits_a_step": count("cudaStreamSynchronize"),
+        "copies_from_the_host_a_step": count("Memcpy HtoD"),
+    }
+
+
+def measure(
+    data_dir: str,
+    runs: int,
+    configs: Sequence[str] | None = None,
+    fit_options: Sequence[str] = (),
+    accelerator: str = "gpu",
+) -> None:
+    """Report `runs` fits in one process, each with another seed. The first fit only warms up and does not count.
+
+    Then it reports the steps of a profiled fit, and a fit in a process of its own, with all that belongs to it.
+    """
+    files: Sequence[str | Path] = configs or [CONFIGS / "speed_gpu.yaml", CONFIGS / "trainer/gpu.yaml"]
+    hardware = ["--trainer.accelerator", accelerator, "--trainer.devices", "1"]
+    arguments = fit_arguments(files, ["--data.data_dir", data_dir, *hardware, *fit_options])
     measured = []
     for seed in range(runs + 1):
         measured.append({"seed": seed, **_run([*arguments, "--seed_everything", str(seed)])})
         print(f"run {seed} of {runs}: {measured[-1]}", flush=True)
     rows = [*measured[1:], *summary(measured[1:], list(measured[0])[1:])]
-    report("gpu", rows, runs=runs, command=list(fit_options))
+    _run([*arguments, "--trainer.log_every_n_steps", "1000000", f"--trainer.callbacks+={__name__}.Profile"])
+    alone = fit_in_new_process(arguments)
+    process = {"process_seconds": alone["process_seconds"]}
+    process["seconds_outside_the_fit"] = alone["process_seconds"] - alone["fit_seconds"]
+    report("gpu", rows, runs=runs, **Profile.figures, **process, command=[*map(str, configs or ()), *fit_options])
+
+
+def _synchronise() -> None:
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
 
 
 def _run(arguments: list[str]) -> dict[str, float]:
@@ -54,5 +103,6 @@ def _run(arguments: list[str]) -> dict[str, float]:
     results, _ = fit_in_this_process(arguments)
     seconds = time.perf_counter() - started
     peak = torch.cuda.max_memory_allocated() / 2**30 if torch.cuda.is_available() else 0.0
-    names = [name for name in accuracy_names(results) if name.startswith("test/")] + ["train_seconds", "fit_seconds"]
+    names = [name for name in accuracy_names(results) if name.startswith("test/")]
+    names += [name for name in ("train_seconds", "compile_seconds", "fit_seconds") if name in results]
     return {**{name: results[name] for name in names}, "with test": seconds, "peak_gib": peak}
