@@ -118,11 +118,12 @@ def _check(candidates: Sequence[Sequence[str]], objective: str, connection: Conn
 
 def _fit(fit: Fit, connection: Connection) -> None:
     from project.callbacks.trial_reports import TrialReports
+    from project.cli.arguments import user_modules
     from project.cli.endings import endings
     from project.cli.experiment import run_experiment
     from project.system.process import settle
 
-    words = ["fit", *fit.words]
+    words = ["fit", *fit.current_words]
     _settle(fit, words)
     settle()
 
@@ -132,7 +133,7 @@ def _fit(fit: Fit, connection: Connection) -> None:
             return bool(connection.recv())
         return False
 
-    with endings():
+    with endings(), user_modules(fit.words):  # modules beside the files of --config, also for a run that goes on
         run_experiment(words, TrialReports(int(fit.run.name.removeprefix("version_")), fit.objective, report))
 
 

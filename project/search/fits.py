@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+from project.runs.directories import CONFIG
+
 Report = Callable[[int, float], bool]
 """Takes the number of optimizer steps and the objective; returns whether the run is to end."""
 
@@ -14,13 +16,19 @@ class Fit:
     """A run that begins, or that goes on if its directory exists."""
 
     words: Sequence[str]
-    """Of the command line, after fit."""
+    """Of the command line, after fit; they begin the run."""
     run: Path
     """Its directory version_n."""
     objective: str
     threads: int
     log: Path
     """The file for what the fit prints."""
+
+    @property
+    def current_words(self) -> list[str]:
+        """The words that begin the run, or that go on with it if it has begun."""
+        config = self.run / CONFIG
+        return ["--config", str(config), "--ckpt_path", "last"] if config.exists() else list(self.words)
 
 
 class Fits(Protocol):

@@ -10,7 +10,7 @@ import yaml
 from filelock import FileLock, Timeout
 from optuna.trial import FrozenTrial, TrialState
 
-from project.runs.directories import CONFIG, all_runs, is_training
+from project.runs.directories import all_runs, is_training
 from project.runs.settings import exact
 from project.search.journal import Journal
 from project.search.space import Space, Value
@@ -152,12 +152,6 @@ def describe(directory: Path, space: Space, settings: Mapping[str, Any]) -> None
             raise UserError(f"{directory}: {runs[-1].name} is there, which is of no study; {remedy}")
         with atomic_write(file) as unfinished:
             unfinished.write_text(yaml.safe_dump(description, sort_keys=False), "utf-8")
-
-
-def run_words(run: Path) -> list[str] | None:
-    """The words that go on with a run; None if it has not begun."""
-    config = run / CONFIG
-    return ["--config", str(config), "--ckpt_path", "last"] if config.exists() else None
 
 
 def worker_lock(directory: Path, host: str, pid: int) -> FileLock:

@@ -15,7 +15,7 @@ from optuna.trial import TrialState
 from project.runs.results import read_results
 from project.search.fits import Fit, Fits
 from project.search.space import words_of
-from project.search.study import THREADS, VALUES, Claim, Study, count_workers, run_words, worker_lock
+from project.search.study import THREADS, VALUES, Claim, Study, count_workers, worker_lock
 from project.system.signals import Interrupted
 
 POLL_SECONDS = 1.0  # between two looks at the trials of other workers
@@ -125,7 +125,7 @@ class Worker:
         objective = self.study.space.objective
         logs = self.study.runs / "logs"
         logs.mkdir(exist_ok=True)
-        words = run_words(run) or [*self.words, "--name", run.parent.name, *words_of({**settings, **IN_TRIALS})]
+        words = [*self.words, "--name", run.parent.name, *words_of({**settings, **IN_TRIALS})]
         return Fit(words, run, objective, threads, logs / f"{run.name}.log")
 
     def _threads(self) -> int:

@@ -31,8 +31,10 @@ def test_stopped_and_failed_trials(
     digits: Callable[..., list[str]], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     Path("space.yaml").write_text(SPACE)
-    Path("own.py").write_text(NETWORK)
-    words = [*digits("mlp", 2), "--model.network", "own.Failing"]
+    Path("mine").mkdir()
+    Path("mine/own.py").write_text(NETWORK)
+    Path("mine/own.yaml").write_text("model: {network: {class_path: own.Failing}}")
+    words = [*digits("mlp", 2), "--config", "mine/own.yaml"]
     search = ["search", *words, "--space", "space.yaml", "--trials", "2", "--keep", "1"]
     with monkeypatch.context() as patched:
         patched.setattr(Worker, "_report", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
