@@ -32,7 +32,10 @@ def cached_mean_and_std(folder: Path, digest: str, pixels: Tensor) -> MeanAndStd
 
 def measured_mean_and_std(pixels: Tensor) -> MeanAndStd:
     """Mean and standard deviation of each channel of `pixels` [M, H, W, C] uint8."""
-    return mean_and_std(torch.stack([channel_sums(images) for images in torch.split(pixels, 1000)]).sum(0).tolist())
+    sums = torch.zeros(3, pixels.shape[-1], dtype=torch.long)
+    for images in torch.split(pixels, 1000):
+        sums += channel_sums(images)  # not as a list, which would keep memory from being used again
+    return mean_and_std(sums.tolist())
 
 
 def channel_sums(pixels: Tensor) -> Tensor:
@@ -41,7 +44,7 @@ def channel_sums(pixels: Tensor) -> Tensor:
     Sums of whole numbers do not depend on their order, so any processes may measure any of the images.
     """
     flat = pixels.flatten(0, -2).long()
-    return torch.stack((torch.ones_like(flat).sum(0), flat.sum(0), flat.square().sum(0)))
+    return torch.stack((torch.full_like(flat[0], len(flat)), flat.sum(0), flat.square().sum(0)))
 
 
 def mean_and_std(sums: Sequence[Sequence[int]]) -> MeanAndStd:
