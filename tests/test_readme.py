@@ -4,9 +4,7 @@ import importlib.util
 import re
 import shlex
 import shutil
-from collections.abc import Callable
 from contextlib import suppress
-from functools import cache
 from pathlib import Path
 from types import ModuleType
 
@@ -29,8 +27,6 @@ class MyNetwork(MLP):
     def __init__(self, num_classes: int, width: int):
         super().__init__(num_classes, hidden=[width])
 """
-# How the quick run is made that a command goes on from.
-EARLIER = {"convnet": [], "finetune": ["--model.network.image_size", "32", "--model.network.weights", "null"]}
 
 
 def commands(script: str) -> list[str]:
@@ -41,38 +37,30 @@ def commands(script: str) -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def earlier(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
-    """The directory of an experiment with one run, which is made when it is first asked for."""
-
-    @cache
-    def runs(experiment: str) -> Path:
-        folder = tmp_path_factory.mktemp(experiment)
-        with pytest.MonkeyPatch.context() as patched:
-            patched.chdir(folder)
-            write_cifar10(folder / "data", patched)
-            main(["fit", "--config", str(CONFIGS / f"{experiment}.yaml"), *QUICK, *EARLIER[experiment]])
-        return folder / "lightning_logs" / experiment
-
-    return runs
+def convnet_runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The directory of an experiment with one run, from which a command goes on."""
+    folder = tmp_path_factory.mktemp("convnet")
+    with pytest.MonkeyPatch.context() as patched:
+        patched.chdir(folder)
+        write_cifar10(folder / "data", patched)
+        main(["fit", "--config", str(CONFIGS / "convnet.yaml"), *QUICK])
+    return folder / "lightning_logs/convnet"
 
 
 @pytest.mark.parametrize("command", commands("scripts/main.py"), ids=str)
-def test_command(
-    command: str, cifar10_dir: Path, earlier: Callable[[str], Path], capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_command(command: str, cifar10_dir: Path, convnet_runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
     words = shlex.split(command)
     Path("configs").symlink_to(CONFIGS)
     Path("mynetwork.py").write_text(MY_NETWORK)
     Path("photos").mkdir()
     for photograph in ("cat.jpg", "photos/1.png"):
         Image.new("RGB", (40, 50)).save(photograph)
-    if words[0] == "compare" or "--ckpt_path" in words or "--model.weights convnet" in command:
-        shutil.copytree(earlier("convnet"), "lightning_logs/convnet")
-    if "lightning_logs/finetune" in command:
-        Path("lightning_logs").mkdir()
-        Path("lightning_logs/finetune").symlink_to(earlier("finetune"))
-    if "lightning_logs/mlp-search" in command:
-        shutil.copytree(earlier("convnet"), "lightning_logs/mlp-search")
+    experiments = ["convnet"] if words[0] == "compare" or "--ckpt_path" in words else []
+    experiments += [words[words.index("--model.weights") + 1]] if "--model.weights" in words else []
+    experiments += ["mlp-search"] if "lightning_logs/mlp-search" in command else []
+    for experiment in experiments:
+        shutil.copytree(convnet_runs, f"lightning_logs/{experiment}")
+    if "mlp-search" in experiments:
         Path("lightning_logs/mlp-search/best.yaml").write_text("model: {optimizer: {init_args: {lr: 0.01}}}")
     data = [] if "configs/data/digits.yaml" in words else ["--data.data_dir", str(cifar10_dir)]
     small = [*QUICK, "--trainer.max_epochs", "2" if "last" in words else "1"]
