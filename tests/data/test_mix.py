@@ -153,8 +153,8 @@ def test_a_run(monkeypatch: pytest.MonkeyPatch) -> None:
     correct: list[Tensor] = []
     original = Classifier._step
 
-    def step(self: Classifier, batch: Batch, metrics: Any) -> tuple[Tensor, Tensor]:
-        total, logits = original(self, batch, metrics)
+    def step(self: Classifier, batch: Batch, metrics: Any, *others: Any) -> tuple[Tensor, Tensor]:
+        total, logits = original(self, batch, metrics, *others)
         assert batch[1].shape == ((len(batch[0]), 10) if metrics is self.train_metrics else (len(batch[0]),))
         if metrics is self.train_metrics:
             correct.append(logits.argmax(1) == batch[1].argmax(1))
@@ -177,7 +177,10 @@ LINES = [
     (["--data.mix", "{mixup: 1}", "--data.batch_size", "1"], "--data.batch_size 1: --data.mix mixes the images of a"),
     (["--data.mix", "{mixup: 1}", "--model.loss", "MultiMarginLoss"], "--model.loss torch.nn.MultiMarginLoss: "),
     (["--data.mix", "{mixpu: 1}"], "--data.mix.mixpu: Digits has no such option; did you mean mix?"),
-    (["--data.mix", "mixup"], "--data.mix mixup: expected a mapping with some of mixup, cutmix, probability, each"),
+    (
+        ["--data.mix", "mixup"],
+        "--data.mix mixup: expected a mapping, as in '{mixup: ...}', with some of mixup, cutmix, probability, each",
+    ),
 ]
 
 

@@ -103,7 +103,7 @@ def test_auxiliary_heads_count_in_the_loss_alone(name: str, side: int, weight: f
     classifier = Classifier(network, 3, nn.CrossEntropyLoss())
     images, labels = torch.randn(2, 3, 32, 32), torch.tensor([0, 2])
     torch.manual_seed(1)  # of dropout
-    loss, _ = classifier._step((images, labels), classifier.train_metrics)
+    loss, _ = classifier._step((images, labels), classifier.train_metrics, classifier.logits_and_losses)
     torch.manual_seed(1)
     logits, *auxiliary = network(images)
     assert len(auxiliary) == len(network.heads) - 1 > 0
@@ -158,7 +158,7 @@ CASES = [
     (["--model.network.image_size", "31"], "--model.network.image_size 31: resnet18 needs at least 32"),
     (["--model.network.name", "maxvit_t", "--model.network.image_size", "300"], "maxvit_t cannot take it (Input size"),
     (
-        ["--model.network", "Perceptron"],
+        ["--model.network", "Perceptron", "--data.classes", "[0, 1]"],
         "Finetuning: Perceptron has no layers before a last linear one",
     ),
     (["--model.optimizer", "MuonSGD"], "--model.optimizer MuonSGD: has groups of its own"),
