@@ -103,6 +103,8 @@ class Views:
 
     def move(self, pixels: Tensor) -> Tensor:
         """Mirror and move `pixels` [N, H, W, C] by one gather."""
+        if self.augmentation.flip == "none" and not self.augmentation.shift:
+            return pixels
         num_images, height, width, channels = pixels.shape
         columns = torch.arange(width, device=pixels.device)
         columns = torch.where(self.mirrored[:, None], columns.flip(0), columns)

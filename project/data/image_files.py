@@ -15,7 +15,7 @@ import torch
 from lightning.fabric.utilities.rank_zero import rank_zero_only
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.utils.data import Dataset
+from torch.utils.data import Dataset, default_collate
 
 from project.data.decoding import FileCrop, Preparation, decode, read_in_workers
 from project.data.images import ImageSet
@@ -129,7 +129,8 @@ class _TransformedFiles(_DecodedFiles):
         items = [self[index] for index in indices]
         if reasons := [item for item in items if isinstance(item, str)]:
             raise UserError(f"--data.data_dir {self.folder}: {reasons[0]}; it was intact when it was checked")
-        return torch.stack(items)  # type: ignore[arg-type]
+        pixels: Tensor = default_collate(items)  # into memory that the processes share
+        return pixels
 
 
 def _whole_batch(items: list[Tensor | UserError]) -> Tensor | UserError:

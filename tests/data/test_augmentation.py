@@ -15,7 +15,7 @@ def pixels() -> torch.Tensor:
 def views(mirrored: int, down: int, right: int, row: int = 0, column: int = 0, cutout: int = 0) -> Views:
     """The same view of each of three images."""
     places = (torch.full((3,), place) for place in (down, right, row, column))
-    return Views(torch.full((3,), bool(mirrored)), *places, Augmentation(cutout=cutout))
+    return Views(torch.full((3,), bool(mirrored)), *places, Augmentation("random", shift=4, cutout=cutout))
 
 
 @pytest.mark.parametrize("mirrored", [0, 1])
@@ -49,7 +49,7 @@ def test_one_call_augments_a_batch() -> None:
     """A mirrored image moves first; its cut-out square is 0 after normalisation, and then the image shrinks."""
     pixels = torch.full((3, 8, 8, 2), 200, dtype=torch.uint8)
     pixels[:, :, 7] = 100
-    whole = Augmentation(cutout=4, curriculum={4: 0.5})
+    whole = Augmentation("random", cutout=4, curriculum={4: 0.5})
     drawn = Views(*(torch.tensor([value]) for value in (True, 0, 0, 2, 6)), whole)
     for progress, side in ((0.4, 4), (0.5, 8)):
         images = drawn[torch.tensor([0, 0])].augment(pixels[:2], lambda batch: batch.float() - 50, progress)
