@@ -105,6 +105,9 @@ def _missing_message(option: str, class_path: str | None, names: str) -> str:
         names = re.sub(r"\b(fit|validate|test|predict)\.", "", names)
         return f"--{names} is missing; give it, or a file such as --config configs/convnet.yaml"
     kind = class_path.rpartition(".")[2]
+    if option == "data.transforms":  # a list, whose classes get no options of their own on the command line
+        arguments = ", ".join(f"{name.strip()}: ..." for name in names.split(","))
+        return f"--{option} {kind}: write {{class_path: {kind}, init_args: {{{arguments}}}}} in its place"
     needed = " and ".join(f"--{option}.{name.strip()}" for name in names.split(","))
     hint = f"; a further one comes after these, by --{option}+=" if option in LISTS else ""
     return f"--{option} {kind}: needs {needed}, given after it{hint}"
@@ -143,8 +146,9 @@ def _class_message(message: str, option: str, value: str) -> str:
         return ""
     kinds = [locate(name) for name in re.findall(r"Subtypes: \[<class '(project\.[\w.]+)'>", message)]
     if kinds and is_dataclass(kinds[-1]):
-        names = ", ".join(field.name for field in fields(kinds[-1]))
-        return f"--{option} {value}: expected a mapping with some of {names}"
+        names = [field.name for field in fields(kinds[-1])]
+        example = f"'{{{names[0]}: ...}}'"
+        return f"--{option} {value}: expected a mapping, as in {example}, with some of {', '.join(names)}"
     if option not in CLASSES:
         return f"--{option} {value}: expected a function or a class with its module, as in torch.nn.ReLU"
     if match := re.fullmatch(r"(.+)\.py(?:::?(\w+))?", value):

@@ -26,7 +26,7 @@ from project.cli.messages import explain
 from project.cli.user_parts import class_settings
 from project.cli.values import check_values
 from project.data import ImageDataModule
-from project.data.transforms import CONTAINERS, Transform
+from project.data.image_transforms import CONTAINERS, Transform
 from project.training.classifier import Classifier
 from project.training.trainer import ExperimentTrainer
 

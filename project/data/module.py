@@ -16,11 +16,12 @@ from project.data.batches import EvaluationBatches, TrainingBatches
 from project.data.checks import check_attributes, check_loaded, check_range, class_indices
 from project.data.decoding import Preparation
 from project.data.division import SPLIT_SEED, division_line, first_of_each_class, missing_line
+from project.data.image_transforms import Transform
 from project.data.images import ImageSet, ImagesInMemory
 from project.data.mix import BatchMix, Mix
 from project.data.normalisation import Normalisation, measured_mean_and_std
 from project.data.run_length import current_position, remaining_batches
-from project.data.transforms import Transform, Transforms
+from project.data.transforms import Transforms
 from project.system.errors import UserError
 
 LEFT_OUT = 0.1  # a share of the training images that a line is printed for

@@ -16,7 +16,8 @@ from torchvision.transforms import v2
 from project.cli.main import main
 from project.data import Digits
 from project.data.batch_transforms import BatchTransform, Crop, Erasing, Flip, batch_transform
-from project.data.transforms import DrawnTransforms, ImageTransform, Transforms
+from project.data.image_transforms import ImageTransform
+from project.data.transforms import DrawnTransforms, Transforms
 from project.system.errors import UserError
 from tests.cli.test_errors import QUICK
 from tests.data_sets import write_image_folder
@@ -238,6 +239,10 @@ LINES = [
     (
         "[{class_path: Compose, init_args: {transforms: [{class_path: ColorJitter, init_args: {hue: 2}}]}}]",
         "--data.transforms.hue 2.0: hue values should be between (-0.5, 0.5)",
+    ),
+    (
+        "[RandomCrop]",
+        "--data.transforms RandomCrop: write {class_path: RandomCrop, init_args: {size: ...}} in its place",
     ),
     ("RandomErasing", "--data.transforms RandomErasing: expected a list, as in '[a, b]'"),
     ("[CutMix]", "--data.transforms CutMix: changes labels; give --data.mix '{cutmix: 1.0}' in place"),
