@@ -1,10 +1,13 @@
 """Fine-tuning of a pretrained network: first its new head, then the whole network, or the head alone."""
 
+from collections.abc import Iterator
+
 from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import nn
 
 from project.networks.depth import backbone_modules, backbone_parameters
 from project.system.errors import UserError
+from project.system.text import counted
 from project.training.classifier import Classifier
 from project.training.parameter_groups import ParameterGroups
 
@@ -72,6 +75,16 @@ class Finetuning(Callback):
         self._train_backbone(False)
         pl_module.parameter_groups = self.groups
         pl_module.make_optimizer()  # raises an error before a run directory is made
+        for line in self._remarks(trainer, pl_module):
+            print(f"Finetuning: {line}", flush=True)
+
+    def _remarks(self, trainer: Trainer, model: Classifier) -> Iterator[str]:
+        """What the user may not have meant."""
+        frozen, epochs = self.unfreeze_at_epoch, trainer.max_epochs or 0
+        if frozen is not None and 0 < epochs <= frozen:
+            yield f"only the head learns: the run has {counted(epochs, 'epoch')}, and unfreeze_at_epoch is {frozen}"
+        if model.weights is None and getattr(model.network, "weights", None) is None and trainer.ckpt_path is None:
+            yield "the layers before the head are random; --model.weights gives them those of a run or a file"
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Unfreeze the backbone of a run that is resumed in the middle of an epoch: that epoch does not start again."""

@@ -133,15 +133,15 @@ def _training_batch(trainer: Trainer, batch: Sequence[Tensor]) -> "Figure":
     mean, std = (torch.tensor(values)[:, None, None] for values in (data.mean, data.std))
     levels = (255 * (images.float() * std + mean)).nan_to_num().round().clamp(0, 255)
     pixels = levels.byte().permute(0, 2, 3, 1).numpy()
-    return draw_training_batch(pixels, [_class(label, data.class_names) for label in labels], len(batch[0]))
+    return draw_training_batch(pixels, [_label_lines(label, data.class_names) for label in labels], len(batch[0]))
 
 
-def _class(label: Tensor, names: Sequence[str]) -> str:
+def _label_lines(label: Tensor, names: Sequence[str]) -> list[str]:
     """The name of a label's class; of a mixed label [num_classes] those of its two largest classes, with shares."""
     if not label.ndim:
-        return names[int(label)]
+        return [names[int(label)]]
     shares, classes = label.topk(min(2, len(names)))
-    return ", ".join(f"{share:.0%} {names[index]}" for share, index in zip(shares, classes, strict=True) if share > 0)
+    return [f"{share:.0%} {names[index]}" for share, index in zip(shares, classes, strict=True) if share > 0]
 
 
 def _confusion(logits: Logits, class_names: Sequence[str], title: str) -> "Figure":

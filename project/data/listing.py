@@ -8,9 +8,9 @@ from lightning.fabric.utilities.rank_zero import rank_zero_only
 
 from project.data.folders import walk
 from project.data.label_table import match_files, read_label_table
+from project.system.text import shortened_list
 
 PARTS = {"train", "val", "test"}
-LISTED_FILES = 5  # that a line names
 
 
 @dataclass(frozen=True)
@@ -83,8 +83,8 @@ def list_table(folder: Path, table: Path) -> Listing:
     if len(of_train) < 2:
         raise ValueError(f"all its files have the class {', '.join(of_train)}; give two or more classes")
     if surplus := [name for name in names if name not in classes]:
-        shown = ", ".join(surplus[:LISTED_FILES]) + ", ..." * (len(surplus) > LISTED_FILES)
-        rank_zero_only(print)(f"{len(surplus):,} files in {folder} are not in {table}: {shown}", flush=True)
+        line = f"{len(surplus):,} files in {folder} are not in {table}: {shortened_list(surplus)}"
+        rank_zero_only(print)(line, flush=True)
     return Listing(dict(sorted(classes.items())), parts, dict.fromkeys(missing, "in the table, but no such file"))
 
 

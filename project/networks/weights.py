@@ -13,11 +13,11 @@ from torch import Tensor, nn
 
 from project.checkpoints.files import check_digest
 from project.networks.protocol import NormalisesImages
+from project.system.text import shortened_list
 
 # How torchvision's files of DenseNet name what its modules now call norm1 or conv2.
 OLD_NAME = re.compile(r"(denselayer\d+\.(?:norm|conv))\.(?=[12]\.)")
 INSIDE = ("state_dict", "model")  # the keys under which programs save the tensors among other values
-LISTED = 5  # tensors that a line names
 State = dict[str, Tensor]
 
 
@@ -35,7 +35,7 @@ class TakenWeights:
     def __str__(self) -> str:
         text = f"{len(self.names)} of {len(self.names) + len(self.new)} tensors are taken"
         parts = (("new", self.new), ("not used", self.unused))
-        return "; ".join((text, *(f"{title}: {_listed(names)}" for title, names in parts if names)))
+        return "; ".join((text, *(f"{title}: {shortened_list(names)}" for title, names in parts if names)))
 
 
 def take_weights(network: nn.Module, state: Mapping[str, Tensor]) -> TakenWeights:
@@ -151,8 +151,3 @@ def _first_matrix(tensors: Mapping[str, Tensor]) -> str:
     """The name and the shape of the first matrix or convolution; of the first tensor, if there is none."""
     name = min(tensors, key=lambda name: tensors[name].ndim < 2)
     return f"{name} {list(tensors[name].shape)}"
-
-
-def _listed(names: tuple[str, ...]) -> str:
-    more = len(names) - LISTED
-    return ", ".join((*names[:LISTED], *([f"and {more} more"] if more > 0 else ())))

@@ -25,7 +25,7 @@ def draw_grid(
 
     Args:
         images: Of any number of channels: fewer than 3 are shown as their mean, of more the first 3 are shown.
-        captions: The lines of each image, as many for each; shortened to the image's width.
+        captions: The lines of each image; shortened to the image's width.
         title: Above the images.
         columns: Number of images in a row.
         keep_end: Keep the end of the last line when it is shortened, as the name of a file needs.

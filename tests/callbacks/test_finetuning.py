@@ -66,7 +66,7 @@ def test_head_first_then_all_of_it(watch: Callable[..., None]) -> None:
         assert found == pytest.approx([head, head, 0.1 * head, 0.1 * head])
 
 
-def test_auxiliary_heads_learn_with_the_head(watch: Callable[..., None]) -> None:
+def test_auxiliary_heads_learn_with_the_head(watch: Callable[..., None], capsys: pytest.CaptureFixture[str]) -> None:
     weights: list[dict[str, Tensor]] = []
 
     def see(classifier: Classifier) -> None:
@@ -75,6 +75,8 @@ def test_auxiliary_heads_learn_with_the_head(watch: Callable[..., None]) -> None
     watch([*WORDS, "--model.network.name", "googlenet", "--trainer.max_epochs", "1"], see)
     changed = {name for name, value in weights[0].items() if not torch.equal(value, weights[-1][name])}
     assert changed == {f"heads.{head}.{part}" for head in range(3) for part in ("weight", "bias")}
+    line = "Finetuning: only the head learns: the run has 1 epoch, and unfreeze_at_epoch is 1\n"
+    assert line in capsys.readouterr().out
 
 
 AVERAGED = ["--trainer.callbacks+", "EMAWeightAveraging", "--model.lr_scheduler", "OneCycle"]
@@ -105,7 +107,7 @@ def test_a_new_rate_counts_for_both_parts(watch: Callable[..., None], error: Cal
     assert error("fit", *WORDS, *others).startswith(line)
 
 
-def test_linear_probe_of_any_network(watch: Callable[..., None]) -> None:
+def test_linear_probe_of_any_network(watch: Callable[..., None], capsys: pytest.CaptureFixture[str]) -> None:
     """The whole run trains the last layer only. The statistics of batch normalisation do not change, either."""
     weights: list[dict[str, Tensor]] = []
     options = ["--trainer.callbacks", "Finetuning", "--trainer.callbacks.unfreeze_at_epoch", "null"]
@@ -118,3 +120,6 @@ def test_linear_probe_of_any_network(watch: Callable[..., None]) -> None:
     watch(words, see)
     changed = {name for name, value in weights[0].items() if not torch.equal(value, weights[-1][name])}
     assert changed == {"head.2.weight", "head.2.bias"}
+    printed = capsys.readouterr().out
+    assert printed.count("Finetuning: ") == 1
+    assert "Finetuning: the layers before the head are random; --model.weights gives them those of" in printed

@@ -158,7 +158,7 @@ def test_mistakes() -> None:
 )
 def test_training_batch(height: int, width: int, channels: int) -> None:
     images = np.random.default_rng(0).integers(0, 256, (40, height, width, channels), dtype=np.uint8)
-    figure = draw_training_batch(images, ODD_NAMES * 5, 40)
+    figure = draw_training_batch(images, [[name] for name in ODD_NAMES * 5], 40)
     assert (
         texts(figure)[0] == f"First training batch as the network gets it: 32 of 40 images, {width} x {height} pixels"
     )

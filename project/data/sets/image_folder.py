@@ -1,7 +1,7 @@
 """A folder of the user's own images."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -23,12 +23,12 @@ from project.data.module import ImageDataModule
 from project.data.normalisation import mean_and_std
 from project.system.errors import UserError
 from project.system.memory import total_bytes
+from project.system.text import shortened_list
 
 # The usual centre cut after training with random resized crops: 224 pixels of a shorter side of 256, as of AlexNet
 # (Krizhevsky, Sutskever, Hinton, 2012) and of torchvision's references.
 CROP_PCT = 224 / 256
 LARGEST_SHARE = 1 / 4  # of the machine's memory that decoded images may take; the rest is for the training
-FILES_IN_ERROR = 5  # files that an error line names
 
 
 class ImageFolder(ImageDataModule):
@@ -96,6 +96,8 @@ class ImageFolder(ImageDataModule):
         self.image_shape = (3, image_size, image_size)
         self.problems: dict[str, str] = {}  # of each file that is not an intact image of a class, once they are checked
         self._listing = self._list_files()
+        if self.labels and not skip_damaged:
+            self._check_table(self._listing.problems)
         self.class_names = self.class_folders = self._listing.class_names
         self.training_images = len(self._split_off_test(list(self._listing.classes))[0])
         super().__init__(**options)
@@ -132,6 +134,15 @@ class ImageFolder(ImageDataModule):
                 f"--data.data_dir {self.data_dir}: {error}; give a folder that has a sub-folder of images for each "
                 "class, or train, test and optionally val that have these"
             ) from error
+
+    def _check_table(self, missing: Collection[str]) -> None:
+        """Raises UserError if files of the table are missing."""
+        if missing:
+            names = shortened_list(sorted(missing))
+            remedy = "correct the table, or leave such files out by --data.skip_damaged true"
+            raise UserError(
+                f"--data.labels {self.labels}: {len(missing):,} of its files do not exist: {names}; {remedy}"
+            )
 
     def split(self, images: ImageSet) -> tuple[ImageSet, ImageSet]:
         """Take the images of val for validation, or split them off in proportion by class."""
@@ -214,10 +225,8 @@ class ImageFolder(ImageDataModule):
         if self.skip_damaged:
             rank_zero_only(print)(f"skipping in {self.data_dir}: {summary}: {', '.join(lines)}", flush=True)
             return
-        if len(lines) > FILES_IN_ERROR:
-            lines[FILES_IN_ERROR:] = [f"and {len(lines) - FILES_IN_ERROR:,} more"]
         raise UserError(
-            f"--data.data_dir {self.data_dir}: {summary}: {', '.join(lines)}; delete them, or leave them out by "
+            f"--data.data_dir {self.data_dir}: {summary}: {shortened_list(lines)}; delete them, or leave them out by "
             "--data.skip_damaged true"
         )
 
