@@ -10,7 +10,9 @@ Options that a benchmark does not know go to main.py fit.
 
 import argparse
 from collections.abc import Callable
+from functools import partial
 from importlib import import_module
+from typing import Any
 
 from project.benchmarks.endings import ends_in_one_line
 from project.system.process import settle
@@ -18,6 +20,7 @@ from project.system.process import settle
 CONTINUED = ("seeds", "article")
 WITHOUT_FIT_OPTIONS = ("overhead", "loader", "resume", "damage", "use", "search", "sets")
 LOOK_PARTS = ("calibration", "pictures", "compare", "inspect")  # modules of project/benchmarks/look
+WITHOUT_CIFAR10 = ("seeds", "resume", "damage", "use", "search", "sets")
 FIT_IN_THIS_PROCESS = ("overhead", "loader", "safety", "gpu")  # the process needs the settings of main.py
 
 
@@ -44,17 +47,7 @@ def parse(args: list[str] | None = None) -> dict[str, object]:
 
 
 def add_benchmarks(parser: argparse.ArgumentParser) -> None:
-    commands = parser.add_subparsers(dest="benchmark", required=True)
-
-    def add(name: str, text: str, **counts: int) -> argparse.ArgumentParser:
-        command = commands.add_parser(name, help=text, description=text, allow_abbrev=False)
-        for option, default in counts.items():
-            count = at_least({"damage": 0, "use": 10 if option == "images" else 1}.get(name, 1))
-            command.add_argument(f"--{option}", type=count, default=default, help=f"default: {default}")
-        if name not in ("seeds", "resume", "damage", "use", "search", "sets"):
-            command.add_argument("--data.data_dir", dest="data_dir", default="data", help="directory of CIFAR-10")
-        return command
-
+    add = partial(add_benchmark, parser.add_subparsers(dest="benchmark", required=True))
     config = {"dest": "configs", "action": "append"}
     seeds = add("seeds", "one experiment over several seeds: accuracy, the three clocks, memory", seeds=3)
     seeds.add_argument("--config", **config, required=True, help="config file; give it again to add another")
@@ -94,6 +87,17 @@ def add_benchmarks(parser: argparse.ArgumentParser) -> None:
         turns=3,
     )
     look.add_argument("--parts", type=parts, default=LOOK_PARTS, help=f"default: {','.join(LOOK_PARTS)}")
+
+
+def add_benchmark(commands: Any, name: str, text: str, **counts: int) -> argparse.ArgumentParser:
+    """A benchmark with an option for each of its `counts`, which has that default."""
+    command: argparse.ArgumentParser = commands.add_parser(name, help=text, description=text, allow_abbrev=False)
+    for option, default in counts.items():
+        count = at_least({"damage": 0, "use": 10 if option == "images" else 1}.get(name, 1))
+        command.add_argument(f"--{option}", type=count, default=default, help=f"default: {default}")
+    if name not in WITHOUT_CIFAR10:
+        command.add_argument("--data.data_dir", dest="data_dir", default="data", help="directory of CIFAR-10")
+    return command
 
 
 def parts(text: str) -> tuple[str, ...]:

@@ -14,7 +14,7 @@ from project.cli.classes import parameters
 from project.cli.commands import given_options
 from project.system.errors import UserError
 from project.system.python_path import importable
-from project.system.yaml_text import load_yaml
+from project.system.yaml_text import load_yaml, read_settings_file
 
 LISTS = ("trainer.callbacks", "trainer.logger")  # options that take several classes
 NO_CLASS = ("", "null", "true", "false", "True", "False", "[]")  # values of these options that name no class
@@ -50,7 +50,7 @@ def check_yaml(words: Sequence[str]) -> None:
     """
     for name, value in given_options(words):
         if name == "config":
-            _check_settings(value)
+            read_settings_file(Path(value), "--config", str(_example()))
         is_file = value.endswith((".yaml", ".yml")) and Path(value).is_file()
         if not (is_file or value.startswith(("{", "["))):
             continue
@@ -113,17 +113,6 @@ def argument_in(text: str, settings: Namespace) -> tuple[str, Any] | None:
         if word in values and not (word in defaults and values[word] is defaults[word].default):
             return word, values[word]
     return None
-
-
-def _check_settings(path: str) -> None:
-    try:
-        settings = load_yaml(Path(path).read_text("utf-8"))
-    except OSError as error:
-        raise UserError(f"--config {path}: {error.strerror}; give a file such as {_example()}") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise UserError(f"--config {path}: not YAML ({' '.join(str(error).split())})") from None
-    if not isinstance(settings, dict):
-        raise UserError(f"--config {path}: holds no settings; see configs/convnet.yaml for what it should look like")
 
 
 def _key_problems(node: yaml.Node | None) -> Iterator[str]:

@@ -1,12 +1,12 @@
 """The option --device of commands that use a trained network."""
 
 from project.system.errors import UserError
-from project.system.quick_imports import quick_imports
+from project.system.quick_imports import no_garbage_collection
 
 
 def usable_device(name: str | None) -> str:
     """The device of this name; for None cuda if there is one, otherwise cpu. Raises UserError if it cannot be used."""
-    with quick_imports():
+    with no_garbage_collection():
         import torch  # takes a second
 
     device = name or ("cuda" if torch.cuda.is_available() else "cpu")

@@ -8,7 +8,7 @@ from project.cli.endings import endings
 from project.runs.results import Result
 from project.system.memory import keep_freed_memory
 from project.system.process import quiet, settle
-from project.system.quick_imports import postpone_scipy_signal, quick_imports
+from project.system.quick_imports import no_garbage_collection, postpone_scipy_signal
 
 
 def main(args: Sequence[str] | None = None, own_process: bool = False) -> Result:
@@ -38,7 +38,7 @@ def main(args: Sequence[str] | None = None, own_process: bool = False) -> Result
             return run_tool(module, words)
         if own_process:
             postpone_scipy_signal()
-        with quick_imports():  # of Lightning, which takes seconds
+        with no_garbage_collection():  # of Lightning, which takes seconds
             from project.cli.arguments import check_yaml
             from project.cli.experiment import run_experiment
         check_yaml(words)

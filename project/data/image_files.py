@@ -1,11 +1,9 @@
 """Sets of image files, which may be larger than memory. They are checked once, and decoded for each batch or once."""
 
-import gc
 import hashlib
 import os
 import time
 from collections.abc import Iterable, Iterator, Sequence, Sized
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple, Self, TypeVar
@@ -23,6 +21,7 @@ from project.data.normalisation import channel_sums, read_json, write_json
 from project.data.transforms import NO_TRANSFORMS, DrawnTransforms
 from project.system.errors import UserError
 from project.system.hardware import copy_to
+from project.system.quick_imports import no_garbage_collection
 
 T = TypeVar("T", bound=Sized)
 FILES_AT_ONCE = 32  # that a worker checks before it reports
@@ -164,7 +163,7 @@ def check_files(folder: Path, names: Sequence[str], preparation: Preparation, wo
         workers: Number of worker processes; 0 decodes in this process.
     """
     path = folder / f".checked-{preparation}.json"
-    with _no_garbage_collection():  # it would look at each of the many small objects again and again
+    with no_garbage_collection():  # it would look at each of the many small objects again and again
         cache = {name: CheckedFile(*row) for name, row in read_json(path).items()}
         stamps = {name: _stamp(os.path.join(folder, name)) for name in names}
     files = {name: cache[name] for name in names if name in cache and cache[name][:2] == stamps[name]}
@@ -176,17 +175,6 @@ def check_files(folder: Path, names: Sequence[str], preparation: Preparation, wo
         finally:  # after Ctrl-C, the next call continues from here
             write_json(path, {name: file for name, file in files.items() if not isinstance(file.result, str)})
     return {name: files[name] for name in names}
-
-
-@contextmanager
-def _no_garbage_collection() -> Iterator[None]:
-    was_enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_enabled:
-            gc.enable()
 
 
 def _check(folder: Path, names: list[str], preparation: Preparation, workers: int) -> Iterator[tuple[str, str, Any]]:

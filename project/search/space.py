@@ -13,6 +13,7 @@ import optuna
 import yaml
 
 from project.system.errors import UserError
+from project.system.yaml_text import read_settings_file
 
 KINDS = {
     "log": "[1.0e-4, 1.0e-1]",
@@ -108,7 +109,7 @@ def read_space(path: Path) -> Space:
     Raises:
         UserError: the file is missing or wrong; the line names the key.
     """
-    content = _read(path)
+    content = read_settings_file(path, "--space", "configs/search/convnet.yaml")
     own = {name: content.pop(name) for name in ("objective", "direction", "sampler", "pruner") if name in content}
     ranges = {str(name): _range(f"--space {path}: {name}", value) for name, value in content.items()}
     repeated = [(name, values.values) for name, values in ranges.items() if values.kind == "all"]
@@ -133,18 +134,6 @@ def read_space(path: Path) -> Space:
 def words_of(settings: Mapping[str, Any]) -> list[str]:
     """The words of the command line for these options."""
     return [word for name, value in settings.items() for word in (f"--{name}", _word(value))]
-
-
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        content = yaml.safe_load(path.read_text("utf-8"))
-    except OSError as error:
-        raise UserError(f"--space {path}: {error.strerror}; give a file such as configs/search/convnet.yaml") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise UserError(f"--space {path}: not YAML ({' '.join(str(error).split())})") from None
-    if not isinstance(content, dict):
-        raise UserError(f"--space {path}: holds no options; see configs/search/convnet.yaml for an example")
-    return content
 
 
 def _range(place: str, value: Any) -> Range:

@@ -47,7 +47,7 @@ def test_settings_become_words(tmp_path: Path) -> None:
         ("a: {int: [0, 1]}\nsampler: TPSampler", "sampler TPSampler: Optuna has none; did you mean TPESampler?"),
         ("a: {int: [0, 1]}\npruner: {class_path: HyperbandPruner, init_args: {x: 1}}", "pruner HyperbandPruner: "),
         ("a: {int: [0, 1]}\ndirection: up", "direction up: give maximize or minimize"),
-        ("- a", "holds no options; see configs/search/convnet.yaml for an example"),
+        ("- a", "holds no settings; see configs/search/convnet.yaml for what it should look like"),
         ("a: [", "not YAML ("),
     ],
 )
