@@ -14,7 +14,7 @@ from project.cli.classes import parameters
 from project.cli.commands import given_options
 from project.system.errors import UserError
 from project.system.python_path import importable
-from project.system.yaml_text import load_yaml, read_settings_file
+from project.system.yaml_text import key_problem, load_yaml, read_settings_file
 
 LISTS = ("trainer.callbacks", "trainer.logger")  # options that take several classes
 NO_CLASS = ("", "null", "true", "false", "True", "False", "[]")  # values of these options that name no class
@@ -55,7 +55,7 @@ def check_yaml(words: Sequence[str]) -> None:
         if not (is_file or value.startswith(("{", "["))):
             continue
         try:
-            problem = next(_key_problems(yaml.compose(Path(value).read_text("utf-8") if is_file else value)), "")
+            problem = key_problem(Path(value).read_text("utf-8") if is_file else value)
         except yaml.YAMLError:
             continue  # the parser says what it expects there
         if problem:
@@ -113,24 +113,6 @@ def argument_in(text: str, settings: Namespace) -> tuple[str, Any] | None:
         if word in values and not (word in defaults and values[word] is defaults[word].default):
             return word, values[word]
     return None
-
-
-def _key_problems(node: yaml.Node | None) -> Iterator[str]:
-    """A key that stands twice, of which the last would win, and a key that contains its value."""
-    lines: dict[str, int] = {}
-    for part in node.value if isinstance(node, yaml.CollectionNode) else ():
-        for inner in part if isinstance(part, tuple) else [part]:
-            yield from _key_problems(inner)
-        if not isinstance(part, tuple) or not isinstance(part[0], yaml.ScalarNode):
-            continue
-        key, value = part
-        line = key.start_mark.line + 1
-        if key.value in lines:
-            yield f"{key.value} stands twice, in lines {lines[key.value]} and {line}; leave one out"
-        if ":" in key.value and value.value == "" and value.start_mark.index == key.end_mark.index:
-            before, _, after = key.value.partition(":")
-            yield f"{key.value} in line {line} needs a space after its colon, as in {{{before}: {after}}}"
-        lines[key.value] = line
 
 
 def _lists(words: Sequence[str], option: str) -> Iterator[tuple[str, str]]:

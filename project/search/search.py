@@ -62,7 +62,11 @@ class Search:
 
     def _check(self, space: Space, words: Sequence[str]) -> Mapping[str, Any]:
         """The settings of the experiment. Raises UserError for words or values that fit does not take."""
-        settings = self.fits.check([words], space.objective)
+        try:
+            settings = self.fits.check([words], space.objective)
+        except UserError as error:
+            monitor = f"--checkpoints.monitor {space.objective}"
+            raise UserError(str(error).replace(monitor, f"--space {space.path}: objective {space.objective}")) from None
         try:
             self.fits.check([[*words, *words_of(example)] for example in space.examples()], space.objective)
         except UserError as error:

@@ -182,7 +182,10 @@ def _class(path: Path, key: str, value: Any, module: Any) -> tuple[str, dict[str
     known = [known for known in module.__all__ if known.endswith(key.capitalize()) and not known.startswith("Base")]
     if name not in known:
         raise UserError(f"--space {path}: {key} {name}: Optuna has none; {_nearest(name, known)}")
-    return name, settings.get("init_args") or {}
+    arguments = settings.get("init_args") or {}
+    if not isinstance(arguments, dict):
+        raise UserError(f"--space {path}: {key} {name}: init_args {arguments}: give them by name, as {{seed: 1}}")
+    return name, arguments
 
 
 def _nearest(name: str, known: Sequence[str]) -> str:

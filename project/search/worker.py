@@ -108,7 +108,9 @@ class Worker:
         if results is None and pruned:
             return None
         value = (results or {}).get(self.study.space.objective)
-        if value is None or not math.isfinite(value):
+        if value is None:
+            raise Failed(f"{run} ended before it measured {self.study.space.objective}; give it a validation")
+        if not math.isfinite(value):
             raise Failed(f"{self.study.space.objective} is {value} in {run}")
         return float(value)
 

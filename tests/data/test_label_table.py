@@ -43,6 +43,9 @@ WRONG = {
     "file,class\na.jpg,\n": "its line 2 has no class",
     "file,class\na.jpg,cat\n,dog\n": "its line 3 has no file",
     "file,class\na.jpg,cat\nb.jpg,dog\n./a.jpg,dog\n": "a.jpg is there twice, also in line 4; leave one out",
+    "file,class\ncat/0.jpg,cat\ncat/0,dog\n": "cat/0.jpg is there twice, also as cat/0; leave one out",
+    'file,class\ncat/0.jpg,"cat\ncat/1.jpg,dog\n': "its line 3: unexpected end of data; look for an open q",
+    f"file,class\ncat/0.jpg,{'x' * 200_000}\n": "its line 2: field larger than field limit",
     "file,class\na.jpg,cat\n": "none of its 1 files is in images, such as a.jpg; give paths in that folder",
     "file,class\ncat/0.jpg,cat\ncat/1.png,cat\n": "all its files have the class cat; give two or more classes",
 }

@@ -49,6 +49,11 @@ def test_settings_become_words(tmp_path: Path) -> None:
         ("a: {int: [0, 1]}\ndirection: up", "direction up: give maximize or minimize"),
         ("- a", "holds no settings; see configs/search/convnet.yaml for what it should look like"),
         ("a: [", "not YAML ("),
+        ("a: {int: [0, 1]}\na: {int: [0, 2]}", "a stands twice, in lines 1 and 2; leave one out"),
+        (
+            "a: {int: [0, 1]}\nsampler: {class_path: TPESampler, init_args: [1]}",
+            "sampler TPESampler: init_args [1]: give them by name, as {seed: 1}",
+        ),
     ],
 )
 def test_mistakes(text: str, line: str, error: Callable[..., str]) -> None:
