@@ -82,11 +82,8 @@ class Classifier(LightningModule):
         self.run_description: dict[str, Any] = {}  # see project.checkpoints.description; the command line sets it
         self.parameter_groups: ParameterGroups | None = None  # set by Finetuning
         self.is_compiled = compile is not False
-        self._training_losses: StepOfModel = Classifier.logits_and_losses
-        if compile:
-            self._training_losses = compile_step(
-                Classifier.logits_and_losses, "default" if compile is True else compile
-            )
+        step: StepOfModel = Classifier.logits_and_losses
+        self._training_losses = compile_step(step, "default" if compile is True else compile) if compile else step
         self._epoch_is_logged = False
         self._done: Position | None = None  # before a resumed run's first step
         self.train_metrics = _metrics("train/", num_classes)

@@ -87,12 +87,7 @@ class ImageFolder(ImageDataModule):
         self.labels = None if labels is None else Path(labels)
         if self.labels and not self.labels.exists() and (self.data_dir / self.labels).exists():
             self.labels = self.data_dir / self.labels
-        for name, value, low in (("image_size", image_size, 1), ("workers", workers, 0)):
-            if value < low:
-                raise ValueError(f"--data.{name} {value}: give a whole number of at least {low}")
-        if crop_pct is not None and not (0 < crop_pct <= 1 and (fit == "cut" or crop_pct == 1)):
-            remedy = "give a part of the shorter side, above 0 to 1" if fit == "cut" else f"leave it out with fit {fit}"
-            raise ValueError(f"--data.crop_pct {crop_pct}: {remedy}")
+        _check_options(image_size, workers, fit, crop_pct)
         self.image_shape = (3, image_size, image_size)
         self.problems: dict[str, str] = {}  # of each file that is not an intact image of a class, once they are checked
         self._listing = self._list_files()
@@ -243,3 +238,13 @@ class ImageFolder(ImageDataModule):
         files = replace(self._files, pixels=self._decoded)
         del self._intact_files, self._files, self._decoded  # the sets have what is needed, in arrays that workers share
         return files[training_rows], files[test_rows]
+
+
+def _check_options(image_size: int, workers: int, fit: Fit, crop_pct: float | None) -> None:
+    """Raises ValueError for a value out of range."""
+    for name, value, low in (("image_size", image_size, 1), ("workers", workers, 0)):
+        if value < low:
+            raise ValueError(f"--data.{name} {value}: give a whole number of at least {low}")
+    if crop_pct is not None and not (0 < crop_pct <= 1 and (fit == "cut" or crop_pct == 1)):
+        remedy = "give a part of the shorter side, above 0 to 1" if fit == "cut" else f"leave it out with fit {fit}"
+        raise ValueError(f"--data.crop_pct {crop_pct}: {remedy}")
