@@ -5,7 +5,6 @@ prepared as the training images were. Files that cannot be read are named and co
 exit code is then 1. A path that does not exist ends the command before an image is read.
 """
 
-import os
 import sys
 from contextlib import nullcontext
 from pathlib import Path
@@ -21,6 +20,7 @@ from project.runs.checkpoint_path import find_path
 from project.runs.results import Result
 from project.system.errors import UserError
 from project.system.text import printable
+from project.system.threads import usable_cores
 from project.use.image_paths import image_paths
 from project.use.prediction_files import FORMATS, prediction_file
 
@@ -40,7 +40,8 @@ def add_options(parser: ArgumentParser) -> None:
     add("--top", "Number of classes to print for each image, from the most probable one on.", type=int, default=3)
     add_output_options(parser, "Write the predictions to this file too. Its name ends in .csv or .jsonl (JSON Lines).")
     add("--all_classes", "Write the probability of every class into the file.", action="store_true")
-    add("--workers", "Number of processes that read files; 0 reads in this one.", type=int, default=_default_workers())
+    workers = min(usable_cores(), MOST_WORKERS)
+    add("--workers", "Number of processes that read files; 0 reads in this one.", type=int, default=workers)
     add("--device", "Such as cpu or cuda; null takes cuda if there is one.", type=str)
     add("--allow", "Modules of your own that the checkpoint may import.", **ALLOW)
 
@@ -134,8 +135,3 @@ def _line(path: str, result: "Prediction | str", top: int) -> str:
     if isinstance(result, str):
         return f"{printable(path)}  cannot be read: {result}"
     return "  ".join([printable(path), *(f"{printable(name)} {100 * value:.2f} %" for name, value in result.top[:top])])
-
-
-def _default_workers() -> int:
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return min(cores, MOST_WORKERS)

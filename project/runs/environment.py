@@ -12,6 +12,7 @@ from lightning.pytorch import Trainer
 
 from project.system.memory import machine_gib
 from project.system.signals import job
+from project.system.threads import usable_cores
 
 PACKAGES = ("torch", "torchvision", "lightning", "torchmetrics", "jsonargparse", "tensorboard", "numpy")
 
@@ -27,6 +28,7 @@ def environment(trainer: Trainer) -> dict[str, Any]:
         "system": platform.platform(),
         "cpu": cpu_name(),
         "cores": os.cpu_count(),
+        "usable_cores": usable_cores(),
         "threads": torch.get_num_threads(),
         "memory_gib": None if memory is None else round(memory, 1),
         "device": device_name(trainer),

@@ -17,6 +17,7 @@ from project.search.fits import Fit, Fits
 from project.search.space import words_of
 from project.search.study import THREADS, VALUES, Claim, Study, count_workers, worker_lock
 from project.system.signals import Interrupted
+from project.system.threads import usable_cores
 
 POLL_SECONDS = 1.0  # between two looks at the trials of other workers
 IN_TRIALS = {"trainer.limit_test_batches": 0}  # nothing in a search looks at the test images
@@ -134,7 +135,7 @@ class Worker:
         """This worker's part of the cores, or what OMP_NUM_THREADS says."""
         if given := os.environ.get("OMP_NUM_THREADS", ""):
             return int(given) if given.isdecimal() and int(given) else 1
-        return max(1, cores() // max(1, count_workers(self.study.directory, self.host)))
+        return max(1, usable_cores() // max(1, count_workers(self.study.directory, self.host)))
 
     @contextmanager
     def _present(self) -> Iterator[None]:
@@ -143,8 +144,8 @@ class Worker:
         if workers > 1:
             threads = self._threads()
             print(
-                f"{workers} workers of this study share {cores()} cores of this machine: new trials compute with "
-                f"{threads} thread{'s' * (threads > 1)}",
+                f"{workers} workers of this study share {usable_cores()} cores of this machine: new trials compute "
+                f"with {threads} thread{'s' * (threads > 1)}",
                 flush=True,
             )
         try:
@@ -152,8 +153,3 @@ class Worker:
         finally:
             lock.release()
             Path(lock.lock_file).unlink(missing_ok=True)
-
-
-def cores() -> int:
-    """The number of cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

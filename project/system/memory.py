@@ -4,9 +4,10 @@ import ctypes
 import mmap
 import os
 import sys
-from contextlib import suppress
 from functools import cache
 from pathlib import Path
+
+from project.system import control_groups
 
 # Of glibc's malloc.h.
 M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_MAX = -1, -2, -4
@@ -48,9 +49,7 @@ def total_bytes() -> int:
     sizes = []
     if hasattr(os, "sysconf"):
         sizes.append(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
-    for limit in ("memory.max", "memory/memory.limit_in_bytes"):  # of Linux's control groups, versions 2 and 1
-        with suppress(OSError, ValueError):  # missing, or the word max
-            sizes.append(int(Path("/sys/fs/cgroup", limit).read_text()))
+    sizes += [size for (size,) in control_groups.limits("memory", ("memory.max",), ("memory.limit_in_bytes",))]
     return min(sizes, default=0)
 
 
