@@ -61,12 +61,26 @@ class Whitening(nn.Conv2d):
 
     @torch.no_grad()
     def fit(self, images: Tensor, floor: float = 5e-4) -> None:
-        """Set the weights from `images` [N, C, H, W]; `floor` is added to each component's variance."""
-        precise = images.to(torch.promote_types(self.weight.dtype, torch.float32))
-        patches = nn.functional.unfold(precise, self.kernel_size).movedim(1, 2).flatten(0, 1)
-        variances, components = torch.linalg.eigh(patches.T.cov())
-        rows = (components / (variances + floor).sqrt()).T.reshape(-1, *self.weight.shape[1:])
+        """Set the weights from `images` [N, C, H, W]; `floor` is added to each component's variance.
+
+        All devices give the same weights: the CPU computes them in float64, and a rule chooses each component's sign.
+        """
+        side, _ = self.kernel_size
+        patches = images.cpu().double().unfold(2, side, 1).unfold(3, side, 1)  # [N, C, H', W', side, side]
+        variances, components = torch.linalg.eigh(patches.permute(1, 4, 5, 0, 2, 3).flatten(3).flatten(0, 2).cov())
+        rows = (with_fixed_signs(components) / (variances + floor).sqrt()).T.reshape(-1, *self.weight.shape[1:])
         self.weight.copy_(torch.cat((rows, -rows)))
+
+
+def with_fixed_signs(vectors: Tensor) -> Tensor:
+    """Columns [D, K] with the signs that make the first of each column's largest entries positive.
+
+    The largest are those of at least nine tenths of the largest size. In components of images two entries often differ
+    by their sign alone, and rounding would decide which of them is the largest.
+    """
+    sizes = vectors.abs()
+    first = (sizes >= 0.9 * sizes.amax(0)).int().argmax(0, keepdim=True)
+    return vectors * vectors.gather(0, first).sign()
 
 
 def _group(before: int, after: int) -> nn.Sequential:

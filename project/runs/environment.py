@@ -83,4 +83,6 @@ def summary(trainer: Trainer) -> str:
     device = device_name(trainer)
     place = cpu_and_threads() if device == "cpu" else device
     parameters = sum(parameter.numel() for parameter in trainer.lightning_module.parameters())
-    return f"{parameters:,} parameters on {place}, precision {trainer.precision}"
+    reason = getattr(trainer, "precision_reason", "")
+    because = f" (auto: {reason})" if reason else ""
+    return f"{parameters:,} parameters on {place}, precision {trainer.precision}{because}"

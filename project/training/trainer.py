@@ -10,7 +10,8 @@ from lightning.pytorch import Trainer
 # Lightning has no public name for the part that chooses a checkpoint.
 from lightning.pytorch.trainer.connectors.checkpoint_connector import _CheckpointConnector
 
-from project.system.hardware import computes_bfloat16
+from project.system.errors import UserError
+from project.system.hardware import native_bfloat16
 from project.training.checkpoint_io import CheckpointFiles
 from project.training.loops import EpochLoop, FitLoop
 
@@ -41,10 +42,13 @@ class ExperimentTrainer(Trainer):
                 of an epoch, at most 50.
         """
         self._every_n_steps = log_every_n_steps
+        device, self.precision_reason = device_type(options.get("accelerator", "auto")), ""
         if precision == "auto":
-            natively = computes_bfloat16(device_type(options.get("accelerator", "auto")))
+            natively, self.precision_reason = native_bfloat16(device)
             precision = "bf16-mixed" if natively else "32-true"
         chosen: Any = SHORT.get(str(precision), precision)
+        if device == "mps" and chosen == "64-true":
+            raise UserError("--trainer.precision 64-true: Apple's GPUs have no float64; give 32-true or auto")
         plugins = plugins if isinstance(plugins, list) else [plugins] if plugins else []
         if not any(isinstance(plugin, CheckpointIO) for plugin in plugins):
             plugins = [*plugins, CheckpointFiles()]

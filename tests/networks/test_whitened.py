@@ -1,7 +1,10 @@
 """The whitened network: its sizes, its first layer, and its identity."""
 
+import numpy as np
 import pytest
 import torch
+from numpy.lib.stride_tricks import sliding_window_view
+from torch import Tensor
 
 from project.networks import WhitenedConvNet
 
@@ -17,6 +20,31 @@ def test_whitened_patches_are_uncorrelated(patch: int) -> None:
     components = 3 * patch**2
     torch.testing.assert_close(outputs[:components], -outputs[components:])
     torch.testing.assert_close(outputs[:components].cov(), torch.eye(components), atol=0.01, rtol=0)
+
+
+def test_whitening_is_the_same_everywhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of images in another order and precision, of eigenvectors with other signs, and as NumPy computes it."""
+    random = np.random.default_rng(0)
+    images = random.normal(size=(200, 3, 6, 6)).cumsum(3) + random.normal(size=(200, 1, 6, 6))
+
+    def rows(images: Tensor, network: WhitenedConvNet) -> Tensor:
+        network.initialize(images)
+        return network.whitening.weight.flatten(1)[:12].double()
+
+    patches = sliding_window_view(images, (2, 2), (2, 3)).transpose(1, 4, 5, 0, 2, 3).reshape(12, -1)
+    variances, components = np.linalg.eigh(np.cov(patches))
+    expected = (components / np.sqrt(variances + 5e-4)).T
+    for row in expected:
+        row *= np.sign(next(entry for entry in row if abs(entry) >= 0.9 * abs(row).max()))
+
+    single, double = WhitenedConvNet(10), WhitenedConvNet(10).double()
+    computed = [rows(torch.tensor(images[::-1].copy()), double), rows(torch.tensor(images), single)]
+    computed += [rows(torch.tensor(images, dtype=torch.float32), network) for network in (single, double)]
+    eigh = torch.linalg.eigh
+    monkeypatch.setattr(torch.linalg, "eigh", lambda matrix: (eigh(matrix)[0], -eigh(matrix)[1]))
+    computed.append(rows(torch.tensor(images), double))
+    for found in computed:
+        torch.testing.assert_close(found, torch.tensor(expected), atol=1e-6, rtol=1e-6)
 
 
 def test_sizes_and_gradients() -> None:

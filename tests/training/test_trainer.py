@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from project.system.errors import UserError
 from project.system.hardware import computes_bfloat16
 from project.training.trainer import ExperimentTrainer, Precision, device_type
 
@@ -48,10 +49,22 @@ def test_bfloat16(hardware: dict[str, bool], accelerator: str, parts: list[str],
 
 
 def test_precision_of_a_trainer(hardware: dict[str, bool]) -> None:
-    assert ExperimentTrainer(accelerator="cpu", logger=False).precision == "32-true"
+    def chosen(precision: Precision = "auto") -> tuple[str, str]:
+        trainer = ExperimentTrainer(accelerator="cpu", logger=False, precision=precision)
+        return str(trainer.precision), trainer.precision_reason
+
+    assert chosen() == ("32-true", "the CPU has no bfloat16 units")
     hardware["avx512_bf16"] = True
-    assert ExperimentTrainer(accelerator="cpu", logger=False).precision == "bf16-mixed"
-    assert ExperimentTrainer(accelerator="cpu", logger=False, precision="32-true").precision == "32-true"
+    assert chosen() == ("bf16-mixed", "the CPU has bfloat16 units")
+    assert chosen("32-true") == ("32-true", "")
+    hardware["forbidden"] = True
+    assert chosen() == ("32-true", "oneDNN does not use the CPU's bfloat16 units")
+
+
+def test_apple_has_no_float64(hardware: dict[str, bool]) -> None:
+    hardware["mps"] = True
+    with pytest.raises(UserError, match="Apple's GPUs have no float64"):
+        ExperimentTrainer(precision="64")
 
 
 @pytest.mark.parametrize(

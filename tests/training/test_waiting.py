@@ -2,9 +2,10 @@
 
 Without a GPU, the training takes place on torch's device `meta`, which has shapes and no numbers. Whatever would wait
 for a GPU to have a number fails there, and each copy between the CPU and this device is seen. With a GPU, torch itself
-looks.
+looks. The same steps show which operators a run needs. torch's table of kernels says whether Apple's GPUs have them.
 """
 
+import re
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import Any
 
 import pytest
 import torch
+import torchgen
 from lightning.pytorch import Trainer
 from lightning.pytorch.accelerators import CPUAccelerator
 from lightning.pytorch.strategies import SingleDeviceStrategy
@@ -27,6 +29,8 @@ from tests.conftest import CONFIGS, Stopped
 ON_GPU = torch.cuda.is_available()
 FIRST, LAST = 2, 6  # steps that are watched; the first ones also make what lasts, such as states of the optimizer
 QUIET = ["--trainer.log_every_n_steps", "1000", "--checkpoints.every_n_steps", "1000", "--trainer.max_epochs", "4"]
+TABLE = Path(torchgen.__file__).parent / "packaged/ATen/native/native_functions.yaml"
+OPERATORS = {entry.partition("(")[0]: entry for entry in TABLE.read_text("utf-8").split("\n- func: ")[1:]}
 EACH_IMAGE = "{mixup: 0.2, cutmix: 1.0, each: image}"
 RUNS = {
     "perceptron": [],
@@ -56,14 +60,16 @@ class Copies(TorchFunctionMode):
 
 
 class Operators(TorchDispatchMode):
-    """Counts the operators among these."""
+    """Counts the operators among these, and has the names of all."""
 
     def __init__(self, counted: Counter[str]) -> None:
         super().__init__()
         self.counted = counted
+        self.names: set[str] = set()
 
     def __torch_dispatch__(self, operator: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         result = operator(*args, **(kwargs or {}))
+        self.names.add(operator.name())
         tensors = [leaf for leaf in tree_leaves((args, kwargs, result)) if isinstance(leaf, torch.Tensor)]
         on_cpu = [tensor for tensor in tensors if tensor.device.type == "cpu"]
         if operator in (torch.ops.aten._to_copy.default, torch.ops.aten.copy_.default):
@@ -78,7 +84,7 @@ class Operators(TorchDispatchMode):
 
 
 @pytest.fixture
-def counted(monkeypatch: pytest.MonkeyPatch) -> Iterator[Counter[str]]:
+def copies(monkeypatch: pytest.MonkeyPatch) -> Iterator[Copies]:
     """What was counted in the steps that are watched, of a run that ends after them."""
     copies = Copies()
     original = Classifier.training_step
@@ -96,7 +102,7 @@ def counted(monkeypatch: pytest.MonkeyPatch) -> Iterator[Counter[str]]:
     monkeypatch.setattr(Classifier, "training_step", training_step)
     if not ON_GPU:
         _use_meta(monkeypatch)
-    yield copies.counted
+    yield copies
     if ON_GPU:
         torch.cuda.set_sync_debug_mode("default")
 
@@ -114,7 +120,7 @@ def _use_meta(patched: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("run", RUNS)
-def test_no_step_waits(run: str, counted: Counter[str], cifar10_dir: Path) -> None:
+def test_no_step_waits(run: str, copies: Copies, cifar10_dir: Path) -> None:
     words = ["--config", str(CONFIGS / f"{run}.yaml"), "--data.data_dir", str(cifar10_dir)]
     words += ["--data.batch_size", "5", "--data.val_size", "0", *QUIET, *RUNS[run]]
     words += [
@@ -127,7 +133,24 @@ def test_no_step_waits(run: str, counted: Counter[str], cifar10_dir: Path) -> No
     ]
     with pytest.raises(Stopped):
         main(["fit", *words])
-    assert counted == {}
+    assert copies.counted == {}
+    assert [name for name in copies.operators.names if name.startswith("aten::") and not apple_has(name)] == []
+
+
+def apple_has(name: str) -> bool:
+    """Whether torch's own table gives an operator a kernel for Metal, or makes it of others that are looked at too."""
+    entry = OPERATORS[name.removeprefix("aten::")]
+    if delegate := re.search(r"structured_delegate: (\S+)", entry):
+        return apple_has(delegate[1])
+    return "dispatch:" not in entry or re.search(r"\bMPS\b|Composite(Ex|Im)plicitAutograd", entry) is not None
+
+
+def test_operators_that_apple_lacks() -> None:
+    assert [apple_has(f"aten::{name}") for name in ("_linalg_eigvals", "mm", "_foreach_add.Scalar")] == [
+        False,
+        True,
+        True,
+    ]
 
 
 def test_what_waits_is_counted() -> None:
