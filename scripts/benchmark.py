@@ -21,7 +21,7 @@ CONTINUED = ("seeds", "article")
 WITHOUT_FIT_OPTIONS = ("overhead", "loader", "resume", "damage", "use", "search", "sets")
 LOOK_PARTS = ("calibration", "pictures", "compare", "inspect")  # modules of project/benchmarks/look
 WITHOUT_CIFAR10 = ("seeds", "resume", "damage", "use", "search", "sets")
-FIT_IN_THIS_PROCESS = ("overhead", "loader", "safety", "gpu")  # the process needs the settings of main.py
+FIT_IN_THIS_PROCESS = ("overhead", "loader", "safety", "gpu", "step")  # the process needs the settings of main.py
 
 
 def main(args: list[str] | None = None) -> None:
@@ -53,6 +53,9 @@ def add_benchmarks(parser: argparse.ArgumentParser) -> None:
     seeds.add_argument("--config", **config, required=True, help="config file; give it again to add another")
     article = add("article", "the article's program compared with experiments of this project", seeds=5)
     article.add_argument("--config", **config, help="an experiment; default: convnet, speed61, speed71 and speed")
+    step = add("step", "the parts of a step: arithmetic, seconds, share of this machine's matrix product")
+    step.add_argument("--config", **config, help="an experiment; default: five of them, and the article's program")
+    step.add_argument("--steps", type=at_least(4), help="number of steps; default: fewer than an epoch has")
     add("overhead", "a step of main.py fit compared with a loop by hand and with the arithmetic alone", turns=5)
     add(
         "loader",

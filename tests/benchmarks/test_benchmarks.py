@@ -5,6 +5,7 @@ import os
 import statistics
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -13,7 +14,7 @@ import pytest
 import torch
 from torchvision import datasets
 
-from project.benchmarks import article, cost, loader, overhead, safety, sets, startup, use
+from project.benchmarks import article, cost, loader, overhead, safety, sets, startup, step, use
 from project.benchmarks.fitting import CONFIGS, fit_arguments
 from project.benchmarks.report import summary
 from project.benchmarks.seeds import CLOCKS
@@ -131,6 +132,26 @@ def test_article(cifar10_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert targets["94.0%"]["plain"] is None
     assert targets["94.0%"]["with test-time augmentation"] == 5
     assert len(list(Path("lightning_logs/benchmarks").iterdir())) == 2
+
+
+def test_step(cifar10_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(step, "STEPS", {"mlp": 4})
+    monkeypatch.setattr(step, "matrix_products", partial(step.matrix_products, side=64, turns=2))
+    step.measure(str(cifar10_dir), None, 4, TINY)
+    rows = {(row["experiment"], row["part"]): row for row in written("step")["rows"]}
+    layers = [3072 * 128, 128 * 64, 64 * 10]  # the first one's input needs no gradient
+    convolutions = [3 * 64 * 30**2, 64 * 128 * 13**2, 128 * 128 * 4**2, 128 * 64 * 2**2]
+    article = [9 * 16 * places for places in convolutions] + [16 * 64 * 32, 16 * 32 * 10]
+    for name, multiplications in (("mlp", [20 * layer for layer in layers]), (step.PROGRAM, article)):
+        forward, backward = sum(multiplications), 2 * sum(multiplications) - multiplications[0]
+        expected = {"forward": 2e-9 * forward, "backward": 2e-9 * backward, "step": 2e-9 * (forward + backward)}
+        assert {part: rows[name, part]["GFLOP"] for part in expected} == pytest.approx(expected)
+        whole, product = rows[name, "step"], [rows[name, f"float32 product {when}"] for when in ("before", "after")]
+        assert sum(rows[name, part]["share of the step"] for part in step.PARTS) == pytest.approx(1)
+        assert min(rows[name, part]["ms"] for part in step.PARTS) > 0
+        assert whole["GFLOP/s"] == pytest.approx(whole["GFLOP"] / whole["ms"] * 1000)
+        mean = statistics.mean(row["GFLOP/s"] for row in product)
+        assert whole["share of the product"] == pytest.approx(whole["GFLOP/s"] / mean)
 
 
 def test_overhead(cifar10_dir: Path) -> None:
