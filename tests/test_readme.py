@@ -112,6 +112,10 @@ def test_figures_have_their_commands() -> None:
 
 
 def test_workflow_runs_the_install_commands() -> None:
-    workflow = yaml.safe_load((REPOSITORY / ".github/workflows/tests.yml").read_text())
-    steps = [step.get("run") for step in workflow["jobs"]["readme"]["steps"]]
+    text = (REPOSITORY / ".github/workflows/tests.yml").read_text()
+    job = yaml.safe_load(text)["jobs"]["tests"]
+    steps = [step.get("run") for step in job["steps"]]
     assert [line for line in README.splitlines() if line.startswith("pip install -e")] == steps[2:]
+    assert {name.partition("-")[0] for name in job["strategy"]["matrix"]["system"]} == {"ubuntu", "macos", "windows"}
+    assert job["strategy"]["matrix"]["python"][:3] == ["3.11", "3.12", "3.13"]
+    assert "secrets" not in text

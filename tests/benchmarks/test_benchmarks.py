@@ -21,7 +21,7 @@ from project.benchmarks.seeds import CLOCKS
 from project.data import ImageFolder
 
 # They start many processes. Their functions have tests that start none.
-starts_processes = pytest.mark.skipif("BENCHMARKS" not in os.environ, reason="set BENCHMARKS to run each benchmark")
+starts_processes = pytest.mark.skipif(not os.environ.get("BENCHMARKS"), reason="set BENCHMARKS to run each benchmark")
 SMALL = ["--trainer.accelerator", "cpu", "--trainer.max_epochs", "1"]
 TINY = ["--data.batch_size", "20", "--data.val_size", "20"]
 
