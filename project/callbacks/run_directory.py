@@ -2,7 +2,7 @@
 
 import shutil
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
@@ -22,6 +22,8 @@ from project.runs.settings import exact, flatten, shown_settings
 from project.system.files import atomic_write
 from project.system.signals import Interrupted
 from project.system.yaml_text import load_yaml
+
+BITS = ("packages.torch", "cpu", "threads")  # of the environment: the last digits of figures depend on them
 
 
 class RunDirectory(Callback):
@@ -95,8 +97,11 @@ class RunDirectory(Callback):
             return
         print(f"continuing {self.path} after {self.first_step} steps: {summary(trainer)}", flush=True)
         starts = directories.config_files(self.path)
-        for difference in _differences(starts[-1].read_text("utf-8"), self.config):
+        before = self.path / starts[-1].name.replace("config", "environment")
+        for difference in _differences(before.read_text("utf-8"), environment_text, BITS):
             print(f"changed: {difference}", flush=True)
+        for difference in _differences(starts[-1].read_text("utf-8"), self.config):
+            print(f"changed: --{difference}", flush=True)
         ending = f"-{len(starts) + 1}.yaml"
         for name, text in ((f"environment{ending}", environment_text), (f"config{ending}", self.config)):
             with atomic_write(self.path / name) as unfinished:
@@ -121,10 +126,10 @@ class RunDirectory(Callback):
             shutil.rmtree(self.opened, ignore_errors=True)
 
 
-def _differences(before: str, after: str) -> Iterator[str]:
-    """The options in which two configurations differ, as `--name: old -> new`."""
+def _differences(before: str, after: str, names: Collection[str] = ()) -> Iterator[str]:
+    """In which of these settings two files differ, as `name: old -> new`; without names, in which options of a run."""
     old, new = (flatten(load_yaml(text)) for text in (before, after))
-    for name in sorted((old.keys() | new.keys()) - {"ckpt_path", "config"}):
+    for name in names or sorted((old.keys() | new.keys()) - {"ckpt_path", "config", "threads"}):
         old_value, new_value = old.get(name, "null"), new.get(name, "null")
         if exact(old_value) != exact(new_value):
-            yield f"--{name}: {old_value} -> {new_value}"
+            yield f"{name}: {old_value} -> {new_value}"

@@ -52,6 +52,6 @@ class SharedCores(Callback):
             self._is_finished = True
             print(
                 f"other programs interrupt the {threads} threads of this run {rate:.0f} times a second, which can make "
-                "it many times slower; end them, or start the run with OMP_NUM_THREADS=1",
+                "it many times slower; end them, or start the run with --threads 1",
                 flush=True,
             )

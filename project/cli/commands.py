@@ -19,6 +19,8 @@ TOOL_COMMANDS = {
     "compare": "Show how runs differ and what they reached, on the terminal, as a page or as CSV.",
 }
 CKPT_PATH = "A checkpoint file, a run directory, an experiment, or best or last: those of the newest run."
+MOST_THREADS = 1024  # if the system cannot start them, torch ends the process
+THREADS = "Number of threads of each process; by default one for each core that it may use, and OMP_NUM_THREADS."
 ALLOW: dict[str, Any] = {"nargs": "*", "action": "extend", "type": str, "default": []}  # how --allow is given
 # The module of each tool. It has add_options(parser) and run(options), which returns the Result.
 MODULES = {name: f"project.cli.{name}" for name in ("export", "inspect", "lr_find", "search", "compare")}

@@ -50,6 +50,7 @@ from project.runs.loggers import record
 from project.runs.plan import Found, RunOptions, RunPlan, plan_evaluation, plan_fit
 from project.runs.results import Result, write_test
 from project.system.errors import UserError
+from project.system.threads import threads
 from project.system.yaml_text import load_yaml
 from project.training.checkpoint_io import hand_over
 from project.training.trainer import ExperimentTrainer
@@ -142,6 +143,7 @@ class ExperimentCLI(CommandLine):
         self.settings: dict[str, Any] = load_yaml(self.config_text)
         self.model.run_description = self._description()
         self.trainer = self.instantiate_trainer()
+        self.cleanup.enter_context(threads(self.options.threads, self._earlier_threads))
         is_fit = self.subcommand == "fit"
         optimizer, schedule = try_parts(self.trainer, self.model, self.datamodule, self.options.model, is_fit)
         if is_fit:
@@ -154,6 +156,12 @@ class ExperimentCLI(CommandLine):
             self._hand_over(self.plan.checkpoint_path, self.plan.checkpoint)
         else:
             take_first_weights(self.model)
+
+    @property
+    def _earlier_threads(self) -> int | None:
+        """The number with which a resumed run began, if it has as many processes as then: its bits depend on it."""
+        before = (self.plan.checkpoint or {}).get("environment", {}) if self.plan.resumed else {}
+        return before.get("threads") if before.get("processes") == self.trainer.world_size else None
 
     def _description(self) -> dict[str, Any]:
         """The part of a checkpoint's description that comes from the options."""

@@ -25,14 +25,14 @@ SECTIONS = {
     "model": ("model",),
     "data": ("data",),
     "checkpoints": ("checkpoints", "ckpt_path"),
-    "run": ("config", "name", "seed_everything", "pictures", "print_config", "help"),
+    "run": ("config", "name", "seed_everything", "threads", "pictures", "print_config", "help"),
     "trainer, from PyTorch Lightning": ("trainer",),
 }
 # The other options of validate, test and predict are those of fit.
 EVALUATION_SECTIONS = {
     "checkpoint": ("ckpt_path", "output", "force", "allow"),
     "data": ("data",),
-    "run": ("config", "name", "seed_everything", "print_config", "help"),
+    "run": ("config", "name", "seed_everything", "threads", "print_config", "help"),
 }
 OTHER_OPTIONS = """The checkpoint brings the settings of its run, which an option replaces. All other options are
 those of fit, such as --model.test_views and --trainer.limit_test_batches: main.py fit --help"""

@@ -20,7 +20,7 @@ from project import data, networks
 from project.callbacks.checkpoints import Checkpoints
 from project.cli.arguments import asks_for_help
 from project.cli.classes import parameters
-from project.cli.commands import ALLOW, CKPT_PATH
+from project.cli.commands import ALLOW, CKPT_PATH, THREADS
 from project.cli.endings import fail
 from project.cli.messages import explain
 from project.cli.user_parts import class_settings
@@ -137,6 +137,7 @@ class CommandLine(LightningCLI):
         parser.add_argument("--seed_everything", type=int, default=0, help=seed_help)
         name_help = "Name of the experiment, which is the directory of its runs; None: the first config file's."
         parser.add_argument("--name", type=str | None, default=None, help=name_help)
+        parser.add_argument("--threads", type=int | None, default=None, help=THREADS)
         parser.add_argument("--pictures", type=bool, default=PICTURES, help=PICTURES_HELP)
         if "fit" not in self.words[:1]:
             allow_help = "Modules with classes of your own that a checkpoint may import."

@@ -11,14 +11,16 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, NoReturn
 
-from jsonargparse import ArgumentParser
+from jsonargparse import ArgumentParser, Namespace
 
+from project.cli.commands import MODULES, MOST_THREADS, THREADS
 from project.cli.endings import fail, output_message
 from project.runs.results import Result
 from project.system.errors import UserError
 from project.system.files import FULL_OR_CLOSED
 from project.system.python_path import importable
 from project.system.signals import REQUEUE, Interrupted, job
+from project.system.threads import threads
 
 
 class ToolParser(ArgumentParser):
@@ -46,13 +48,23 @@ def run_tool(module_name: str, words: Sequence[str]) -> Result:
     parser = ToolParser(prog=f"main.py {words[0]}", description=module.__doc__)
     parser.words = words
     module.add_options(parser)
+    if module_name != MODULES["compare"]:
+        parser.add_argument("--threads", type=int, help=THREADS)
     fit_words, own_words = _split(words[1:], getattr(module, "FIT_OPTIONS", ()))
     options = parser.parse_args(own_words)
     if hasattr(module, "FIT_OPTIONS"):
         options.fit_words = fit_words
-    with _terminable(), _disk_errors(), importable([Path.cwd()]):  # --allow
+    with _terminable(), _disk_errors(), importable([Path.cwd()]), threads(_threads(options)):  # --allow
         result: Result = module.run(options)
     return result
+
+
+def _threads(options: Namespace) -> int | None:
+    """The value of --threads. Raises UserError for one that is out of range."""
+    count: int | None = options.get("threads")
+    if count is not None and not 1 <= count <= MOST_THREADS:
+        raise UserError(f"--threads {count}: give a number from 1 to {MOST_THREADS}")
+    return count
 
 
 def _split(words: Sequence[str], names: Sequence[str]) -> tuple[list[str], list[str]]:

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from jsonargparse import ArgumentParser, Namespace
 
 from project.cli.arguments import as_given
-from project.cli.commands import given_options
+from project.cli.commands import MOST_THREADS, given_options
 from project.cli.user_parts import LINKED, class_settings
 from project.system.errors import UserError
 
@@ -46,6 +46,7 @@ class Range(NamedTuple):
 # Options that Lightning and torch do not check; other classes check their options themselves.
 RANGES = {
     "seed_everything": Range(0, 2**32 - 1),
+    "threads": Range(1, MOST_THREADS),
     "trainer.devices": Range(high=max(2, os.cpu_count() or 1)),  # a process each; Lightning knows the rest
     "trainer.num_nodes": Range(1, 2**16),
     "trainer.min_epochs": Range(0),

@@ -26,6 +26,7 @@ WITHOUT_EFFECT = {
     "data.workers",
     "data.in_memory",
     "pictures",
+    "threads",
     "trainer.default_root_dir",
     "trainer.enable_progress_bar",
 }

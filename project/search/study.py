@@ -24,7 +24,7 @@ SEARCH = "search"
 THREADS, ERROR, SETTINGS, VALUES = "threads", "error", "settings", "values"  # attributes of a trial
 ENDED = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
 # Options that may differ between the workers of a study.
-FREE = ("ckpt_path", "config", "name", "pictures", "data.data_dir", "trainer.default_root_dir")
+FREE = ("ckpt_path", "config", "name", "pictures", "threads", "data.data_dir", "trainer.default_root_dir")
 
 
 @dataclass(frozen=True)
@@ -103,7 +103,6 @@ class Study:
         with self.lock:
             if error:
                 claim.trial.set_user_attr(ERROR, error)
-            self.optuna.sampler = optuna.samplers.RandomSampler()  # others end a loop of Optuna's, which is not here
             self.optuna.tell(claim.number, value, state=state)
             claim.lock.release()
             Path(claim.lock.lock_file).unlink(missing_ok=True)

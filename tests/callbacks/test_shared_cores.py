@@ -38,7 +38,7 @@ def test_a_run_says_it_once(
     main(["fit", *digits()])
     (line,) = (line for line in capsys.readouterr().out.splitlines() if "interrupt" in line)
     assert line.startswith(LINE.format(2, 100))
-    assert line.endswith("or start the run with OMP_NUM_THREADS=1")
+    assert line.endswith("or start the run with --threads 1")
 
 
 @pytest.mark.parametrize(

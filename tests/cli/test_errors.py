@@ -80,6 +80,8 @@ CASES = [
     (["--model.loss.label_smoothing", "2"], "--model.loss.label_smoothing 2: give a number from 0 to 1"),
     (["--seed_everything", "-3"], "--seed_everything -3: give a number from 0 to 4294967295"),
     (["--seed_everything", "true"], "--seed_everything true: expected a whole number"),
+    (["--threads", "0"], "--threads 0: give a number from 1 to 1024"),
+    (["--threads", "all"], "--threads all: expected a whole number"),
     (["--data.seed", "5"], "--data.seed 5: data and weights have one seed; give --seed_everything instead"),
     (["--model.network", "MLP"], "--model.network MLP: Give the full class path"),
     (["--trainer.precision", "bf17"], "--trainer.precision bf17: expected one of 'auto', '32-true'"),

@@ -26,6 +26,7 @@ from tests.cli.conftest import noise
         (["a.png", "--output", "out.txt"], "--output out.txt: give a name that ends in .csv or .jsonl"),
         (["a.png", "--output", "taken.csv", "--force"], "--output taken.csv: it is a directory; name a file"),
         (["a.png", "--top", "0"], "--top 0: give a whole number of at least 1"),
+        (["a.png", "--threads", "0"], "--threads 0: give a number from 1 to 1024"),
         (["a.png", "--workers", "-1"], "--workers -1: give a whole number of at least 0"),
         (["a.png", "--force", "--device", "meta"], "--device meta: this device cannot be used ("),
         (["a.png", "--force", "--device", "abacus"], "--device abacus: this device cannot be used ("),

@@ -101,13 +101,21 @@ def test_batches_go_on_in_the_middle_of_an_epoch(
 
 
 def test_options_win_over_the_checkpoint(
-    digits: Callable[..., list[str]], capsys: pytest.CaptureFixture[str], stop_at: Callable[..., None]
+    digits: Callable[..., list[str]],
+    capsys: pytest.CaptureFixture[str],
+    stop_at: Callable[..., None],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     constant = ["--model.lr_scheduler", "null", "--trainer.log_every_n_steps", "1"]
-    stop_at(STEPS + 3, [*digits(epochs=2), *constant, "--model.optimizer.lr", "0.01"])
+    stop_at(STEPS + 3, [*digits(epochs=2), *constant, "--model.optimizer.lr", "0.01", "--threads", "2"])
     options = ["--model.optimizer.lr", "0.003", "--model.optimizer.weight_decay", "0.2"]
+    monkeypatch.delenv("OMP_NUM_THREADS")
+    monkeypatch.setattr("project.system.threads.usable_cores", lambda: 2)
     main(["fit", *digits(epochs=2), *constant, *options, "--ckpt_path", "last"])
     printed = capsys.readouterr().out
+    assert "changed: threads" not in printed  # a run goes on with the number that it had
+    assert "threads: 2\n" in (WHOLE / "environment-2.yaml").read_text()
+    assert torch.get_num_threads() == 1
     assert "changed: --model.optimizer.lr: 0.01 -> 0.003" in printed
     assert "changed: --model.optimizer.weight_decay: 0.05 -> 0.2" in printed
     rates = [float(row["train/lr"]) for row in rows(WHOLE) if row["train/lr"]]
@@ -117,12 +125,13 @@ def test_options_win_over_the_checkpoint(
 
 
 def test_a_schedules_peak_wins_over_the_checkpoint(
-    digits: Callable[..., list[str]], stop_at: Callable[..., None]
+    digits: Callable[..., list[str]], stop_at: Callable[..., None], capsys: pytest.CaptureFixture[str]
 ) -> None:
     schedule = ["--model.lr_scheduler", "WarmupLinear", "--model.lr_scheduler.warmup", "0"]
     words = [*digits(epochs=2), *schedule, "--trainer.log_every_n_steps", "1", "--model.optimizer.lr"]
-    stop_at(STEPS + 3, [*words, "0.01"])
+    stop_at(STEPS + 3, [*words, "0.01", "--threads", "2"])
     main(["fit", *words, "0.02", "--ckpt_path", "last"])
+    assert "changed: threads: 2 -> 1\n" in capsys.readouterr().out  # OMP_NUM_THREADS is 1 here
     rates = [float(row["train/lr"]) for row in rows(WHOLE) if row["train/lr"]]
     line = [(2 * STEPS - step) / (2 * STEPS) for step in range(2 * STEPS)]
     assert rates == pytest.approx([(0.01 if step < STEPS else 0.02) * share for step, share in enumerate(line)])
