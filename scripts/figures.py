@@ -1,9 +1,10 @@
 #!/usr/bin/env python
 """Draws a picture of docs/article.md from real runs, or all pictures.
 
-Pictures go to docs/figures/, and to TensorBoard under lightning_logs/figures. A long picture prints its progress and
-saves its measurements in lightning_logs/figures/NAME.json. If it is stopped, the same command continues there. Delete
-this file to measure again, for example after you changed a config.
+Pictures go to docs/figures/, and to TensorBoard under lightning_logs/figures. A long picture prints its progress. After
+a stop, the same command continues there. Each curve has a study of main.py search, in lightning_logs/NAME-CURVE, which
+the same command in a second terminal joins. Delete these directories, or lightning_logs/figures/pairs.json, to measure
+again, for example after you changed a config.
 """
 
 import argparse

@@ -1,4 +1,4 @@
-"""All checks of a fit, without the fit."""
+"""All checks of a fit and of its data, without the fit."""
 
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -8,10 +8,10 @@ from project.system.errors import UserError
 
 
 class CheckedFit(ExperimentCLI):
-    """Checks the words of a fit as fit does, before it reads the data, and runs nothing."""
+    """Checks the words of a fit as fit does, and fetches the data, but trains nothing."""
 
     def __init__(self, words: Sequence[str], cleanup: ExitStack, objective: str) -> None:
-        """Raises UserError if the fit cannot begin, or if it would not measure the objective."""
+        """Raises UserError if the fit cannot begin or has no data, or if it would not measure the objective."""
         self.objective = objective
         super().__init__(list(words), cleanup)
 
@@ -22,3 +22,4 @@ class CheckedFit(ExperimentCLI):
             raise UserError(f"objective {self.objective}: nothing is validated; give --data.val_size")
         if self.options.trainer.enable_checkpointing is False:
             raise UserError("--trainer.enable_checkpointing false: a search needs checkpoints; leave it out")
+        self.datamodule.prepare_data()

@@ -10,6 +10,7 @@ from torch.utils.tensorboard import SummaryWriter
 
 matplotlib.use("Agg")
 OUTPUT = Path(__file__).parents[2] / "docs/figures"
+MEASUREMENTS = Path("lightning_logs/figures")
 # The colours of Okabe and Ito. Readers with any colour vision can distinguish them (jfly.uni-koeln.de/color).
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 MARKS = ("o", "s", "^", "D", "v", "P", "X")
@@ -26,6 +27,6 @@ def save(figure: Figure, name: str, directory: Path | None = None) -> Path:
     path = (directory or OUTPUT) / f"{name}.png"
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=100)
-    with SummaryWriter("lightning_logs/figures") as board:
+    with SummaryWriter(str(MEASUREMENTS)) as board:
         board.add_figure(name, figure)  # and closes it
     return path

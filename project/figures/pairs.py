@@ -1,4 +1,4 @@
-"""The perceptron on each pair of CIFAR-10's classes."""
+"""The perceptron on each pair of CIFAR-10's classes. Its accuracies are saved in a file, one by one."""
 
 import json
 from itertools import combinations
@@ -6,26 +6,32 @@ from pathlib import Path
 
 import numpy as np
 
-from project.benchmarks.fitting import CONFIGS, fit_arguments
+from project.benchmarks.fitting import CONFIGS, fit_arguments, fit_in_this_process
 from project.data import CIFAR10
-from project.figures.drawing import panels, save
-from project.figures.measurements import Measurements, fit
+from project.figures.drawing import MEASUREMENTS, panels, save
+from project.system.files import atomic_write
+
+FILE = MEASUREMENTS / "pairs.json"
 
 
 def accuracy(pair: tuple[str, str], options: tuple[str, ...]) -> float:
     """The accuracy of a perceptron on the test images of two classes, in [0, 1]."""
-    results, _ = fit(fit_arguments([CONFIGS / "perceptron.yaml"], ["--data.classes", json.dumps(pair), *options]))
+    words = ["--data.classes", json.dumps(pair), "--trainer.accelerator", "cpu", *options]
+    results, _ = fit_in_this_process(fit_arguments([CONFIGS / "perceptron.yaml"], words))
     return float(results["test/accuracy"])
 
 
 def draw(directory: Path | None = None, data_dir: str = "data", fit_options: tuple[str, ...] = ()) -> Path:
     """Draw a square for each pair."""
-    measurements = Measurements("pairs")
-    options = ("--data.data_dir", data_dir, *fit_options)
+    accuracies = json.loads(FILE.read_text("utf-8")) if FILE.exists() else {}
     for number, pair in enumerate(combinations(CIFAR10.class_names, 2), start=1):
-        value = measurements.get(" ".join(pair), accuracy, pair, options)
-        print(f"  {number} of 45: {' and '.join(pair)} {value:.1%}", flush=True)
-    return _table(measurements.values, directory)
+        if (name := " ".join(pair)) not in accuracies:
+            accuracies[name] = accuracy(pair, ("--data.data_dir", data_dir, *fit_options))
+            FILE.parent.mkdir(parents=True, exist_ok=True)
+            with atomic_write(FILE) as unfinished:
+                unfinished.write_text(json.dumps(accuracies, indent=1) + "\n", "utf-8")
+        print(f"  {number} of 45: {' and '.join(pair)} {accuracies[name]:.1%}", flush=True)
+    return _table(accuracies, directory)
 
 
 def _table(accuracies: dict[str, float], directory: Path | None) -> Path:

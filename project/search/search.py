@@ -47,11 +47,11 @@ class Search:
         self.directory.mkdir(parents=True, exist_ok=True)
         describe(self.directory, space, settings)
         study = Study(self.directory, space)
-        self._enqueue_start(study, settings)
+        trials = self._enqueue(study, settings)
         ended = len(study.trials(*ENDED))
-        print(f"study {self.directory}: {ended} of {self.trials} trials have ended", flush=True)
-        for number in Worker(study, self.fits, words, self.trials).work():
-            self._print_trial(study, number)
+        print(f"study {self.directory}: {ended} of {trials} trials have ended", flush=True)
+        for number in Worker(study, self.fits, words, trials).work():
+            self._print_trial(study, number, trials)
             remove_checkpoints(study, self.keep)
             if finished := study.finished():
                 write_best(study, finished[0], self._command, self.directory)
@@ -73,23 +73,30 @@ class Search:
             raise UserError(f"--space {space.path}: {error}") from None
         return settings
 
-    def _enqueue_start(self, study: Study, settings: Mapping[str, Any]) -> None:
-        """Let the settings of the experiment itself be the first trial, if the space has them."""
+    def _enqueue(self, study: Study, settings: Mapping[str, Any]) -> int:
+        """Let the settings of the experiment itself come first, if the space has them, and try a small space whole.
+
+        Returns:
+            The number of trials. No settings are tried twice in a space that has at most `trials` of them.
+        """
         start = {name: settings.get(name) for name in study.space.ranges}
+        first = [start] if all(study.space.ranges[name].contains(value) for name, value in start.items()) else []
+        every = study.space.all_settings(self.trials)
         with study.lock:
-            if not study.trials() and all(study.space.ranges[name].contains(value) for name, value in start.items()):
-                study.optuna.enqueue_trial(start)
+            for params in [*first, *every]:
+                study.optuna.enqueue_trial(params, skip_if_exists=True)
+        return len(every) or self.trials
 
     @property
     def _command(self) -> str:
         return f"python scripts/main.py fit {shlex.join(self.words)}".removesuffix(" --pictures false")
 
-    def _print_trial(self, study: Study, number: int) -> None:
+    def _print_trial(self, study: Study, number: int, trials: int) -> None:
         trial, best = study.trials()[number], study.finished()[:1]
         ended = len(study.trials(*ENDED))
         parts = [f"{_outcome(trial, study.space.objective)}, {settings_text(study, trial)}"]
         parts += [f"best {shown(found.value, study.space.objective)} in trial {found.number}" for found in best]
-        print(f"trial {number}: {'; '.join(parts)}; {max(0, self.trials - ended)} left", flush=True)
+        print(f"trial {number}: {'; '.join(parts)}; {max(0, trials - ended)} left", flush=True)
 
     def _end(self, study: Study) -> Result:
         """Print the best settings. Raises UserError if there are none."""

@@ -1,6 +1,7 @@
 """The space of a search: the YAML file that says which options vary, and how Optuna chooses their values."""
 
 import inspect
+import itertools
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -46,6 +47,13 @@ class Range:
             return trial.suggest_int(name, low, high)
         return trial.suggest_float(name, low, high, log=self.kind == "log")
 
+    @property
+    def listed(self) -> Sequence[Any] | None:
+        """All values; None for those that cannot be counted."""
+        if self.kind == "int":
+            return range(self.values[0], self.values[1] + 1)
+        return self.values if self.kind == "choice" else None
+
     def contains(self, value: Any) -> bool:
         if self.kind == "choice":
             return any(type(value) is type(choice) and value == choice for choice in self.values)
@@ -80,6 +88,13 @@ class Space:
             lists[self.repeated[0]] = list(self.repeated[1])
         longest = max(map(len, lists.values()))
         return [{name: values[min(n, len(values) - 1)] for name, values in lists.items()} for n in range(longest)]
+
+    def all_settings(self, most: int) -> list[dict[str, Any]]:
+        """All settings of the space, in the file's order; none if there are more than `most`, or infinitely many."""
+        lists = [values.listed for values in self.ranges.values()]
+        if math.prod(math.inf if values is None else len(values) for values in lists) > most:
+            return []
+        return [dict(zip(self.ranges, values, strict=True)) for values in itertools.product(*filter(None, lists))]
 
     def make_sampler(self, number: int) -> optuna.samplers.BaseSampler:
         """A sampler for the trial with this number. Its random choices depend on the number, not on the worker."""
@@ -124,11 +139,16 @@ def read_space(path: Path) -> Space:
     if direction not in DIRECTIONS:
         raise UserError(f"--space {path}: direction {direction}: give {' or '.join(DIRECTIONS)}")
     sampler = _class(path, "sampler", own.get("sampler", "TPESampler"), optuna.samplers)
-    pruner = _class(path, "pruner", own.get("pruner", "SuccessiveHalvingPruner"), optuna.pruners)
+    pruner = _class(path, "pruner", own.get("pruner", _default_pruner(bool(repeated))), optuna.pruners)
     space = Space(path, varied, next(iter(repeated), None), objective, direction, sampler, pruner)
     space.make_sampler(0)
     space.make_pruner()
     return space
+
+
+def _default_pruner(is_repeated: bool) -> dict[str, Any]:
+    """Successive halving. With repeated settings, a trial must be among the best after its first run to go on."""
+    return {"class_path": "SuccessiveHalvingPruner", "init_args": {"min_resource": 1} if is_repeated else {}}
 
 
 def words_of(settings: Mapping[str, Any]) -> list[str]:

@@ -103,6 +103,7 @@ class Study:
         with self.lock:
             if error:
                 claim.trial.set_user_attr(ERROR, error)
+            self.optuna.sampler = optuna.samplers.RandomSampler()  # others end a loop of Optuna's, which is not here
             self.optuna.tell(claim.number, value, state=state)
             claim.lock.release()
             Path(claim.lock.lock_file).unlink(missing_ok=True)

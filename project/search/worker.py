@@ -85,12 +85,12 @@ class Worker:
         """The objective of each run; None for a trial that was pruned. Raises Failed."""
         runs, repeats = self.study.runs_of(claim.number), self.study.space.repeats
         values: list[float] = []
-        for place, (run, repeated) in enumerate(zip(runs, repeats, strict=True)):
+        for count, (run, repeated) in enumerate(zip(runs, repeats, strict=True), 1):
             value = self._value(claim, run, {**claim.settings, **repeated}, alone=len(runs) == 1)
             if value is None:
                 return None
             values.append(value)
-            if len(runs) > 1 and self._report(claim, place, value) and place + 1 < len(runs):
+            if len(runs) > 1 and self._report(claim, count, value) and count < len(runs):
                 return None
         return values
 

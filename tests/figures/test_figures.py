@@ -1,18 +1,22 @@
 """What the pictures show is computed, and each is drawn."""
 
+import csv
 import json
 import runpy
+from collections.abc import Mapping
 from itertools import combinations
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from matplotlib.figure import Figure
 
-from project.benchmarks.fitting import CONFIGS, fit_arguments
+from project.cli.fit_process import FitProcesses
 from project.data import CIFAR10
-from project.figures import approximation, backpropagation, curves, descent, pairs
-from project.figures.measurements import DIRECTORY, Measurements
-from tests.conftest import REPOSITORY
+from project.figures import approximation, backpropagation, curves, descent, drawing, pairs
+from project.figures.drawing import MEASUREMENTS
+from tests.conftest import CONFIGS, REPOSITORY
 
 PNG = b"\x89PNG\r\n\x1a\n"
 
@@ -55,7 +59,7 @@ def test_backpropagation_is_drawn(tmp_path: Path, cifar10_dir: Path, capsys: pyt
 
 def test_pairs_are_measured_once(tmp_path: Path, cifar10_dir: Path) -> None:
     names = [" ".join(pair) for pair in combinations(CIFAR10.class_names, 2)]
-    file = DIRECTORY / "pairs.json"
+    file = pairs.FILE
     file.parent.mkdir(parents=True)
     file.write_text(json.dumps(dict.fromkeys(names[1:], 0.75)))
     small = ("--data.batch_size", "5", "--data.val_size", "5", "--trainer.max_epochs", "2")
@@ -65,24 +69,48 @@ def test_pairs_are_measured_once(tmp_path: Path, cifar10_dir: Path) -> None:
     assert len(measured) == 45
     assert measured[names[0]] > 0.7  # the tiny images' colours tell classes apart
     assert measured[names[1]] == 0.75
-    assert len(list(DIRECTORY.glob("events.*"))) == 1  # the picture in TensorBoard
+    assert len(list(MEASUREMENTS.glob("events.*"))) == 1  # the picture in TensorBoard
 
 
-def test_curves_at_the_best_learning_rate(tmp_path: Path, cifar10_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """SGD's search begins where nothing is learned in three steps, and goes up until the loss is not finite."""
+def test_curves_of_the_best_learning_rate(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The second learning rate is too low, and ends after its first seed. Mean and band are of the first one's runs."""
+    figures: list[Figure] = []
+    tests: list[Mapping[str, float]] = []
+    test = FitProcesses.test
     words, _ = curves.OPTIMIZERS["SGD"]
-    two = {"SGD": (words, 0.001), "Adadelta": curves.OPTIMIZERS["Adadelta"]}
-    monkeypatch.setitem(curves.COMPARISONS, "two", curves.Comparison("mlp.yaml", "mlp", 3, 2, two))
-    small = ("--data.batch_size", "20", "--data.val_size", "20", "--data.flip", "none")
-    assert curves.draw("two", tmp_path, str(cifar10_dir), small).read_bytes().startswith(PNG)
-    kept = json.loads((DIRECTORY / "two.json").read_text())
-    tried = {float(name.split()[-1]): value for name, value in kept.items() if name.startswith("SGD at")}
-    best = max(tried, key=lambda rate: tried[rate])
-    assert min(tried) < best < max(tried)
-    assert tried[0.001] < tried[best]
-    for label in two:
-        assert len(kept[label]["train/loss"]) == len(kept[label]["val/accuracy"]) == 3
-        assert kept[label]["train/loss"][-1] < kept[label]["train/loss"][0]
+    one = curves.Comparison("mlp.yaml", "mlp", 3, {"SGD": (words, (0.1, 0.001))})
+    monkeypatch.setitem(curves.COMPARISONS, "one", one)
+    monkeypatch.setattr(curves, "SEEDS", (4, 5))
+    monkeypatch.setattr(curves, "save", lambda figure, *given: figures.append(figure) or drawing.save(figure, *given))
+    monkeypatch.setattr(FitProcesses, "test", lambda *given: tests.append(test(*given)) or tests[-1])
+    digits = ("--config", str(CONFIGS / "data/digits.yaml"))
+    assert curves.draw("one", tmp_path, fit_options=digits).read_bytes().startswith(PNG)
+
+    runs = [Path(f"lightning_logs/one-sgd/version_{n}") for n in range(4)]
+    assert [run.exists() for run in runs] == [True, True, True, False]
+    first, _, low = (json.loads((run / "results.json").read_text())["val/accuracy"] for run in runs[:3])
+    assert low < first
+    accuracies = [100 * figures["test/accuracy"] for figures in tests]
+    mean, deviation = np.mean(accuracies), np.std(accuracies, ddof=1)
+    line = f"SGD: learning rate 0.1, test accuracy {mean:.2f} +- {deviation:.2f} % over 2 seeds"
+    assert line in capsys.readouterr().out
+    for axis, metric, factor in zip(figures[0].axes, ("train/loss", "val/accuracy"), (1, 100), strict=True):
+        values = factor * np.array([column(run / "metrics.csv", metric) for run in runs[:2]])
+        mean, deviation = values.mean(0), values.std(0, ddof=1)
+        np.testing.assert_allclose(axis.lines[0].get_ydata(), mean)
+        edges = axis.collections[0].get_paths()[0].vertices[:, 1]
+        np.testing.assert_allclose(edges[1:4], mean - deviation)
+        np.testing.assert_allclose(edges[7:4:-1], mean + deviation)
+
+
+def column(file: Path, name: str) -> list[float]:
+    """A figure of three epochs."""
+    with file.open() as table:
+        values = [float(row[name]) for row in csv.DictReader(table) if row[name]]
+    assert len(values) == 3
+    return values
 
 
 def test_a_mistake_is_told_and_nothing_is_kept(capsys: pytest.CaptureFixture[str]) -> None:
@@ -93,18 +121,4 @@ def test_a_mistake_is_told_and_nothing_is_kept(capsys: pytest.CaptureFixture[str
             script["main"]([name, "--data.data_dir", "taken/data"])
         assert stopped.value.code == 2
         assert "error: --data.data_dir taken/data: cannot be written" in capsys.readouterr().err
-    assert not list(DIRECTORY.glob("*.json"))
-
-
-def test_the_search_stays_on_the_ladder() -> None:
-    kept = Measurements("ends")
-    kept.values = {f"SGD at {rate:g}": 1 - place / 100 for place, rate in enumerate(curves.LEARNING_RATES)}
-    assert curves.best_learning_rate(kept, "SGD", (), 1, curves.LEARNING_RATES[1]) == curves.LEARNING_RATES[0]
-    kept.values = {f"SGD at {rate:g}": place / 100 for place, rate in enumerate(curves.LEARNING_RATES)}
-    assert curves.best_learning_rate(kept, "SGD", (), 1, curves.LEARNING_RATES[-2]) == curves.LEARNING_RATES[-1]
-
-
-def test_a_rate_that_diverges_is_no_good(cifar10_dir: Path) -> None:
-    options = [*curves.OPTIMIZERS["SGD"][0], "--data.data_dir", str(cifar10_dir), "--data.batch_size", "20"]
-    arguments = fit_arguments([CONFIGS / "mlp.yaml"], [*options, "--data.val_size", "20"])
-    assert curves.best_learning_rate(Measurements("diverges"), "SGD", arguments, 2, 100.0) < 100
+    assert not list(MEASUREMENTS.glob("*.json"))

@@ -10,8 +10,8 @@ from project.cli.main import main
 from project.search.worker import Worker
 
 STUDY = Path("lightning_logs/mlp-search")
-# The first trial has the default, and the sampler chooses 5 for the second.
-SPACE = "model.network.fails_at: {choice: [1000, 5]}\nsampler: RandomSampler\n"
+# The first trial has the default, which is not the first of the choices.
+SPACE = "model.network.fails_at: {choice: [5, 1000]}\n"
 NETWORK = """from project.networks import MLP
 
 class Failing(MLP):
@@ -35,7 +35,7 @@ def test_stopped_and_failed_trials(
     Path("mine/own.py").write_text(NETWORK)
     Path("mine/own.yaml").write_text("model: {network: {class_path: own.Failing}}")
     words = [*digits("mlp", 2), "--config", "mine/own.yaml"]
-    search = ["search", *words, "--space", "space.yaml", "--trials", "2", "--keep", "1"]
+    search = ["search", *words, "--space", "space.yaml", "--keep", "1"]
     with monkeypatch.context() as patched:
         patched.setattr(Worker, "_report", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
         with pytest.raises(SystemExit) as stopped:

@@ -77,12 +77,20 @@ def test_each_setting_runs_with_all_seeds_and_the_pruner_sees_one_a_step() -> No
     for trial in search(LR + LOW_IS_PRUNED + "seed_everything: {all: [3, 5]}\n")():
         first = min(0.9, 0.6 + 10 * trial.params["model.optimizer.lr"]) + 0.003
         values = [first, first + 0.002][: len(trial.intermediate_values)]
-        assert list(trial.intermediate_values.values()) == pytest.approx(values)
+        assert trial.intermediate_values == pytest.approx(dict(enumerate(values, 1)))
         assert len(values) == (1 if first < 0.7 else 2)
         if trial.state.name == "COMPLETE":
             assert trial.value == pytest.approx(sum(values) / 2)
         runs = [(STUDY / f"version_{2 * trial.number + place}").exists() for place in (0, 1)]
         assert runs == [True, len(values) == 2]
+
+
+def test_a_small_space_is_tried_whole_and_a_trial_that_falls_behind_ends_after_its_first_seed() -> None:
+    choices = "model.optimizer.lr: {choice: [0.002, 0.001, 0.004, 0.003]}\n"
+    trials = search(choices + "seed_everything: {all: [0, 1, 2]}\nsampler: BruteForceSampler\n")()
+    assert [trial.params["model.optimizer.lr"] for trial in trials] == [0.001, 0.002, 0.004, 0.003]
+    assert [len(trial.intermediate_values) for trial in trials] == [3, 3, 3, 1]
+    assert [trial.state.name for trial in trials] == ["COMPLETE", "COMPLETE", "COMPLETE", "PRUNED"]
 
 
 def test_the_best_settings_are_confirmed_and_the_winner_is_tested_once(capsys: pytest.CaptureFixture[str]) -> None:
