@@ -1,21 +1,19 @@
 """Moving averages of the weights, for runs of any length."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable
+from itertools import chain
 from typing import Any
 
 import torch
 from lightning.fabric.utilities.rank_zero import rank_zero_only
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import EMAWeightAveraging, WeightAveraging
-from torch import Tensor
+from torch import nn
+from torch.optim.swa_utils import AveragedModel
 
 from project.data.run_length import total_steps
 
 HARMFUL_SHARE = 0.1  # of the first weights in an average
-
-
-UpdateFunction = Callable[[Sequence[Tensor], Sequence[Tensor], Tensor | int], None]
-"""Updates averages in place, from the averages, the current values and the number of earlier updates."""
 
 
 class AveragedWeights(WeightAveraging):
@@ -38,28 +36,34 @@ class AveragedWeights(WeightAveraging):
         """
         if not 0 <= decay < 1:
             raise ValueError(f"AveragedWeights's decay {decay} must be at least 0 and below 1")
-        super().__init__(multi_avg_fn=_average_with_growing_decay(decay))
+        super().__init__()
+        self.decay = decay
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Create the average on the training device. Lightning moves the weights there only later."""
-        pl_module.to(trainer.strategy.root_device)
-        super().setup(trainer, pl_module, stage)
+        if stage == "fit":
+            self._average_model = GrowingDecay(pl_module.to(trainer.strategy.root_device), self.decay)
 
 
-def _average_with_growing_decay(decay: float) -> UpdateFunction:
-    """The function that torch's AveragedModel calls after each step. After the first step it copies the weights."""
+class GrowingDecay(AveragedModel):
+    """The average of a model. It never waits for a GPU, because its number of updates is on the CPU."""
+
+    def __init__(self, model: nn.Module, decay: float) -> None:
+        super().__init__(model, use_buffers=True)
+        self.decay = decay
 
     @torch.no_grad()
-    def update(averages: Sequence[Tensor], current: Sequence[Tensor], count: Tensor | int) -> None:
-        step = int(count)
-        weight = 1 - min(decay, (1 + step) / (10 + step))
-        for average, new in zip(averages, current, strict=True):
-            if average.is_floating_point():
+    def update_parameters(self, model: nn.Module) -> None:
+        """Average the current values of `model` in. The first call copies them."""
+        step = int(self.n_averaged)
+        weight = 1 - min(self.decay, (1 + step) / (10 + step))
+        averages = chain(self.module.parameters(), self.module.buffers())
+        for average, new in zip(averages, chain(model.parameters(), model.buffers()), strict=True):
+            if step and average.is_floating_point():
                 average.lerp_(new, weight)
             else:
                 average.copy_(new)
-
-    return update
+        self.n_averaged += 1
 
 
 class ShortAverages(Callback):

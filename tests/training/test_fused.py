@@ -8,6 +8,7 @@ import torch
 
 from project.checkpoints.files import read
 from project.cli.main import main
+from project.system.hardware import fuses_updates
 from project.training.fused import use_fused_updates
 
 CHECKPOINT = Path("lightning_logs/mlp/version_0/checkpoints/last.ckpt")
@@ -21,6 +22,7 @@ def fused(optimizer: torch.optim.Optimizer) -> list[bool | None]:
 def test_choice(monkeypatch: pytest.MonkeyPatch) -> None:
     weights = [torch.nn.Parameter(torch.zeros(2))]
     assert fused(torch.optim.Adam(weights)) == [None]
+    assert [device for device in ("cpu", "mps", "cuda") if fuses_updates(device)] == ["cuda"]
     monkeypatch.setattr("project.training.fused.fuses_updates", lambda device: device == "cpu")
     for kind in (torch.optim.Adam, torch.optim.AdamW, torch.optim.SGD):
         assert fused(kind(weights)) == [True]

@@ -23,6 +23,7 @@ from torch.utils._pytree import tree_leaves
 
 from project.cli.main import main
 from project.networks import WhitenedConvNet
+from project.system.hardware import copy_to
 from project.training.classifier import Classifier
 from tests.conftest import CONFIGS, Stopped
 
@@ -31,12 +32,15 @@ FIRST, LAST = 2, 6  # steps that are watched; the first ones also make what last
 QUIET = ["--trainer.log_every_n_steps", "1000", "--checkpoints.every_n_steps", "1000", "--trainer.max_epochs", "4"]
 TABLE = Path(torchgen.__file__).parent / "packaged/ATen/native/native_functions.yaml"
 OPERATORS = {entry.partition("(")[0]: entry for entry in TABLE.read_text("utf-8").split("\n- func: ")[1:]}
+CALLBACKS = [
+    f"--trainer.callbacks+={name}" for name in ("AveragedWeights", "GradientNorm", "PeakMemory", "EarlyStopping")
+]
 EACH_IMAGE = "{mixup: 0.2, cutmix: 1.0, each: image}"
 RUNS = {
     "perceptron": [],
-    "mlp": [],
+    "mlp": [*CALLBACKS, "--trainer.callbacks.monitor", "train/loss"],
     "article": ["--data.mix", EACH_IMAGE, "--data.transforms", "[RandomHorizontalFlip, RandomErasing]"],
-    "convnet": ["--data.mix", "{mixup: 0.2, cutmix: 1.0}"],
+    "convnet": ["--data.mix", "{mixup: 0.2, cutmix: 1.0}", "--trainer.callbacks+=Finetuning"],
     "resnet18": [],
     "speed": ["--model.network.widths", "[8, 8, 8]"],
     "speed61": [],
@@ -150,6 +154,19 @@ def test_operators_that_apple_lacks() -> None:
         False,
         True,
         True,
+    ]
+
+
+def test_copies_to_a_gpu_come_from_pinned_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[Any] = []
+    monkeypatch.setattr(torch.Tensor, "pin_memory", lambda values: calls.append("pinned") or values)
+    monkeypatch.setattr(torch.Tensor, "to", lambda values, *where, **how: calls.append((*where, how)))
+    for device in (torch.device("cuda"), torch.device("cpu")):
+        copy_to(torch.zeros(2), device)
+    assert calls == [
+        "pinned",
+        (torch.device("cuda"), {"non_blocking": True}),
+        (torch.device("cpu"), {"non_blocking": False}),
     ]
 
 
