@@ -1,6 +1,7 @@
 """Fine-tuning of a pretrained network: first its new head, then the whole network, or the head alone."""
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import nn
@@ -94,6 +95,18 @@ class Finetuning(Callback):
         if self.unfreeze_at_epoch is not None and trainer.current_epoch >= self.unfreeze_at_epoch:
             self._train_backbone(True)
             self._frozen = ([], [])
+
+    @property
+    def is_frozen(self) -> bool:
+        """Whether the backbone is frozen now."""
+        return self._frozen != ([], [])
+
+    @contextmanager
+    def unfrozen(self) -> Iterator[None]:
+        """A block in which the backbone is in the state that it will have after unfreeze_at_epoch."""
+        self._train_backbone(True)
+        yield
+        self._train_backbone(False)
 
     def _train_backbone(self, training: bool) -> None:
         weights, modules = self._frozen

@@ -2,11 +2,14 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
 
+from project.callbacks import compilation, stopwatch
+from project.callbacks.compilation import compile_optimizers
 from project.checkpoints.files import read
 from project.cli.main import main
 from project.optim import MuonSGD
@@ -41,43 +44,70 @@ def weights(path: Path) -> dict[str, torch.Tensor]:
     return state
 
 
-def test_compiled(digits: Callable[..., list[str]], graphs: list[torch.fx.GraphModule]) -> None:
+@pytest.fixture
+def at_steps(monkeypatch: pytest.MonkeyPatch, graphs: list[torch.fx.GraphModule]) -> list[int]:
+    """The number of graphs before each step."""
+    counts: list[int] = []
+    original = Classifier.training_step
+    monkeypatch.setattr(Classifier, "training_step", lambda *args: (counts.append(len(graphs)), original(*args))[1])
+    return counts
+
+
+def test_compiled(digits: Callable[..., list[str]], at_steps: list[int], stop_at: Callable[..., None]) -> None:
+    """Finetuning has a graph for the frozen backbone, and one for the time after it, before the first step."""
     words = [*digits(epochs=2), "--trainer.limit_train_batches", "5", "--model.lr_scheduler", "null"]
+    words += ["--trainer.callbacks+=Finetuning", "--checkpoints.every_n_steps", "3"]
     main(["fit", *words])
-    assert graphs == []
-    main(["fit", *words, "--model.compile", "true", "--trainer.max_epochs", "1"])
-    assert len(graphs) == 1
+    assert at_steps == [0] * 10
+    stop_at(7, [*words, "--model.compile", "true"])
+    assert at_steps[10:] == [2] * 7
     main(["fit", *words, "--model.compile", "default", "--ckpt_path", "last"])
     torch.testing.assert_close(weights(SECOND / "last.ckpt"), weights(FIRST / "last.ckpt"), rtol=0, atol=0)
-    main(["test", *words, "--ckpt_path", str(SECOND / "best.ckpt")])
+    main(["predict", *words, "--ckpt_path", str(SECOND / "best.ckpt")])
     main(["test", *words, "--model.compile", "true", "--ckpt_path", str(FIRST / "best.ckpt")])
 
 
 def test_all_sizes_are_compiled_before_the_first_step(
     cifar10_dir: Path,
-    graphs: list[torch.fx.GraphModule],
+    at_steps: list[int],
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     """Network and loss are one graph for each size; neither weights, buffers nor averages change by it."""
-    at_steps: list[int] = []
-    original = Classifier.training_step
-    monkeypatch.setattr(Classifier, "training_step", lambda *args: (at_steps.append(len(graphs)), original(*args))[1])
     words = ["--config", str(CONFIGS / "speed.yaml"), "--data.data_dir", str(cifar10_dir), "--data.batch_size", "40"]
     words += ["--model.network.widths", "[8, 8, 8]", "--trainer.max_epochs", "2", "--trainer.accelerator", "cpu"]
     words += ["--trainer.callbacks+=AveragedWeights", "--trainer.precision", "32"]
     plain, compiled = (Path(f"lightning_logs/speed/version_{number}") for number in (0, 1))
     main(["fit", *words])
     assert "compiled" not in capsys.readouterr().out
+    a_graph_takes_100_seconds(monkeypatch)
     main(["fit", *words, "--model.compile", "true"])
-    assert "compiled for images of 24x24 and 28x28 and 32x32 pixels in" in capsys.readouterr().out
+    assert "compiled for images of 24x24 and 28x28 and 32x32 pixels in 300.0 s" in capsys.readouterr().out
     assert at_steps == [0] * 10 + [3] * 10
     states = (weights(run / "checkpoints/last.ckpt") for run in (plain, compiled))
     torch.testing.assert_close(*states, rtol=0, atol=0)
     first, second = (read_results(run) or {} for run in (plain, compiled))
     assert "compile_seconds" not in first
-    assert second["compile_seconds"] < second["fit_seconds"]
+    assert second["compile_seconds"] == pytest.approx(300, abs=1)
+    assert second["train_seconds"] < 100 < 300 < second["fit_seconds"]
     assert first["test/accuracy_mirror_shift"] == second["test/accuracy_mirror_shift"]
+
+
+def a_graph_takes_100_seconds(patched: pytest.MonkeyPatch) -> None:
+    """On the clocks of the run. All else takes a thousandth of a second."""
+    clock, original = SimpleNamespace(seconds=0.0), compilation._run
+
+    def perf_counter() -> float:
+        clock.seconds += 0.001
+        return float(clock.seconds)
+
+    def run(*args: Any) -> int:
+        clock.seconds += 100
+        return original(*args)
+
+    patched.setattr(compilation, "_run", run)
+    for module in (compilation, stopwatch):
+        patched.setattr(module, "time", SimpleNamespace(perf_counter=perf_counter))
 
 
 def test_mode_that_torch_has_not(digits: Callable[..., list[str]], error: Callable[..., str]) -> None:
@@ -103,10 +133,11 @@ def test_muon_compiled(graphs: list[torch.fx.GraphModule]) -> None:
     for compiled in (False, True):
         parameters = [torch.nn.Parameter(value.clone()) for value in values]
         optimizer = MuonSGD(parameters)
-        if compiled:
-            optimizer.compile()
-            count = len(graphs)
-            assert count > 0
+        device = torch.device("cuda" if compiled else "cpu")
+        trainer: Any = SimpleNamespace(strategy=SimpleNamespace(root_device=device), optimizers=[optimizer])
+        compile_optimizers(trainer)
+        count = len(graphs)
+        assert (count > 0) == compiled
         for parameter, gradient in zip(parameters, gradients, strict=True):
             parameter.grad = gradient
         optimizer.step()

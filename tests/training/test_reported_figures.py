@@ -20,6 +20,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from torch import Tensor
 from torchmetrics.classification import MulticlassCalibrationError
 
+from project.checkpoints.files import read
 from project.cli.main import main
 from project.data import CIFAR10, Digits, ImageDataModule
 from project.networks import MLP
@@ -163,7 +164,11 @@ def test_one_process(criterion: Loss, cifar10_dir: Path, monkeypatch: pytest.Mon
 
 # The command, by a clock that each training step moves by a second: a process takes 20 for its 500 images of an epoch.
 CLOCKED = f"""
+from functools import partial
 from types import SimpleNamespace
+
+import torch
+
 from project.callbacks import stopwatch
 from project.training.classifier import Classifier
 
@@ -174,21 +179,27 @@ def training_step(self, *batch):
     return original(self, *batch)
 
 Classifier.training_step = training_step
+torch.compile = partial(torch.compile, backend="eager")  # which needs no C++ compiler
 stopwatch.time = SimpleNamespace(perf_counter=lambda: clock.seconds)
 exec(open("{REPOSITORY / "scripts/main.py"}").read())
 """
 
 
 def test_two_processes() -> None:
-    """Eight of the digits, whose validation and test images do not divide evenly."""
+    """Eight of the digits, whose validation and test images do not divide evenly. The step is compiled.
+
+    Each step takes all 1,000 training images, so one process that compiles nothing learns the same weights. They differ
+    by the rounding of sums in another order.
+    """
     Path("clocked.py").write_text(CLOCKED)
     configs = [CONFIGS / "mlp.yaml", CONFIGS / "data/digits.yaml", CONFIGS / "trainer/ddp.yaml"]
     words = [word for config in configs for word in ("--config", str(config))] + OPTIONS
     words += ["--data.classes", "[0, 2, 4, 5, 6, 7, 8, 9]", "--data.val_size", "145", "--trainer.max_epochs", "5"]
-    words += ["--data.batch_size", "25", "--trainer.accumulate_grad_batches", "20"]
-    command = [sys.executable, "clocked.py", "fit", *words]
+    words += ["--data.batch_size", "25", "--trainer.accumulate_grad_batches", "20", "--trainer.precision", "32"]
+    command = [sys.executable, "clocked.py", "fit", *words, "--model.compile", "true"]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert done.stdout.count("results: ") == 1
+    assert done.stdout.count("compiled for images of ") == 1
     assert len(list(Path("lightning_logs").rglob("results*.json"))) == 1
     assert [path.name for path in RUN.parent.iterdir()] == ["version_0"]
     assert yaml.safe_load((RUN / "environment.yaml").read_text())["processes"] == 2
@@ -210,3 +221,6 @@ def test_two_processes() -> None:
     order = torch.randperm(1145, generator=torch.Generator().manual_seed(0))
     train, val = ((pixels[places], labels[places]) for places in (order[145:], order[:145]))
     compare(Digits, train, val, test)
+    main(["fit", *words, "--trainer.strategy", "auto", "--trainer.devices", "1", "--data.batch_size", "50"])
+    alone, shared = (read(RUN.with_name(f"version_{run}") / "checkpoints/last.ckpt")["state_dict"] for run in (1, 0))
+    torch.testing.assert_close(shared, alone, rtol=0, atol=1e-5)
