@@ -9,19 +9,21 @@ Options that a benchmark does not know go to main.py fit.
 """
 
 import argparse
+import math
 from collections.abc import Callable
 from functools import partial
 from importlib import import_module
 from typing import Any
 
 from project.benchmarks.endings import ends_in_one_line
+from project.benchmarks.many_processes import ASSUMPTIONS
 from project.system.process import settle
 
 CONTINUED = ("seeds", "article")
 WITHOUT_FIT_OPTIONS = ("overhead", "loader", "resume", "damage", "use", "search", "sets")
 LOOK_PARTS = ("calibration", "pictures", "compare", "inspect")  # modules of project/benchmarks/look
 WITHOUT_CIFAR10 = ("seeds", "resume", "damage", "use", "search", "sets")
-FIT_IN_THIS_PROCESS = ("overhead", "loader", "safety", "gpu", "step")  # the process needs the settings of main.py
+FIT_IN_THIS_PROCESS = ("overhead", "loader", "safety", "gpu", "step", "scale")  # they need the settings of main.py
 
 
 def main(args: list[str] | None = None) -> None:
@@ -83,6 +85,10 @@ def add_benchmarks(parser: argparse.ArgumentParser) -> None:
     )
     sets = "starts on CIFAR-100, MNIST and SVHN of real size, and on folders of small files: seconds, memory"
     add("sets", sets, files=200_000, divisor=1)
+    scale = "one and two processes of convnet.yaml, their gradient exchange, data and noise scale; more are computed"
+    many = add("scale", scale, turns=3, steps=360, files=1000, epochs=10)
+    for name, (value, text) in ASSUMPTIONS.items():
+        many.add_argument(f"--{name}", type=positive, default=value, help=f"assumption: {text}; default: {value:g}")
     look = add(
         "look",
         "calibrated probabilities, the time of the pictures, main.py compare of 200 runs, what main.py inspect finds",
@@ -109,6 +115,12 @@ def parts(text: str) -> tuple[str, ...]:
     if unknown := [name for name in names if name not in LOOK_PARTS]:
         raise argparse.ArgumentTypeError(f"{unknown[0]} is no part; give some of {','.join(LOOK_PARTS)}")
     return names
+
+
+def positive(text: str) -> float:
+    if not 0 < float(text) < math.inf:
+        raise argparse.ArgumentTypeError(f"{text} is no size; give a positive number")
+    return float(text)
 
 
 def at_least(minimum: int) -> Callable[[str], int]:

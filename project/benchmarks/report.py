@@ -47,6 +47,12 @@ def report(name: str, rows: Sequence[Mapping[str, Any]], **details: Any) -> None
     print(save(name, {"machine": described, "rows": list(rows), **details}))
 
 
+def markdown(rows: Sequence[Mapping[str, Any]]) -> str:
+    """The same table as `report` prints, for a Markdown file."""
+    lines = [list(rows[0]), ["---"] * len(rows[0]), *([_text(value) for value in row.values()] for row in rows)]
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
+
+
 def save(name: str, content: Mapping[str, Any]) -> Path:
     """Write the JSON of a benchmark and return its path."""
     OUTPUT.mkdir(parents=True, exist_ok=True)

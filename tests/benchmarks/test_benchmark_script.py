@@ -60,11 +60,12 @@ def test_fits_in_this_process_have_the_settings_of_main(
         "use",
         "look",
         "sets",
+        "scale",
     )
     modules = {name: importlib.import_module(f"project.benchmarks.{name}") for name in names}
     fitting = {"fit_in_this_process", "measure_epochs"}  # the latter calls the former
     in_this_process = [name for name, module in modules.items() if fitting & vars(module).keys()]
-    assert sorted(in_this_process) == ["gpu", "loader", "overhead", "safety", "step"]
+    assert sorted(in_this_process) == ["gpu", "loader", "overhead", "safety", "scale", "step"]
     for name, module in modules.items():
         monkeypatch.setattr(module, "measure", lambda *, name=name, **_: calls.append(name))
         benchmark_script.main([name, *(["--config", "mlp.yaml"] if name == "seeds" else [])])
