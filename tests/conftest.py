@@ -1,26 +1,37 @@
-"""A clean room for every test, and what many of them need: words of a fit, tiny CIFAR-10, weights, the error line."""
+"""A clean room for every test, and what many of them need: words of a fit, tiny CIFAR-10, weights, the error line.
 
+Functions import what takes long: pytest's first process reads this file too, before it starts those that run tests.
+"""
+
+import gc
 import hashlib
 import os
 import tarfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
+from project.cli.main import main
+
+if TYPE_CHECKING:
+    import torch
+
+    from project.training.classifier import Classifier
+
 # Before torch is imported: tests run in one process for each core, so each process takes one thread.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
-
-import torch
-from torchvision import datasets
-from torchvision.models import ResNet18_Weights, resnet18
-
-from project.cli.main import main
-from project.training.classifier import Classifier
-from tests.data_sets import write_cifar10
+gc.disable()  # until all is imported, as scripts/main.py does
 
 REPOSITORY = Path(__file__).parents[1]
 CONFIGS = REPOSITORY / "configs"
+
+
+def pytest_collection_finish() -> None:
+    """Python's search for garbage leaves out what is imported by now, and so takes a tenth of the time."""
+    gc.freeze()
+    gc.enable()
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -65,11 +76,12 @@ class Stopped(BaseException):
 @pytest.fixture
 def stop_at(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     """Fit with these words, until the run raises Stopped in place of a step."""
+    from project.training.classifier import Classifier
 
     def stop(step: int, words: list[str]) -> None:
         original = Classifier.training_step
 
-        def training_step(self: Classifier, batch: object, batch_idx: int) -> torch.Tensor:
+        def training_step(self: "Classifier", batch: object, batch_idx: int) -> "torch.Tensor":
             if self.global_step == step:
                 raise Stopped
             return original(self, batch, batch_idx)
@@ -85,6 +97,8 @@ def stop_at(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
 @pytest.fixture
 def cifar10_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A data_dir with tiny CIFAR-10."""
+    from tests.data_sets import write_cifar10
+
     write_cifar10(tmp_path / "data", monkeypatch)
     return tmp_path / "data"
 
@@ -92,6 +106,8 @@ def cifar10_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture
 def archive(cifar10_dir: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The same files as cifar-10-python.tar.gz in a folder of its own; the unpacked ones are gone."""
+    from torchvision import datasets
+
     packed = cifar10_dir.parent / "server" / datasets.CIFAR10.filename
     packed.parent.mkdir()
     folder = cifar10_dir / datasets.CIFAR10.base_folder
@@ -106,6 +122,9 @@ def archive(cifar10_dir: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture(scope="session")
 def filled_torch_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    import torch
+    from torchvision.models import ResNet18_Weights, resnet18
+
     home = tmp_path_factory.mktemp("torch")
     path = home / "hub/checkpoints" / Path(ResNet18_Weights.DEFAULT.url).name
     path.parent.mkdir(parents=True)
