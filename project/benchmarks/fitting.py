@@ -43,21 +43,27 @@ def fit_in_this_process(arguments: Sequence[str]) -> tuple[Mapping[str, Any], li
         return result.figures, result.metrics()
 
 
-def fit_in_new_process(arguments: Sequence[str]) -> dict[str, Any]:
-    """Run main.py in a new process: results.json, the run directory, and the seconds and GiB of the process."""
+def fit_in_new_process(arguments: Sequence[str], variables: Mapping[str, str] | None = None) -> dict[str, Any]:
+    """Run main.py in a new process: results.json, the run directory, and the seconds and GiB of the process.
+
+    Args:
+        arguments: Of main.py.
+        variables: Of the environment, besides those of this process.
+    """
     with tempfile.TemporaryDirectory() as directory:
         file = Path(directory, "result.json")
-        seconds = _run([sys.executable, "-c", PROGRAM, str(file), str(MAIN), *arguments])
+        seconds = _run([sys.executable, "-c", PROGRAM, str(file), str(MAIN), *arguments], variables or {})
         return {**json.loads(file.read_text("utf-8")), "process_seconds": seconds}
 
 
-def _run(command: list[str]) -> float:
+def _run(command: list[str], variables: Mapping[str, str]) -> float:
     """Run a command and print its output. Return its seconds.
 
     At Ctrl-C it kills the process and all processes that the process started.
     """
     started = time.perf_counter()
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, process_group=0) as process:
+    environment = {**os.environ, **variables}
+    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True, process_group=0) as process:
         assert process.stdout is not None
         try:
             for line in process.stdout:

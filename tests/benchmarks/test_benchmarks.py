@@ -14,7 +14,7 @@ import pytest
 import torch
 from torchvision import datasets
 
-from project.benchmarks import article, cost, loader, overhead, safety, sets, startup, step, use
+from project.benchmarks import article, cost, loader, overhead, safety, sets, startup, step, threads, use
 from project.benchmarks.fitting import CONFIGS, fit_arguments
 from project.benchmarks.report import summary
 from project.benchmarks.seeds import CLOCKS
@@ -271,3 +271,18 @@ def test_cost(monkeypatch: pytest.MonkeyPatch) -> None:
     rows = written("cost")["rows"]
     assert [row["train_seconds"] for row in rows] == [12.5, 25, 50, 25, 50]
     assert [row["times that of half"] for row in rows] == [None, 2, 2, 2, 2]
+
+
+def test_threads(benchmark_script: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The fit is replaced: it takes twice the time with more than one thread."""
+
+    def fit(arguments: list[str], variables: dict[str, str]) -> dict[str, float]:
+        assert arguments[arguments.index("--trainer.max_epochs") + 1] == "2"
+        return {"train_seconds": 4 if variables == {"OMP_NUM_THREADS": "1"} else 8}
+
+    monkeypatch.setattr(threads, "fit_in_new_process", fit)
+    monkeypatch.setattr(threads, "NEIGHBOURS", {"alone": [], "beside a loop": threads.LOOP})
+    benchmark_script.main(["threads", "--turns", "1", "--epochs", "2"])
+    one, default, *_ = written("threads")["rows"]
+    assert one == {"": "one thread", "alone, s": 2, "beside a loop, s": 2}
+    assert default == {"": "OpenMP's default", "alone, s": 4, "beside a loop, s": 4}
