@@ -12,6 +12,7 @@ from project.training.loops import BoundaryCallback
 class TrialReports(BoundaryCallback):
     """Reports a figure after each validation. If the answer is to end, the run stops as a signal would stop it.
 
+    A report has the percent of the run's steps, so that trials with different batch sizes are compared fairly.
     Only the first process reports. The signal reaches the other processes through Checkpoints, which saves the run.
     """
 
@@ -21,7 +22,7 @@ class TrialReports(BoundaryCallback):
         Args:
             version: The n of the run's directory version_n.
             objective: Name of the figure, such as val/accuracy.
-            report: Takes the number of optimizer steps and the figure; returns whether the run is to end.
+            report: Takes the percent of the steps and the figure; returns whether the run is to end.
         """
         self.version, self.objective, self.report = version, objective, report
         self._validated = False
@@ -32,5 +33,6 @@ class TrialReports(BoundaryCallback):
     def on_boundary(self, trainer: Trainer, epoch_ended: bool, agreement_due: bool) -> None:
         value = trainer.callback_metrics.get(self.objective)
         is_new, self._validated = self._validated and trainer.is_global_zero, False
-        if is_new and value is not None and self.report(trainer.global_step, value.item()):
+        percent = round(100 * trainer.global_step / trainer.estimated_stepping_batches)  # 0 without a number of epochs
+        if is_new and value is not None and self.report(percent, value.item()):
             os.kill(os.getpid(), signal.SIGTERM)

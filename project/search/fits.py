@@ -8,7 +8,7 @@ from typing import Any, Protocol
 from project.runs.directories import CONFIG
 
 Report = Callable[[int, float], bool]
-"""Takes the number of optimizer steps and the objective; returns whether the run is to end."""
+"""Takes the percent of the run that is trained, and the objective; returns whether the run is to end."""
 
 
 @dataclass(frozen=True)

@@ -74,14 +74,15 @@ class Search:
         return settings
 
     def _enqueue(self, study: Study, settings: Mapping[str, Any]) -> int:
-        """Let the settings of the experiment itself come first, if the space has them, and try a small space whole.
+        """Let the settings of the experiment itself come first, as far as the space has them; try a small space whole.
 
         Returns:
             The number of trials. No settings are tried twice in a space that has at most `trials` of them.
         """
-        start = {name: settings.get(name) for name in study.space.ranges}
-        first = [start] if all(study.space.ranges[name].contains(value) for name, value in start.items()) else []
+        ranges = study.space.ranges.items()
+        start = {name: settings.get(name) for name, values in ranges if values.contains(settings.get(name))}
         every = study.space.all_settings(self.trials)
+        first = [start] if start and (len(start) == len(ranges) or not every) else []
         with study.lock:
             for params in [*first, *every]:
                 study.optuna.enqueue_trial(params, skip_if_exists=True)

@@ -98,9 +98,9 @@ class Worker:
         """The objective of a run, which is trained unless it has finished; None if it was pruned. Raises Failed."""
         pruned = False
 
-        def report(step: int, value: float) -> bool:
+        def report(percent: int, value: float) -> bool:
             nonlocal pruned
-            pruned = alone and self._report(claim, step, value)
+            pruned = alone and self._report(claim, percent, value) and percent < 100
             return pruned
 
         if read_results(run) is None and (error := self.fits.run(self._fit(claim, run, settings), report)):

@@ -34,12 +34,12 @@ class ComputedFits:
         words = dict(zip(fit.words[::2], fit.words[1::2], strict=True))
         lr, seed = float(words.get("--model.optimizer.lr", "0.001")), int(words.get("--seed_everything", "0"))
         (fit.run / "checkpoints").mkdir(parents=True)
-        settings = {"model": {"optimizer": {"class_path": "AdamW", "init_args": {"lr": lr}}}}
+        settings = {"model": {"optimizer": {"class_path": "AdamW", "init_args": {"lr": lr}}}, "data": {"shift": 3}}
         (fit.run / "config.yaml").write_text(yaml.safe_dump(settings))
         value = 0.0
-        for step in (10, 20, 40):
+        for percent in (10, 40, 100):
             value = min(0.9, 0.6 + 10 * lr) + 0.001 * seed
-            if report(step, value):
+            if report(percent, value):
                 return ""
         (fit.run / "results.json").write_text(json.dumps({"val/accuracy": value}))
         return ""
@@ -64,13 +64,23 @@ def test_a_trial_below_the_threshold_is_pruned_at_its_first_report(capsys: pytes
         pruned = value < 0.7
         assert trial.state.name == ("PRUNED" if pruned else "COMPLETE")
         assert trial.value == pytest.approx(value)
-        assert list(trial.intermediate_values) == ([10] if pruned else [10, 20, 40])
+        assert list(trial.intermediate_values) == ([10] if pruned else [10, 40, 100])
     assert trials[0].params == {"model.optimizer.lr": 0.001}  # the starting settings
     line = "trial 0: val/accuracy 61.00 % when it was pruned, model.optimizer.lr 0.001; 5 left"
     assert line in capsys.readouterr().out
     kept = {path.parent.name for path in STUDY.glob("*/checkpoints")}
     best = sorted(trials, key=lambda trial: -trial.value * (trial.state.name == "COMPLETE"))[:2]
     assert kept == {f"version_{trial.number}" for trial in best}
+
+
+def test_the_first_trial_has_what_the_space_has_of_the_starting_settings() -> None:
+    at_the_end = "pruner: {class_path: ThresholdPruner, init_args: {lower: 0.95, n_warmup_steps: 50}}\n"
+    trials = search(LR + at_the_end + "data.shift: {int: [2, 4]}\n")()  # the experiment has no shift
+    assert {trial.state.name for trial in trials} == {"COMPLETE"}  # none is pruned that has nothing left to train
+    first, second = trials[:2]
+    assert first.system_attrs["fixed_params"] == {"model.optimizer.lr": first.params["model.optimizer.lr"]}
+    assert first.params["model.optimizer.lr"] == 0.001
+    assert "fixed_params" not in second.system_attrs
 
 
 def test_each_setting_runs_with_all_seeds_and_the_pruner_sees_one_a_step() -> None:
@@ -98,6 +108,11 @@ def test_the_best_settings_are_confirmed_and_the_winner_is_tested_once(capsys: p
     printed = capsys.readouterr().out
     assert "the starting settings: val/accuracy 61.20 % +- 0.10 % (mean and standard deviation over 3 seeds)" in printed
     best = max(trials(), key=lambda trial: trial.value or 0)
+    # The pruner compares at 40 percent; of few trials only the best one goes on.
+    values = [trial.value for trial in trials()]
+    assert [list(trial.intermediate_values) for trial in trials()] == [
+        [10, 40, 100] if value == max(values[: number + 1]) else [10, 40] for number, value in enumerate(values)
+    ]
     gain = 100 * ((best.value or 0) - 0.61)
     assert f"difference to the starting settings +{gain:.2f} points, 95 % interval +{gain:.2f} points to" in printed
     assert f"winner: trial {best.number}; run it: python scripts/main.py fit --config net.yaml --config " in printed
