@@ -26,7 +26,7 @@ class Job(NamedTuple):
     """A network in many processes that compute at the same speed."""
 
     name: str
-    batch: int
+    batch: float
     """Images of a process in a step."""
     seconds: float
     """Of the computation of one image in one process."""
@@ -71,7 +71,7 @@ def computed(job: Job) -> list[dict[str, Any]]:
     rows = []
     for processes in PROCESSES:
         seconds, batch = job.step(processes), processes * job.batch
-        row = {"processes": processes, "global batch": batch, "exchange, ms": 1000 * job.exchange(processes)}
+        row = {"processes": processes, "global batch": round(batch), "exchange, ms": 1000 * job.exchange(processes)}
         row |= {"step, ms": 1000 * seconds, "images per second": round(batch / seconds)}
         row |= {"efficiency": job.step(1) / seconds, "batch over critical batch": batch / job.critical}
         rows.append({**row, "GB/s of files": batch / seconds * job.file / 1e9})

@@ -99,7 +99,7 @@ def resnet_job(network: Row, assumed: Mapping[str, float]) -> Job:
     seconds = (forward + backward) / 1000 / (assumed["tflops"] * assumed["share"])
     hidden = backward / (forward + backward)
     gradients, file = 1e6 * network["MB of gradients"], 1000 * assumed["image_kb"]
-    batch, critical = int(assumed["gpu_batch"]), assumed["critical"]
+    batch, critical = assumed["gpu_batch"], assumed["critical"]
     return Job(network["network"], batch, seconds, hidden, gradients, link, latency, critical, file)
 
 
@@ -163,6 +163,7 @@ def _exchange_seconds(count: int) -> float:
 
 def measure_noise(options: Sequence[str], epochs: int) -> list[Row]:
     """The noise scale at the beginning of each epoch of convnet.yaml."""
+    print(f"noise scale, {epochs} epochs", flush=True)
     words = [*options, "--trainer.max_epochs", str(epochs), "--trainer.callbacks", f"{__name__}.NoiseScale"]
     words += ["--trainer.devices", "1", *WITHOUT_EVALUATION]
     _, metrics = fit_in_this_process(fit_arguments([CONFIGS / "convnet.yaml"], words))
