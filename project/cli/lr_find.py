@@ -4,6 +4,7 @@ All options of fit can be given. One factor multiplies the learning rates of all
 The option to paste is printed, and the curve is written as a picture and as CSV. There is no run and no checkpoint.
 """
 
+import math
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from project.system.errors import UserError
 from project.system.process import quiet
 
 FIT_OPTIONS = ("config", "c", "model", "data", "trainer", "checkpoints", "seed_everything", "pictures", "name")
+STEPS = range(20, 100_001)
 
 
 def add_options(parser: ArgumentParser) -> None:
@@ -24,7 +26,7 @@ def add_options(parser: ArgumentParser) -> None:
 
     add("--lowest", "The first factor of the learning rates that are given; above 0.", type=float, default=0.001)
     add("--highest", "The last factor; the training ends earlier if the loss rises.", type=float, default=100.0)
-    add("--steps", "Number of optimizer steps; at least 20.", type=int, default=200)
+    add("--steps", "Number of optimizer steps, from 20 to 100,000.", type=int, default=200)
     add_output_options(parser, "The directory to write; by default lr_find_ and the experiment's name, here.")
 
 
@@ -35,10 +37,12 @@ def run(options: Namespace) -> Result:
     Raises:
         UserError: an option is wrong, or the loss never falls.
     """
+    if not math.isfinite(options.highest):
+        raise UserError(f"--highest {options.highest}: give a finite number")
     if not 0 < options.lowest < options.highest:
         raise UserError(f"--lowest {options.lowest}: give a number above 0 and below --highest {options.highest}")
-    if options.steps < 20:
-        raise UserError(f"--steps {options.steps}: give at least 20")
+    if options.steps not in STEPS:
+        raise UserError(f"--steps {options.steps}: give a number from {STEPS.start} to {STEPS.stop - 1}")
     if options.output is not None:
         check_output(Path(options.output), options.force)
     # These import torch and Lightning, which takes seconds.

@@ -86,9 +86,9 @@ class _Problems:
 
 
 def _check(options: Namespace, output: Path | None) -> None:
-    for name, low in (("top", 1), ("workers", 0)):
-        if options[name] < low:
-            raise UserError(f"--{name} {options[name]}: give a whole number of at least {low}")
+    for name, low, high in (("top", 1, 2**31), ("workers", 0, 512)):
+        if not low <= options[name] <= high:
+            raise UserError(f"--{name} {options[name]}: give a whole number from {low} to {high}")
     if output is None and options.all_classes:
         raise UserError("--all_classes: the probabilities go into a file; name it by --output")
     if output:

@@ -19,6 +19,8 @@ from project.system.errors import UserError
 
 # The options of fit, whose words go to every trial.
 FIT_OPTIONS = ("config", "c", "model", "data", "trainer", "checkpoints", "seed_everything", "pictures")
+COUNTS = range(1, 100_001)  # of trials
+CONFIRMING = range(2, 1001)  # seeds; an interval needs two
 
 
 def add_options(parser: ArgumentParser) -> None:
@@ -43,10 +45,10 @@ def run(options: Namespace) -> Result:
         UserError: an option is wrong, or all trials have failed.
     """
     for name in ("trials", "keep"):
-        if options[name] < 1:
-            raise UserError(f"--{name} {options[name]}: give at least 1")
-    if options.confirm < 0 or options.confirm == 1:
-        raise UserError(f"--confirm {options.confirm}: an interval needs at least 2 seeds")
+        if options[name] not in COUNTS:
+            raise UserError(f"--{name} {options[name]}: give a number from 1 to {COUNTS.stop - 1}")
+    if options.confirm not in (0, *CONFIRMING):
+        raise UserError(f"--confirm {options.confirm}: give a number of seeds from 2 to {CONFIRMING.stop - 1}, or 0")
     if find_spec("optuna") is None:
         raise UserError("search: optuna is not installed: pip install -e '.[search]'")
     if not hasattr(os, "fork"):

@@ -13,7 +13,7 @@ from typing import Any, NoReturn
 
 from jsonargparse import ArgumentParser, Namespace
 
-from project.cli.commands import MODULES, MOST_THREADS, THREADS
+from project.cli.commands import MODULES, MOST_THREADS, THREADS, given_options
 from project.cli.endings import fail, output_message
 from project.runs.results import Result
 from project.system.errors import UserError
@@ -34,7 +34,7 @@ class ToolParser(ArgumentParser):
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
         files = [word for word in self.words if word.startswith("-") and os.path.lexists(word)]
         hint = "".join(f"{file}: a file, but read as an option; write ./{file}, or ./* for *" for file in files[:1])
-        fail(hint or _explain(message))
+        fail(hint or _explain(message, self.words))
 
 
 def run_tool(module_name: str, words: Sequence[str]) -> Result:
@@ -51,6 +51,9 @@ def run_tool(module_name: str, words: Sequence[str]) -> Result:
     if module_name != MODULES["compare"]:
         parser.add_argument("--threads", type=int, help=THREADS)
     fit_words, own_words = _split(words[1:], getattr(module, "FIT_OPTIONS", ()))
+    for name, value in given_options(own_words):
+        if not value.strip():  # of a variable of the shell that is not set, perhaps
+            raise UserError(f"--{name} {value!r}: give a value, or leave it out")
     options = parser.parse_args(own_words)
     if hasattr(module, "FIT_OPTIONS"):
         options.fit_words = fit_words
@@ -110,10 +113,13 @@ def _disk_errors() -> Iterator[None]:
         raise UserError(line if error.filename else output_message(error)) from None
 
 
-def _explain(message: str) -> str:
-    """The parser's message as a line that names the option and says what to do."""
-    if match := re.search(r"""Parser key "(\w+)":\s+Expected a <class 'int'>. Got value: (.+)""", message):
-        return f"--{match[1]} {match[2]}: give a whole number"
+def _explain(message: str, words: Sequence[str]) -> str:
+    """The parser's message as a line that names the option, its value among the `words`, and says what to do."""
+    if match := re.search(r"""Parser key "(\w+)":\s+Expected a <class '(int|float)'>. Got value: (.+)""", message):
+        value = dict(given_options(words)).get(match[1], match[3])
+        return f"--{match[1]} {value}: give a {'whole ' * (match[2] == 'int')}number"
+    if match := re.fullmatch("argument (.+): expected one argument", message):
+        return f"{match[1]}: give a value"
     if match := re.fullmatch("the following arguments are required: (.+)", message):
         return " and ".join(f"--{name}" for name in match[1].split(", ")) + ": missing; give it, or see --help"
     if match := re.fullmatch("unrecognized arguments: (.+)", message):

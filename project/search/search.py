@@ -1,6 +1,7 @@
 """A search from its start to its end: check, run trials, print a line for each, and write the best settings."""
 
 import shlex
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
+from project.runs.directories import check_writable
 from project.runs.results import Result
 from project.search.best import remove_checkpoints, write_best
 from project.search.confirmation import Confirmation
@@ -18,6 +20,7 @@ from project.search.study import ENDED, ERROR, Study, describe
 from project.search.texts import settings_text, shown
 from project.search.worker import Worker
 from project.system.errors import UserError
+from project.system.files import output_errors
 
 
 @dataclass(frozen=True)
@@ -40,14 +43,17 @@ class Search:
         Raises:
             UserError: an option is wrong, the study is of another search, or all trials have failed.
         """
-        optuna.logging.set_verbosity(optuna.logging.WARNING)
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
         space = read_space(self.space)
+        optuna.logging.set_verbosity(optuna.logging.WARNING)
         words = [*self.words, "--checkpoints.monitor", space.objective, "--checkpoints.mode", space.direction[:3]]
         settings = self._check(space, words)
-        self.directory.mkdir(parents=True, exist_ok=True)
-        describe(self.directory, space, settings)
-        study = Study(self.directory, space)
-        trials = self._enqueue(study, settings)
+        check_writable(self.directory.parent, self.directory.name)
+        with output_errors(self.directory, "--name"):
+            self.directory.mkdir(exist_ok=True)
+            describe(self.directory, space, settings)
+            study = Study(self.directory, space)
+            trials = self._enqueue(study, settings)
         ended = len(study.trials(*ENDED))
         print(f"study {self.directory}: {ended} of {trials} trials have ended", flush=True)
         for number in Worker(study, self.fits, words, trials).work():

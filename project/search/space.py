@@ -3,7 +3,7 @@
 import inspect
 import itertools
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
@@ -25,6 +25,7 @@ KINDS = {
     "all": "[0, 1, 2]",
 }
 LISTS = ("choice", "all")
+TRIED = 12  # trials; some samplers choose at random until they know ten
 DIRECTIONS = ("maximize", "minimize")
 OBJECTIVE = "val/accuracy"
 Value = bool | int | float | str | None
@@ -103,19 +104,38 @@ class Space:
         if "seed" in inspect.signature(kind).parameters and name != "QMCSampler":  # that needs one seed for all trials
             seed = Random(f"{arguments.get('seed', 0)} {number}").getrandbits(32)
             arguments = {**arguments, "seed": seed}
-        sampler: optuna.samplers.BaseSampler = self._make("sampler", kind, arguments)
+        sampler: optuna.samplers.BaseSampler = kind(**arguments)
         return sampler
 
     def make_pruner(self) -> optuna.pruners.BasePruner:
         name, arguments = self.pruner
-        pruner: optuna.pruners.BasePruner = self._make("pruner", getattr(optuna.pruners, name), arguments)
+        pruner: optuna.pruners.BasePruner = getattr(optuna.pruners, name)(**arguments)
         return pruner
 
-    def _make(self, key: str, kind: type, arguments: Mapping[str, Any]) -> Any:
-        try:
-            return kind(**arguments)
-        except (TypeError, ValueError) as error:
-            raise UserError(f"--space {self.path}: {key} {kind.__name__}: {error}") from None
+    def try_optuna(self) -> None:
+        """Use sampler and pruner for some trials in memory. Raises UserError if Optuna cannot."""
+        optuna.logging.set_verbosity(optuna.logging.ERROR)
+        parts: dict[str, Callable[[], Any]] = {"sampler": lambda: self.make_sampler(0), "pruner": self.make_pruner}
+        for key, make in parts.items():
+            try:
+                self._try(**{key: make()})
+            except Exception as error:  # of whatever kind: Optuna checks many arguments late or never
+                text = " ".join(str(error).split()).removesuffix(".") or type(error).__name__
+                problem = f"{key} {getattr(self, key)[0]}: {text}; see Optuna's documentation"
+                raise UserError(f"--space {self.path}: {problem}") from None
+
+    def _try(self, sampler: Any = None, pruner: Any = None) -> None:
+        study = optuna.create_study(pruner=pruner)
+        for value in range(TRIED):
+            study.sampler = sampler or study.sampler
+            trial = study.ask()
+            for option, values in self.ranges.items():
+                values.suggest(trial, option)
+            for step in range(3):
+                trial.report(value + step, step)
+                trial.should_prune()
+            study.sampler = optuna.samplers.RandomSampler()  # as Study.end does
+            study.tell(trial, value)
 
 
 def read_space(path: Path) -> Space:
@@ -141,8 +161,7 @@ def read_space(path: Path) -> Space:
     sampler = _class(path, "sampler", own.get("sampler", "TPESampler"), optuna.samplers)
     pruner = _class(path, "pruner", own.get("pruner", _default_pruner(bool(repeated))), optuna.pruners)
     space = Space(path, varied, next(iter(repeated), None), objective, direction, sampler, pruner)
-    space.make_sampler(0)
-    space.make_pruner()
+    space.try_optuna()
     return space
 
 
@@ -203,9 +222,21 @@ def _class(path: Path, key: str, value: Any, module: Any) -> tuple[str, dict[str
     if name not in known:
         raise UserError(f"--space {path}: {key} {name}: Optuna has none; {_nearest(name, known)}")
     arguments = settings.get("init_args") or {}
-    if not isinstance(arguments, dict):
-        raise UserError(f"--space {path}: {key} {name}: init_args {arguments}: give them by name, as {{seed: 1}}")
+    if problem := _class_problem(getattr(module, name), arguments):
+        raise UserError(f"--space {path}: {key} {name}: {problem}")
     return name, arguments
+
+
+def _class_problem(kind: type, arguments: Any) -> str:
+    """What is wrong with the choice of a class of Optuna, and what to do."""
+    if not isinstance(arguments, dict):
+        return f"init_args {arguments}: give them by name, as {{seed: 1}}"
+    parameters = inspect.signature(kind).parameters
+    for argument in arguments:
+        if argument not in parameters:
+            return f"it has no {argument}; {_nearest(str(argument), list(parameters))}"
+    needed = [n for n, parameter in parameters.items() if parameter.default is parameter.empty and n not in arguments]
+    return f"it needs {' and '.join(needed)}; give init_args" if needed else ""
 
 
 def _nearest(name: str, known: Sequence[str]) -> str:

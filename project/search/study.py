@@ -22,6 +22,7 @@ DESCRIPTION = "study.yaml"
 CLAIMS = ".claims"  # locks of trials and workers
 SEARCH = "search"
 THREADS, ERROR, SETTINGS, VALUES = "threads", "error", "settings", "values"  # attributes of a trial
+PARTS = {"objective", "direction", "space", "settings"}  # of the description
 ENDED = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
 # Options that may differ between the workers of a study.
 FREE = ("ckpt_path", "config", "name", "pictures", "threads", "data.data_dir", "trainer.default_root_dir")
@@ -146,7 +147,9 @@ def describe(directory: Path, space: Space, settings: Mapping[str, Any]) -> None
     remedy = "give --name with another name to start a new study"
     with FileLock(directory / f".{JOURNAL}.lock"):
         if file.exists():
-            if changes := list(_changes(yaml.safe_load(file.read_text("utf-8")), description)):
+            if not (before := _read_description(file)):
+                raise UserError(f"{file}: it is damaged; {remedy}")
+            if changes := list(_changes(before, description)):
                 raise UserError(f"{directory}: the study there has {'; '.join(changes)}; {remedy}")
             return
         if (runs := all_runs(directory.parent, directory.name)) and not (directory / JOURNAL).exists():
@@ -191,6 +194,15 @@ def _description(space: Space, settings: Mapping[str, Any]) -> dict[str, Any]:
         "space": ranges,
         "settings": {name: str(value) if isinstance(value, str) else value for name, value in sorted(fixed.items())},
     }
+
+
+def _read_description(file: Path) -> dict[str, Any]:
+    """What an earlier worker wrote; empty if it is damaged."""
+    try:
+        content = yaml.safe_load(file.read_text("utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError):
+        return {}
+    return content if isinstance(content, dict) and content.keys() == PARTS else {}
 
 
 def _changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[str]:

@@ -42,6 +42,8 @@ def test_rates_to_paste(optimizer: str, digits: Callable[..., list[str]], capsys
 
 def test_mistakes(error: Callable[..., str]) -> None:
     assert error("lr_find", "--lowest", "0") == "--lowest 0.0: give a number above 0 and below --highest 100.0"
-    assert error("lr_find", "--steps", "5") == "--steps 5: give at least 20"
+    assert error("lr_find", "--lowest", "nan") == "--lowest nan: give a number"
+    assert error("lr_find", "--highest", ".inf") == "--highest inf: give a finite number"
+    assert error("lr_find", "--steps", "5") == "--steps 5: give a number from 20 to 100000"
     Path("there").mkdir()
     assert error("lr_find", "--output", "there").startswith("--output there: it exists; name another")

@@ -1,13 +1,16 @@
 """A whole search: a worker that is stopped, a trial that fails, and the best settings as an overlay."""
 
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
 from project.benchmarks.comparison import differences
+from project.cli.checked_fit import CheckedFit
 from project.cli.main import main
 from project.search.worker import Worker
+from project.system.errors import UserError
 
 STUDY = Path("lightning_logs/mlp-search")
 # The first trial has the default, which is not the first of the choices.
@@ -68,4 +71,24 @@ def test_an_unknown_option_and_an_objective_that_nothing_measures(
     assert error(*words).startswith(line)
     Path("space.yaml").write_text("model.optimizer.lr: {log: [0.001, 0.1]}\nobjective: val/acuracy")
     assert "no validation measures it; give val/accuracy" in error(*words)
+    Path("space.yaml").write_text("data.batch_size: {choice: [20, 40]}")
+    short = "the run would end before its first validation; give --trainer.max_steps of at least 62"
+    assert error(*words, "--trainer.max_steps", "50") == f"--space space.yaml: objective val/accuracy: {short}"
     assert not Path("lightning_logs/mlp-search").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        (["check_val_every_n_epoch", "2"], "give --trainer.check_val_every_n_epoch of at most 1"),
+        (["max_steps", "7", "--trainer.accumulate_grad_batches", "5"], "give --trainer.max_steps of at least 8"),
+        (["max_steps", "3", "--trainer.limit_train_batches", "4"], "give --trainer.max_steps of at least 4"),
+        (["max_steps", "8", "--trainer.val_check_interval", "9"], "give --trainer.max_steps of at least 9"),
+        (["fast_dev_run", "1"], "--trainer.fast_dev_run true: a search needs checkpoints; leave it out"),
+    ],
+)
+def test_runs_without_a_validation_or_a_checkpoint(
+    digits: Callable[..., list[str]], words: list[str], line: str
+) -> None:
+    with ExitStack() as cleanup, pytest.raises(UserError, match=line):
+        CheckedFit(["fit", *digits(), f"--trainer.{words[0]}", *words[1:]], cleanup, "val/accuracy")

@@ -45,7 +45,24 @@ def test_settings_become_words(tmp_path: Path) -> None:
         ("seed_everything: {all: [1, 2]}", "no option varies; add a line such as model.optimizer.lr: {log: ["),
         ("a: {all: [1, 2]}\nb: {all: [1, 2]}", "b: only one option can have all; leave one out"),
         ("a: {int: [0, 1]}\nsampler: TPSampler", "sampler TPSampler: Optuna has none; did you mean TPESampler?"),
-        ("a: {int: [0, 1]}\npruner: {class_path: HyperbandPruner, init_args: {x: 1}}", "pruner HyperbandPruner: "),
+        (
+            "a: {int: [0, 1]}\npruner: {class_path: HyperbandPruner, init_args: {max_resources: 1}}",
+            "pruner HyperbandPruner: it has no max_resources; did you mean max_resource?",
+        ),
+        ("a: {int: [0, 1]}\npruner: PercentilePruner", "pruner PercentilePruner: it needs percentile; give init_args"),
+        (
+            "a: {int: [0, 1]}\npruner: {class_path: PatientPruner, init_args: {wrapped_pruner: 3, patience: 1}}",
+            "pruner PatientPruner: 'int' object has no attribute 'prune'; see Optuna's documentation",
+        ),
+        (
+            "a: {int: [0, 1]}\nsampler: {class_path: TPESampler, init_args: {n_ei_candidates: 0}}",
+            "sampler TPESampler: index 0 is out of bounds for axis 0 with size 0; see Optuna's documentation",
+        ),
+        ("a: {int: [0, 1]}\nsampler: GridSampler", "sampler GridSampler: it needs search_space; give init_args"),
+        (
+            "a: {float: [0, 1]}\nsampler: BruteForceSampler",
+            "sampler BruteForceSampler: FloatDistribution.step must be given for BruteForceSampler (otherwise, ",
+        ),
         ("a: {int: [0, 1]}\ndirection: up", "direction up: give maximize or minimize"),
         ("- a", "holds no settings; see configs/search/convnet.yaml for what it should look like"),
         ("a: [", "not YAML ("),
@@ -64,7 +81,10 @@ def test_mistakes(text: str, line: str, error: Callable[..., str]) -> None:
 def test_mistakes_of_the_command(error: Callable[..., str]) -> None:
     assert error("search", "--space", "no.yaml").startswith("--space no.yaml: No such file or directory; give a file")
     assert error("search") == "--space: missing; give it, or see --help"
-    assert error("search", "--space", "a.yaml", "--trials", "0") == "--trials 0: give at least 1"
+    assert error("search", "--space", "") == "--space '': give a value, or leave it out"
+    assert error("search", "--space", "a.yaml", "--trials", "0") == "--trials 0: give a number from 1 to 100000"
+    assert error("search", "--space", "a.yaml", "--trials", "1e3") == "--trials 1e3: give a whole number"
+    assert error("search", "--space", "a.yaml", "--confirm", "1").startswith("--confirm 1: give a number of seeds from")
     assert error("search", "--space", "a.yaml", "--trails", "5").startswith(
         "--trails 5: no such option of this command"
     )

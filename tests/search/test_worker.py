@@ -1,6 +1,7 @@
 """What a worker does with the values that fits report: pruning, repeated settings, confirmation, pictures."""
 
 import json
+import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from project.search.fits import Fit, Report
 from project.search.search import Search
 from project.search.space import read_space
 from project.search.study import Study
+from project.system.errors import UserError
 
 STUDY = Path("lightning_logs/net-search")
 LR = "model.optimizer.lr: {log: [0.001, 0.1]}\n"
@@ -128,3 +130,25 @@ def test_the_best_settings_are_confirmed_and_the_winner_is_tested_once(capsys: p
     assert len(confirmed) == 3
     assert {path.stem for path in STUDY.glob("pictures/*")} == {"history", "importance", "parallel_coordinate"}
     assert "history of net-search" in study_pictures([Run(STUDY / "version_0")])
+
+
+def test_a_study_that_cannot_be_written() -> None:
+    search(LR)
+    Path("lightning_logs").chmod(0o777)
+    STUDY.chmod(0o555)
+    Path().chmod(0o777)
+    user = os.geteuid()
+    os.seteuid(user or 65534)  # root may write anywhere
+    try:
+        with pytest.raises(UserError, match=r"^--name lightning_logs.net-search: it cannot be written \(Permission"):
+            Search(ComputedFits(), ["--config", "net.yaml"], STUDY, Path("space.yaml"), 6, 2).run()
+    finally:
+        os.seteuid(user)
+        STUDY.chmod(0o755)
+
+
+def test_a_study_whose_description_is_damaged() -> None:
+    STUDY.mkdir(parents=True)
+    (STUDY / "study.yaml").write_text("{")
+    with pytest.raises(UserError, match=r"study.yaml: it is damaged; give --name with another name to start a new"):
+        search(LR)
