@@ -20,9 +20,9 @@ from project.benchmarks.many_processes import ASSUMPTIONS
 from project.system.process import settle
 
 CONTINUED = ("seeds", "article")
-WITHOUT_FIT_OPTIONS = ("overhead", "loader", "resume", "damage", "use", "search", "sets")
+WITHOUT_FIT_OPTIONS = ("overhead", "loader", "resume", "launch", "damage", "use", "search", "sets")
 LOOK_PARTS = ("calibration", "pictures", "compare", "inspect")  # modules of project/benchmarks/look
-WITHOUT_CIFAR10 = ("seeds", "resume", "damage", "use", "search", "sets", "threads")
+WITHOUT_CIFAR10 = ("seeds", "resume", "launch", "damage", "use", "search", "sets", "threads")
 FIT_IN_THIS_PROCESS = ("overhead", "loader", "safety", "gpu", "step", "scale")  # they need the settings of main.py
 
 
@@ -71,6 +71,8 @@ def add_benchmarks(parser: argparse.ArgumentParser) -> None:
     add("cost", "seconds and peak memory for more images and more epochs", turns=3)
     add("resume", "runs killed at random moments and resumed, compared with runs never stopped", kills=50, lanes=2)
     add("threads", "an epoch with one thread and with all, alone and beside other programs", turns=3, epochs=4)
+    lost = "runs in two processes, one of which is killed, under Lightning's launcher, torchrun and srun; then resumed"
+    add("launch", lost, kills=20)
     killed = "a search whose workers are killed at random moments and started again"
     search = add("search", killed, trials=200, workers=2)
     search.add_argument("--torn", action="store_true", help="also leave torn lines in the journal")

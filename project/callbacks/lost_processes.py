@@ -12,6 +12,7 @@ from lightning.fabric.utilities.rank_zero import rank_zero_only
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.strategies.launchers.subprocess_script import _SubprocessScriptLauncher
 
+from project.system.launch import external_launch, is_first_error
 from project.system.signals import KILL, Interrupted
 
 CHECK_SECONDS = 0.2  # between two checks of the other processes
@@ -34,12 +35,13 @@ class LostProcesses(Callback):
         """
         self.resume_command = resume_command
         self._launcher: _SubprocessScriptLauncher | None = None
+        self._launched_externally = False
         self._thread: threading.Thread | None = None
         self._failed = False  # by an error in this process, which explains more than the loss of another process
         self._connection_lost, self._stopped = threading.Event(), threading.Event()
 
     def watch(self, trainer: Trainer) -> None:
-        """Begin, before the other processes start. Does nothing if Lightning does not start them."""
+        """Begin, before Lightning starts the other processes. Does nothing in a run of one process."""
         launcher, parent = trainer.strategy.launcher, os.environ.pop(PARENT_VARIABLE, "")
         if not isinstance(launcher, _SubprocessScriptLauncher):
             return
@@ -47,6 +49,9 @@ class LostProcesses(Callback):
             os.environ[PARENT_VARIABLE] = str(os.getpid())
             self._launcher = launcher
             self._start_thread(self._watch_others, launcher)
+        elif external_launch():
+            self._launched_externally = True
+            self._start_thread(self._watch_parent, os.getppid())
         elif parent and rank_zero_only.rank:  # type: ignore[attr-defined]
             self._start_thread(self._watch_parent, int(parent))
 
@@ -59,9 +64,15 @@ class LostProcesses(Callback):
         trainer.strategy.barrier()
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
-        """After a connection error, wait until the thread finds the reason. Any other error ends this process."""
+        """After a connection error, wait until the thread finds the reason. Any other error ends this process.
+
+        torchrun and srun know the reason, and say it.
+        """
         if self._thread is not None and _is_connection_error(exception):
             self._connection_lost.set()
+            if self._launched_externally:
+                self._report("another process of this run has ended")
+                _exit(1)
             self._thread.join(2 * GRACE_SECONDS)
             return
         self._failed = True
@@ -94,11 +105,16 @@ class LostProcesses(Callback):
 
     def _end(self, launcher: _SubprocessScriptLauncher, rank: int, code: int) -> None:
         ending = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
-        command = self.resume_command()
-        advice = f"resume with: {command}" if command else "give the command again"
-        print(f"error: process {rank + 1} of {launcher.num_processes} {ending}; {advice}", file=sys.stderr, flush=True)
+        self._report(f"process {rank + 1} of {launcher.num_processes} {ending}")
         launcher.kill(KILL)
         _exit(code if code > 0 else 128 - code)
+
+    def _report(self, problem: str) -> None:
+        """Print the line, unless a process that has ended has printed its own error."""
+        if is_first_error():
+            command = self.resume_command()
+            advice = f"resume with: {command}" if command else "give the command again"
+            print(f"error: {problem}; {advice}", file=sys.stderr, flush=True)
 
 
 def _is_connection_error(exception: BaseException) -> bool:
@@ -110,6 +126,7 @@ def _is_connection_error(exception: BaseException) -> bool:
 
 def _exit(code: int) -> None:
     """End this process and its data workers at once. The main thread may wait forever, so it cannot do this."""
+    sys.stdout.flush()
     for worker in multiprocessing.active_children():
         worker.kill()
     os._exit(code)

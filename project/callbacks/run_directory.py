@@ -61,7 +61,7 @@ class RunDirectory(Callback):
             return
         if trainer.is_global_zero:
             self._open(trainer)
-        self.path = trainer.strategy.broadcast(self.path)
+        self.path, self.config_name = trainer.strategy.broadcast((self.path, self.config_name))
         assert self.path is not None
         for checkpoint in trainer.checkpoint_callbacks:
             if isinstance(checkpoint, (Checkpoints, ModelCheckpoint)):

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from typing import NoReturn
 
 from project.system.errors import UserError
+from project.system.launch import is_first_error, is_first_process
 from project.system.signals import REQUEUE, Interrupted, requeue
 
 BROKEN_PIPE = 128 + 13  # of SIGPIPE, which Windows has not
@@ -30,9 +31,11 @@ def endings() -> Iterator[None]:
         _discard_output()
         sys.exit(BROKEN_PIPE)
     except Exception as error:
-        if not (line := _line(error)):
+        if line := _line(error):
+            fail(line)
+        if is_first_error():
             raise
-        fail(line)
+        sys.exit(1)
     except Interrupted as stop:
         if not is_first_process():
             sys.exit(0)  # with another code the launcher would kill the first process
@@ -53,19 +56,10 @@ def output_message(error: OSError) -> str:
 
 
 def fail(line: str) -> NoReturn:
-    """End the command with its one `error:` line, which the first process prints."""
-    if is_first_process():
+    """End the command with its one `error:` line, which the first process that has an error prints."""
+    if is_first_error():
         print("error:", " ".join(line.splitlines()), file=sys.stderr)
     sys.exit(2)
-
-
-def is_first_process() -> bool:
-    """Whether this process is the only one of the run, or the first of several, which prints."""
-    if "lightning" not in sys.modules:
-        return True
-    from lightning.fabric.utilities.rank_zero import rank_zero_only
-
-    return bool(rank_zero_only.rank == 0)  # type: ignore[attr-defined]
 
 
 def _flush() -> None:

@@ -36,20 +36,20 @@ from project.checkpoints.description import check_fits
 from project.checkpoints.files import read, write
 from project.cli.arguments import carried_over, replaced, user_modules
 from project.cli.checkpoint_settings import with_checkpoint_settings
-from project.cli.endings import endings, is_first_process
+from project.cli.endings import endings
 from project.cli.final_evaluation import FinalEvaluation
 from project.cli.first_weights import take_first_weights, weights_file
 from project.cli.messages import user_message
 from project.cli.output import check_output_file
 from project.cli.parser import CommandLine
-from project.cli.preflight import check_fit, try_parts
+from project.cli.preflight import check_fit, check_processes, try_parts
 from project.cli.user_parts import Instantiator
-from project.data.run_length import saved_position
 from project.runs import directories
 from project.runs.loggers import record
 from project.runs.plan import Found, RunOptions, RunPlan, plan_evaluation, plan_fit
 from project.runs.results import Result, write_test
 from project.system.errors import UserError
+from project.system.launch import is_first_process
 from project.system.threads import threads
 from project.system.yaml_text import load_yaml
 from project.training.checkpoint_io import hand_over
@@ -143,7 +143,8 @@ class ExperimentCLI(CommandLine):
         self.settings: dict[str, Any] = load_yaml(self.config_text)
         self.model.run_description = self._description()
         self.trainer = self.instantiate_trainer()
-        self.cleanup.enter_context(threads(self.options.threads, self._earlier_threads))
+        check_processes(self.trainer)
+        self.cleanup.enter_context(threads(self.options.threads, self._earlier_threads, self.trainer.num_devices))
         is_fit = self.subcommand == "fit"
         optimizer, schedule = try_parts(self.trainer, self.model, self.datamodule, self.options.model, is_fit)
         if is_fit:
@@ -246,7 +247,7 @@ class ExperimentCLI(CommandLine):
             FiniteLoss(),
         ]
         if checkpoint is not None:
-            callbacks = [ResumedLength(self.options.ckpt_path, saved_position(checkpoint)), *callbacks]
+            callbacks = [ResumedLength(self.options.ckpt_path, checkpoint), *callbacks]
         users = self.options.trainer.callbacks or []
         averages = ShortAverages(users if isinstance(users, list) else [users])
         checkpoints = [] if self.options.trainer.enable_checkpointing is False else [self.checkpoints]

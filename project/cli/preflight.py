@@ -27,11 +27,25 @@ from project.data import ImageDataModule
 from project.networks import AuxiliaryHeads
 from project.optim import Plateau
 from project.system.errors import UserError
+from project.system.launch import external_launch
 from project.training.classifier import Classifier
 from project.training.mean_loss import weigh_classes
 
 NUM_IMAGES = 3  # a wrong shape of one or two images may look right
 ALSO_LOGGED = ("train/lr", "train/images_per_second", "epoch", "step")  # few would watch these
+
+
+def check_processes(trainer: Trainer) -> None:
+    """Raises UserError if torchrun or srun has started other numbers of processes and machines than the options say."""
+    launch = external_launch()
+    if launch is None or (launch.processes, launch.machines) == (trainer.num_devices, trainer.num_nodes):
+        return
+    machines, given, remedy = "", f"--trainer.devices {trainer.num_devices}", f"--trainer.devices {launch.processes}"
+    if launch.machines != trainer.num_nodes:
+        machines = f" on each of {launch.machines} machines"
+        given += f" --trainer.num_nodes {trainer.num_nodes}"
+        remedy += f" --trainer.num_nodes {launch.machines}"
+    raise UserError(f"{given}: {launch.launcher} has started {launch.processes} processes{machines}; give {remedy}")
 
 
 def check_fit(

@@ -6,6 +6,7 @@ from pathlib import Path
 from project.checkpoints.weights_directory import WEIGHTS
 from project.runs import directories
 from project.system.errors import UserError
+from project.system.launch import is_first_process
 
 NAMES = ("best", "last")
 GIVE_A_PATH = "give the path of a run or of a checkpoint file"
@@ -60,7 +61,8 @@ def _checkpoint(name: str, given: str, run: Path | None, place: Path, remedy: st
     paths = [run / directories.CHECKPOINTS / f"{known}.ckpt" for known in (name, "last", "previous")]
     path = next(path for path in paths if path.exists())
     why = "" if path.stem == name else f", since the run has no {name}.ckpt"
-    print(f"checkpoint {path}{why}", flush=True)
+    if is_first_process():
+        print(f"checkpoint {path}{why}", flush=True)
     return path
 
 

@@ -11,6 +11,7 @@ from project.runs import directories
 from project.runs.checkpoint_path import find_path
 from project.runs.results import read_results
 from project.system.errors import UserError
+from project.system.launch import is_first_process
 from project.system.signals import job, requeued
 
 Found = tuple[Path, Checkpoint]
@@ -162,5 +163,6 @@ def newest_whole(run: Path) -> Found | None:
         raise UserError(problem)
     newest, checkpoint = max(whole, key=lambda found: found[1]["global_step"])
     going_on = f"going on from {newest}, step {checkpoint['global_step']}"
-    print(f"{problem.removeprefix('--ckpt_path ')}: {going_on}", flush=True)
+    if is_first_process():
+        print(f"{problem.removeprefix('--ckpt_path ')}: {going_on}", flush=True)
     return newest, checkpoint

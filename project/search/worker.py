@@ -17,7 +17,7 @@ from project.search.fits import Fit, Fits
 from project.search.space import words_of
 from project.search.study import THREADS, VALUES, Claim, Study, count_workers, worker_lock
 from project.system.signals import Interrupted
-from project.system.threads import usable_cores
+from project.system.threads import cores_of_each, usable_cores
 
 POLL_SECONDS = 1.0  # between two looks at the trials of other workers
 IN_TRIALS = {"trainer.limit_test_batches": 0}  # nothing in a search looks at the test images
@@ -135,17 +135,19 @@ class Worker:
         """This worker's part of the cores, or what OMP_NUM_THREADS says."""
         if given := os.environ.get("OMP_NUM_THREADS", ""):
             return int(given) if given.isdecimal() and int(given) else 1
-        return max(1, usable_cores() // max(1, count_workers(self.study.directory, self.host)))
+        return cores_of_each(max(1, count_workers(self.study.directory, self.host)))
 
     @contextmanager
     def _present(self) -> Iterator[None]:
         lock = worker_lock(self.study.directory, self.host, os.getpid())
         workers = count_workers(self.study.directory, self.host)
-        if workers > 1:
-            threads = self._threads()
+        if workers > 1 and "SLURM_CPUS_PER_TASK" not in os.environ:
+            threads, cores = self._threads(), usable_cores()
+            too_many = threads * workers > cores
+            advice = "; they slow each other down: end some, or lower OMP_NUM_THREADS" if too_many else ""
             print(
-                f"{workers} workers of this study share {usable_cores()} cores of this machine: new trials compute "
-                f"with {threads} thread{'s' * (threads > 1)}",
+                f"{workers} workers of this study share {cores} cores of this machine: new trials compute "
+                f"with {threads} thread{'s' * (threads > 1)}{advice}",
                 flush=True,
             )
         try:

@@ -35,9 +35,7 @@ class Signals:
         """
         self._at_once = at_once
         if threading.current_thread() is threading.main_thread():
-            from lightning.fabric.plugins.environments.slurm import SLURMEnvironment  # takes seconds to import
-
-            for signum in (*STOP_SIGNALS, REQUEUE) if REQUEUE and SLURMEnvironment.detect() else STOP_SIGNALS:
+            for signum in (*STOP_SIGNALS, REQUEUE) if REQUEUE and job() else STOP_SIGNALS:
                 signal.signal(signum, self._receive)
 
     def _receive(self, signum: int, frame: FrameType | None) -> None:

@@ -24,8 +24,16 @@ def usable_cores() -> int:
     return max(1, min(limits))
 
 
+def cores_of_each(processes: int) -> int:
+    """The number of cores, at least 1, of each of the processes that share this machine, such as those of a run.
+
+    SLURM_CPUS_PER_TASK is already the number of one process.
+    """
+    return usable_cores() if "SLURM_CPUS_PER_TASK" in os.environ else max(1, usable_cores() // processes)
+
+
 @contextmanager
-def threads(count: int | None = None, earlier: int | None = None) -> Iterator[None]:
+def threads(count: int | None = None, earlier: int | None = None, processes: int = 1) -> Iterator[None]:
     """Compute the block with this number of threads. If torch is not imported yet, it gets the number at its import.
 
     Args:
@@ -33,13 +41,13 @@ def threads(count: int | None = None, earlier: int | None = None) -> Iterator[No
             gives, or else at most one for each usable core.
         earlier: The number of a run that goes on. It takes the place of None, unless the environment gives a number or
             there are not so many cores.
+        processes: Of the run, on this machine. They share its cores.
     """
     torch: Any = sys.modules.get("torch")
     before = number = torch.get_num_threads() if torch else _allowed_cores()  # torch counts physical cores
     if count is None and OPENMP not in os.environ and "MKL_NUM_THREADS" not in os.environ:
-        cores = usable_cores()
-        count = earlier if earlier and earlier <= cores else None
-        number = min(number, cores)
+        number = min(number, cores := cores_of_each(processes))
+        count = earlier if earlier and earlier <= cores else number if processes > 1 else None
     number = count or number
     with ExitStack() as restored:
         if count or (number < before and not torch):

@@ -1,9 +1,11 @@
 """Lightning's Trainer with the precision `auto`, complete checkpoint files, and loops that resume exactly."""
 
+import os
 from typing import Any, Literal
 
 import torch
 from lightning.fabric.plugins import CheckpointIO, ClusterEnvironment
+from lightning.fabric.plugins.environments.lightning import LightningEnvironment
 from lightning.fabric.plugins.environments.slurm import SLURMEnvironment
 from lightning.pytorch import Trainer
 
@@ -12,6 +14,7 @@ from lightning.pytorch.trainer.connectors.checkpoint_connector import _Checkpoin
 
 from project.system.errors import UserError
 from project.system.hardware import native_bfloat16
+from project.system.launch import external_launch
 from project.training.checkpoint_io import CheckpointFiles
 from project.training.loops import EpochLoop, FitLoop
 
@@ -52,9 +55,8 @@ class ExperimentTrainer(Trainer):
         plugins = plugins if isinstance(plugins, list) else [plugins] if plugins else []
         if not any(isinstance(plugin, CheckpointIO) for plugin in plugins):
             plugins = [*plugins, CheckpointFiles()]
-        if SLURMEnvironment.detect() and not any(isinstance(plugin, ClusterEnvironment) for plugin in plugins):
-            # Lightning's own requeueing saves in the middle of a step, where the next run of any kind would find it.
-            plugins = [*plugins, SLURMEnvironment(auto_requeue=False)]
+        if not any(isinstance(plugin, ClusterEnvironment) for plugin in plugins):
+            plugins = [*plugins, *_cluster_environments()]
         super().__init__(precision=chosen, plugins=plugins, log_every_n_steps=log_every_n_steps, **options)
         self._checkpoint_connector = CheckpointConnector(self)
         limits = self.fit_loop
@@ -84,6 +86,17 @@ class CheckpointConnector(_CheckpointConnector):
 
     def _parse_ckpt_path(self, state_fn: Any, ckpt_path: Any, model_provided: bool, model_connected: bool) -> Any:
         return ckpt_path and super()._parse_ckpt_path(state_fn, ckpt_path, model_provided, model_connected)
+
+
+def _cluster_environments() -> list[ClusterEnvironment]:
+    """How the processes of a run know each other; empty if Lightning finds it out."""
+    launch = external_launch()
+    if launch is not None and launch.launcher == "srun":
+        os.environ.setdefault("SLURM_NTASKS_PER_NODE", str(launch.processes))  # which Lightning wants
+        # Lightning's own requeueing saves in the middle of a step, where the next run of any kind would find it.
+        return [SLURMEnvironment(auto_requeue=False)]
+    # In a batch script without srun, Lightning would wait for tasks that srun has not started.
+    return [LightningEnvironment()] if launch is None and SLURMEnvironment.detect() else []
 
 
 def is_logged_step(trainer: Trainer) -> bool:

@@ -51,6 +51,7 @@ def test_fits_in_this_process_have_the_settings_of_main(
         "startup",
         "cost",
         "resume",
+        "launch",
         "damage",
         "safety",
         "gpu",

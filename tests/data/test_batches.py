@@ -70,6 +70,10 @@ def test_processes_share_an_epoch(images: ImagesInMemory) -> None:
     parts = [labels(training(images, rank=rank, world_size=2)) for rank in range(2)]
     assert [len(part) for part in parts] == [20, 20]
     assert len({*parts[0], *parts[1]}) == 40
+    alone = TrainingBatches(images, NORMALISE, 10, AUGMENTED, 0, lambda: (0, 0, 0, 4))  # of the same images in a step
+    for batch, chosen in enumerate(torch.split(torch.tensor(labels(alone)), 10)):
+        assert chosen.tolist()[0::2] == parts[0][5 * batch : 5 * (batch + 1)]
+        assert chosen.tolist()[1::2] == parts[1][5 * batch : 5 * (batch + 1)]
 
 
 def test_processes_see_what_one_process_sees(images: ImagesInMemory) -> None:

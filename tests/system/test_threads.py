@@ -88,6 +88,11 @@ def test_torch_has_the_number_in_the_block(machine: Callable[..., None], monkeyp
     with threads.threads(5):
         assert (used[-1], os.environ[threads.OPENMP]) == (5, "5")
     assert (used, os.environ.get(threads.OPENMP)) == ([8, 3, 8, 5, 8], None)
+    with threads.threads(processes=2):
+        assert (used[-1], os.environ[threads.OPENMP]) == (1, "1")
+    machine(SLURM_CPUS_PER_TASK="4")  # of each process
+    with threads.threads(processes=2):
+        assert used[-1] == 4
     machine("0::/job", VERSION_2, OMP_NUM_THREADS="8")
     with threads.threads():
         assert used[-1] == 8

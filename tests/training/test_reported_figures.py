@@ -24,6 +24,7 @@ from project.checkpoints.files import read
 from project.cli.main import main
 from project.data import CIFAR10, Digits, ImageDataModule
 from project.networks import MLP
+from project.runs.results import read_metrics
 from tests.conftest import CONFIGS, REPOSITORY
 from tests.data_sets import cifar10_files
 from tests.training.test_calibration import reference_temperature
@@ -185,18 +186,19 @@ exec(open("{REPOSITORY / "scripts/main.py"}").read())
 """
 
 
-def test_two_processes() -> None:
-    """Eight of the digits, whose validation and test images do not divide evenly. The step is compiled.
+def test_two_processes(capsys: pytest.CaptureFixture[str]) -> None:
+    """Eight of the digits, whose validation and test images do not divide evenly. torchrun starts the processes.
 
-    Each step takes all 1,000 training images, so one process that compiles nothing learns the same weights. They differ
-    by the rounding of sums in another order.
+    The step is compiled. Each step takes all 1,000 training images, so one process that compiles nothing learns the
+    same weights. They differ by the rounding of sums in another order.
     """
     Path("clocked.py").write_text(CLOCKED)
     configs = [CONFIGS / "mlp.yaml", CONFIGS / "data/digits.yaml", CONFIGS / "trainer/ddp.yaml"]
     words = [word for config in configs for word in ("--config", str(config))] + OPTIONS
     words += ["--data.classes", "[0, 2, 4, 5, 6, 7, 8, 9]", "--data.val_size", "145", "--trainer.max_epochs", "5"]
     words += ["--data.batch_size", "25", "--trainer.accumulate_grad_batches", "20", "--trainer.precision", "32"]
-    command = [sys.executable, "clocked.py", "fit", *words, "--model.compile", "true"]
+    torchrun = ["-m", "torch.distributed.run", "--nproc-per-node", "2"]
+    command = [sys.executable, *torchrun, "clocked.py", "fit", *words, "--model.compile", "true"]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert done.stdout.count("results: ") == 1
     assert done.stdout.count("compiled for images of ") == 1
@@ -221,6 +223,23 @@ def test_two_processes() -> None:
     order = torch.randperm(1145, generator=torch.Generator().manual_seed(0))
     train, val = ((pixels[places], labels[places]) for places in (order[145:], order[:145]))
     compare(Digits, train, val, test)
-    main(["fit", *words, "--trainer.strategy", "auto", "--trainer.devices", "1", "--data.batch_size", "50"])
-    alone, shared = (read(RUN.with_name(f"version_{run}") / "checkpoints/last.ckpt")["state_dict"] for run in (1, 0))
-    torch.testing.assert_close(shared, alone, rtol=0, atol=1e-5)
+    alone = ["--trainer.strategy", "auto", "--trainer.devices", "1", "--data.batch_size", "50"]
+    main(["fit", *words, *alone])
+    check_equal_runs()
+    capsys.readouterr()
+    for run in (0, 1):  # in one process now
+        config = ["--config", str(RUN.with_name(f"version_{run}") / "config.yaml"), "--model.compile", "false"]
+        main(["fit", *config, *alone, "--trainer.max_epochs", "6", "--ckpt_path", "last"])
+    change = "--trainer.devices: 1 process in place of 2: their batches have 50 images together as before"
+    assert capsys.readouterr().out.count(change) == 1
+    check_equal_runs()
+
+
+def check_equal_runs() -> None:
+    """The runs of two processes and of one have the same weights and curves, within rounding."""
+    runs = [RUN.with_name(f"version_{run}") for run in (0, 1)]
+    two, one = (read(run / "checkpoints/last.ckpt")["state_dict"] for run in runs)
+    torch.testing.assert_close(two, one, rtol=0, atol=1e-5)
+    for name in ("train/loss", "val/loss", "test/loss"):
+        curves = [[float(row[name]) for row in read_metrics(run) if row.get(name)] for run in runs]
+        assert curves[0] == pytest.approx(curves[1], rel=1e-4)

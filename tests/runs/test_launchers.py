@@ -1,0 +1,113 @@
+"""A run of several processes, whatever has started them. test_reported_figures.py has a whole run under torchrun."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from lightning.fabric.plugins.environments.lightning import find_free_network_port
+from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch.strategies.launchers.subprocess_script import _SubprocessScriptLauncher
+
+from project.benchmarks.processes import FORKSERVER, imitate_shell
+from project.benchmarks.resume import arguments_of
+from project.cli.main import main
+from project.system import launch
+from project.system.launch import external_launch, is_first_error
+from project.training.trainer import ExperimentTrainer
+from tests.runs.test_kills import PLAIN
+
+TORCHRUN = {"TORCHELASTIC_RUN_ID": "none", "LOCAL_WORLD_SIZE": "2", "WORLD_SIZE": "2", "RANK": "0", "LOCAL_RANK": "0"}
+BATCH_SCRIPT = {"SLURM_JOB_ID": "7", "SLURM_NTASKS": "2", "SLURM_PROCID": "0", "SLURM_TASKS_PER_NODE": "2"}
+STEP = {"SLURM_STEP_ID": "0", "SLURM_STEP_TASKS_PER_NODE": "2(x2),1", "SLURM_STEP_NUM_NODES": "3"}
+ONE_MACHINE = {"SLURM_STEP_TASKS_PER_NODE": "2", "SLURM_STEP_NUM_NODES": "1", "SLURM_NODEID": "0"}
+
+
+@pytest.fixture
+def environment(monkeypatch: pytest.MonkeyPatch) -> Callable[[dict[str, str]], None]:
+    """Set variables as a launcher does."""
+
+    def change(variables: dict[str, str]) -> None:
+        for name, value in variables.items():
+            monkeypatch.setenv(name, value)
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("variables", "start", "remedy"),
+    [
+        (TORCHRUN, "--trainer.devices 1: torchrun has started 2 processes", "--trainer.devices 2"),
+        (
+            {**BATCH_SCRIPT, **STEP},
+            "--trainer.devices 1 --trainer.num_nodes 1: srun has started 2 processes on each of 3 machines",
+            "--trainer.devices 2 --trainer.num_nodes 3",
+        ),
+    ],
+    ids=["torchrun", "srun"],
+)
+def test_another_number_of_processes_than_the_launcher_has_started(
+    digits: Callable[..., list[str]],
+    error: Callable[..., str],
+    environment: Callable[[dict[str, str]], None],
+    variables: dict[str, str],
+    start: str,
+    remedy: str,
+) -> None:
+    environment(variables)
+    assert error("fit", *digits()) == f"{start}; give {remedy}"
+
+
+def test_a_batch_script_without_srun(environment: Callable[[dict[str, str]], None]) -> None:
+    environment(BATCH_SCRIPT)
+    assert external_launch() is None
+    launcher = ExperimentTrainer(accelerator="cpu", devices=2, logger=False).strategy.launcher
+    assert isinstance(launcher, _SubprocessScriptLauncher)
+    assert not launcher.cluster_environment.creates_processes_externally
+
+
+def test_the_first_error_is_printed(
+    environment: Callable[[dict[str, str]], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = torch.distributed.TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False)
+    environment({"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(store.port)})
+    monkeypatch.setattr(launch, "_has_joined", lambda: True)
+    assert [is_first_error(), is_first_error()] == [True, True]  # the same process may explain itself
+    monkeypatch.setattr(os, "getpid", lambda: -1)
+    assert not is_first_error()
+    environment({"TORCHELASTIC_RESTART_COUNT": "1"})
+    assert is_first_error()
+
+
+class Fails(Callback):
+    """Fails in the second of two processes."""
+
+    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: object, batch_idx: int) -> None:
+        if trainer.global_rank == 1 and trainer.global_step == 8:  # of the second epoch: there is a checkpoint
+            raise ValueError("no more")
+
+
+def _task(rank: int, words: list[str], folder: Path) -> None:
+    os.environ |= {**BATCH_SCRIPT, **STEP, **ONE_MACHINE, "SLURM_PROCID": str(rank), "SLURM_LOCALID": str(rank)}
+    os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": words.pop()}
+    imitate_shell(words, folder)
+    main(words)
+
+
+def test_an_error_of_one_process(tmp_path: Path) -> None:
+    """Of two that srun has started: its error is the only one, and the other process ends soon."""
+    words = [*arguments_of({**PLAIN, "processes": 2}), f"--trainer.callbacks={__name__}.Fails"]
+    port = str(find_free_network_port())
+    tasks = [FORKSERVER.Process(target=_task, args=(rank, [*words, port], tmp_path / str(rank))) for rank in (0, 1)]
+    for rank, task in enumerate(tasks):
+        (tmp_path / str(rank)).mkdir()
+        task.start()
+    for task in tasks:
+        task.join()
+    first, second = ((tmp_path / f"{rank}.log").read_text() for rank in (0, 1))
+    assert [task.exitcode for task in tasks] == [1, 2], first + second
+    assert "error" not in first
+    assert second.startswith(f"error: --trainer.callbacks {__name__}.Fails: no more")
+    assert second.count("\n") == 1
+    assert [path.name for path in tmp_path.glob("*/lightning_logs/mlp/*/checkpoints/last.ckpt")] == ["last.ckpt"]
