@@ -1,5 +1,8 @@
 """The commands of main.py, its --help, and the words of the command line. Nothing here is slow to import."""
 
+import re
+import shutil
+import textwrap
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from typing import Any
@@ -48,7 +51,16 @@ where to read on:
 def program_help() -> str:
     """The text of main.py --help."""
     commands = {**TRAINER_COMMANDS, **TOOL_COMMANDS}
-    return PROGRAM.format(commands="\n".join(f"  {name:<18}{text}" for name, text in commands.items()))
+    text = PROGRAM.format(commands="\n".join(f"  {name:<18}{text}" for name, text in commands.items()))
+    width = min(shutil.get_terminal_size().columns, 120)
+    return "\n".join(_wrapped(line, width) for line in text.splitlines())
+
+
+def _wrapped(line: str, width: int) -> str:
+    """A line as several of this width, but for an example. The second of two columns goes on below itself."""
+    columns = re.match("  .+?  +", line)
+    indent = " " * len(columns[0] if columns else "")
+    return line if line.startswith("  python") else textwrap.fill(line, width, subsequent_indent=indent)
 
 
 def tool_module(words: Sequence[str]) -> str | None:

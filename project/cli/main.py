@@ -7,7 +7,7 @@ from project.cli.commands import program_help, tool_module
 from project.cli.endings import endings
 from project.runs.results import Result
 from project.system.memory import keep_freed_memory
-from project.system.process import quiet, settle
+from project.system.process import escape_output, quiet, settle
 from project.system.quick_imports import no_garbage_collection, postpone_scipy_signal
 
 
@@ -32,6 +32,7 @@ def main(args: Sequence[str] | None = None, own_process: bool = False) -> Result
             sys.exit(0)
         if own_process:
             keep_freed_memory()
+            escape_output()
         if module := tool_module(words):
             from project.cli.tools import run_tool
 

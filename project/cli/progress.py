@@ -1,5 +1,6 @@
 """The progress of a command that goes through many files."""
 
+import os
 import sys
 import time
 from datetime import timedelta
@@ -19,7 +20,7 @@ class Progress:
         """Show that none of `count` files is done."""
         self._count, self._done = count, 0
         self._started = self._printed = time.monotonic()
-        self._is_terminal = sys.stderr.isatty()
+        self._is_terminal = sys.stderr.isatty() and os.environ.get("TERM") != "dumb"  # which cannot clear a line
         self.show(0)
 
     def __enter__(self) -> "Progress":

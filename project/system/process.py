@@ -27,10 +27,15 @@ def settle() -> None:
     """
     quieten()
     keep_freed_memory()
+    escape_output()
     gc.freeze()
-    if isinstance(sys.stdout, io.TextIOWrapper):  # a terminal may not have every letter of a name
-        sys.stdout.reconfigure(errors="backslashreplace")
     threading.excepthook = _threads_error
+
+
+def escape_output() -> None:
+    """Print an escape in place of a letter that the terminal, a pipe or a log does not have, as \\xe9 for an accent."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
 
 
 @contextmanager

@@ -1,5 +1,6 @@
 """The texts of --help and of each .help option."""
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -49,6 +50,17 @@ def test_the_program(text: Callable[..., str], words: list[str]) -> None:
     )
     assert "python scripts/main.py fit --config configs/convnet.yaml" in printed
     assert "README.md" in printed
+
+
+@pytest.mark.parametrize("words", [["--help"], ["test", "--help"], ["export", "--help"]])
+def test_a_narrow_terminal(
+    words: list[str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "60")
+    with pytest.raises(SystemExit):
+        main(words)
+    lines = capsys.readouterr().out.splitlines()
+    assert [line for line in lines if len(line) > 60 and not re.search("python|usage", line)] == []
 
 
 def test_the_options_of_this_project_come_first(text: Callable[..., str]) -> None:

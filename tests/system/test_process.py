@@ -1,5 +1,6 @@
 """A command leaves the process that it runs in as it was."""
 
+import io
 import logging
 import os
 import platform
@@ -10,6 +11,7 @@ import threading
 import warnings
 from collections.abc import Callable
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -76,6 +78,18 @@ def test_a_call_leaves_the_process_as_it_was(
     with suppress(SystemExit):
         main([words[0], *digits(), "--trainer.max_steps", "2", *words[1:]])
     assert state() == before
+
+
+def test_a_letter_that_the_terminal_lacks_is_escaped(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("project.cli.main.keep_freed_memory", lambda: None)
+    path = Path("lightning_logs/caf\xe9/version_0/checkpoints/last.ckpt")
+    path.parent.mkdir(parents=True)
+    path.touch()
+    written = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(written, "ascii"))
+    with pytest.raises(SystemExit):  # the file is empty
+        main(["export", "--to", "pt2", "--ckpt_path", "caf\xe9"], own_process=True)
+    assert written.getvalue().startswith(b"checkpoint lightning_logs/caf\\xe9/version_0")
 
 
 PROGRAM = """
