@@ -127,9 +127,9 @@ def _fit(fit: Fit, connection: Connection) -> None:
     _settle(fit, words)
     settle()
 
-    def report(step: int, value: float) -> bool:
+    def report(percent: int, value: float) -> bool:
         with suppress(OSError, EOFError):  # the worker is gone
-            connection.send((step, value))
+            connection.send((percent, value))
             return bool(connection.recv())
         return False
 
