@@ -43,6 +43,7 @@ PRIVATE = [
     Private(CLI, "_parse_ckpt_path", ["self"], "else a checkpoint's settings win over the command line"),
     Private(CLI, "_prepare_subcommand_kwargs", ["self", "subcommand"], "gives fit and test what is no option"),
     Private(EPOCH_LOOP, "_broadcast_sigterm_tensor", ["self"], "else processes wait for each other at every step"),
+    Private(EPOCH_LOOP, "_build_kwargs", ["self", "kwargs", "batch", "batch_idx"], "looks up a signature at each step"),
     Private(
         f"{CONNECTOR}._CheckpointConnector",
         "_parse_ckpt_path",

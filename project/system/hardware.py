@@ -29,8 +29,8 @@ def native_bfloat16(device: str) -> tuple[bool, str]:
 
 
 def fuses_updates(device: str) -> bool:
-    """Whether torch's optimizers are fastest with one operation for all weights on devices of a type."""
-    return device == "cuda"
+    """Whether torch's optimizers are fastest with fused updates on devices of a type."""
+    return device in ("cpu", "cuda")
 
 
 def copy_to(values: Tensor, device: torch.device) -> Tensor:

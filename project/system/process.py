@@ -3,6 +3,7 @@
 import gc
 import io
 import logging
+import os
 import sys
 import threading
 import warnings
@@ -28,6 +29,7 @@ def settle() -> None:
     quieten()
     keep_freed_memory()
     escape_output()
+    _remember_that_there_is_no_gpu()
     gc.freeze()
     threading.excepthook = _threads_error
 
@@ -36,6 +38,14 @@ def escape_output() -> None:
     """Print an escape in place of a letter that the terminal, a pipe or a log does not have, as \\xe9 for an accent."""
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")
+
+
+def _remember_that_there_is_no_gpu() -> None:
+    """Let torch.cuda.is_available remember it. Adam asks at each step; with Lightning, torch looks anew."""
+    import torch
+
+    if not torch.cuda.is_available():
+        os.environ["PYTORCH_NVML_BASED_CUDA_CHECK"] = "0"
 
 
 @contextmanager

@@ -25,7 +25,7 @@ from project.networks.protocol import AuxiliaryHeads, InitializedFromImages, Nor
 from project.networks.test_time_augmentation import Views, views_logits, views_probabilities
 from project.training.agreement import gathered
 from project.training.compiled import Mode, Step, StepOfModel, compile_step
-from project.training.fused import use_fused_updates
+from project.training.fused import match_memory_order, use_fused_updates
 from project.training.mean_loss import MeanLoss, image_weights, weigh_classes
 from project.training.parameter_groups import ParameterGroups
 from project.training.per_class import BalancedAccuracy, MacroF1
@@ -131,6 +131,13 @@ class Classifier(LightningModule):
         logits: Tensor = self.network(images)
         return logits
 
+    def __setattr__(self, name: str, value: Any) -> None:
+        """Set names at once. Lightning sets that of each hook that it calls, and torch looks through all weights."""
+        if isinstance(value, str) or (value is None and name in vars(self)):
+            object.__setattr__(self, name, value)
+        else:
+            super().__setattr__(name, value)
+
     def setup(self, stage: str) -> None:
         """Give the data's mean and std to a network with a normalisation of its own, and class weights to the loss."""
         data: Any = self.trainer.datamodule  # type: ignore[attr-defined]
@@ -159,6 +166,9 @@ class Classifier(LightningModule):
             self.log("train/loss_step", loss)
             self.log("train/lr", self.trainer.optimizers[0].param_groups[0]["lr"])
         return loss
+
+    def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
+        match_memory_order(optimizer)
 
     def on_train_epoch_end(self) -> None:
         if not self._epoch_is_logged:  # the run was resumed at its end and took no step

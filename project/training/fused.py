@@ -1,7 +1,8 @@
-"""Fused updates: an optimizer changes all weights by one operation, instead of some for each weight."""
+"""Fused updates: an optimizer changes weights by one pass over their memory, instead of one for each operation."""
 
 from typing import Any
 
+import torch
 from torch.optim import SGD, Adam, AdamW, Optimizer
 
 from project.system.hardware import fuses_updates
@@ -19,6 +20,18 @@ def use_fused_updates(optimizer: Optimizer) -> None:
         if is_free and all(fuses_updates(parameter.device.type) for parameter in group["params"]):
             group["fused"] = True
     optimizer.register_load_state_dict_pre_hook(_keep_fused)
+
+
+def match_memory_order(optimizer: Optimizer) -> None:
+    """Give gradients the memory order of their weights where updates are fused.
+
+    torch's backward does so. But fused updates on a CPU would take the gradients of a callback in another order for
+    those of other weights, without an error (torch 2.14).
+    """
+    for group in optimizer.param_groups:
+        for weights in group["params"] if group.get("fused") else ():
+            if weights.grad is not None and weights.grad.stride() != weights.stride():
+                weights.grad = torch.empty_like(weights).copy_(weights.grad)
 
 
 def _keep_fused(optimizer: Optimizer, state: dict[str, Any]) -> dict[str, Any]:

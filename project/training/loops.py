@@ -5,6 +5,7 @@ and before a plateau schedule's step. A checkpoint saved there lacks these (trai
 Lightning 2.6.6).
 """
 
+from collections import OrderedDict
 from typing import Any
 
 from lightning.pytorch import Callback, Trainer
@@ -28,6 +29,23 @@ class BoundaryCallback(Callback):
         """
 
 
+STEP_HOOKS = (
+    "on_train_batch_start",
+    "on_before_backward",
+    "on_after_backward",
+    "on_before_optimizer_step",
+    "on_before_zero_grad",
+    "on_train_batch_end",
+)
+
+
+def leave_out_empty_hooks(callback: Callback) -> None:
+    """Set the step hooks that a callback does not have to None: Lightning would call each of them at each step."""
+    for name in STEP_HOOKS:
+        if getattr(type(callback), name) is getattr(Callback, name):
+            vars(callback).setdefault(name, None)
+
+
 class FitLoop(_FitLoop):
     """Lightning's loop over epochs."""
 
@@ -45,6 +63,11 @@ class FitLoop(_FitLoop):
     def skip(self) -> bool:
         """Whether there is nothing to do. A run that is resumed at its end within an epoch reports that epoch."""
         return super().skip and not self.is_within_epoch
+
+    def on_run_start(self) -> None:
+        for callback in self.trainer.callbacks:  # type: ignore[attr-defined]
+            leave_out_empty_hooks(callback)
+        super().on_run_start()
 
     def on_advance_end(self) -> None:
         if not self.epoch_loop.ended_early:
@@ -91,6 +114,10 @@ class EpochLoop(_TrainingEpochLoop):
     def ended_early(self) -> bool:
         """Whether the run ends after an optimizer step in the middle of an epoch."""
         return self.done and not (self._num_ready_batches_reached() or self._should_accumulate())
+
+    def _build_kwargs(self, kwargs: OrderedDict[str, Any], batch: Any, batch_idx: int) -> OrderedDict[str, Any]:
+        """The arguments of Classifier.training_step. Lightning would look them up in its signature at each step."""
+        return OrderedDict(batch=batch, batch_idx=batch_idx)
 
     def _broadcast_sigterm_tensor(self) -> None:
         """Do nothing: the processes agree in on_boundary on when to stop."""

@@ -10,6 +10,7 @@ import torch
 from project.callbacks import GradientNorm
 from project.cli.main import main
 from project.system.memory import peak_gib
+from project.training.loops import STEP_HOOKS
 
 
 def test_gradient_norm_and_peak_memory(digits: Callable[..., list[str]], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -17,6 +18,8 @@ def test_gradient_norm_and_peak_memory(digits: Callable[..., list[str]], monkeyp
     original = GradientNorm.on_before_optimizer_step
 
     def also_ours(self: GradientNorm, trainer: object, module: torch.nn.Module, optimizer: object) -> None:
+        empty = {name for name, value in vars(self).items() if value is None}
+        assert empty == set(STEP_HOOKS) - {"on_before_optimizer_step"}  # so that Lightning does not call them
         gradients = torch.cat([weights.grad.flatten() for weights in module.parameters() if weights.grad is not None])
         norms.append(gradients.double().square().sum().sqrt().item())
         original(self, trainer, module, optimizer)  # type: ignore[arg-type]

@@ -9,7 +9,7 @@ import torch
 from project.checkpoints.files import read
 from project.cli.main import main
 from project.system.hardware import fuses_updates
-from project.training.fused import use_fused_updates
+from project.training.fused import match_memory_order, use_fused_updates
 
 CHECKPOINT = Path("lightning_logs/mlp/version_0/checkpoints/last.ckpt")
 
@@ -21,15 +21,32 @@ def fused(optimizer: torch.optim.Optimizer) -> list[bool | None]:
 
 def test_choice(monkeypatch: pytest.MonkeyPatch) -> None:
     weights = [torch.nn.Parameter(torch.zeros(2))]
-    assert fused(torch.optim.Adam(weights)) == [None]
-    assert [device for device in ("cpu", "mps", "cuda") if fuses_updates(device)] == ["cuda"]
-    monkeypatch.setattr("project.training.fused.fuses_updates", lambda device: device == "cpu")
+    assert [device for device in ("cpu", "mps", "cuda") if fuses_updates(device)] == ["cpu", "cuda"]
     for kind in (torch.optim.Adam, torch.optim.AdamW, torch.optim.SGD):
         assert fused(kind(weights)) == [True]
         assert fused(kind(weights, fused=False)) == [False]
         assert fused(kind(weights, foreach=True)) == [None]
     assert fused(torch.optim.Adagrad(weights)) == [None]  # torch has it for a CPU only
     assert fused(torch.optim.Rprop(weights)) == [None]
+    monkeypatch.setattr("project.training.fused.fuses_updates", lambda device: device != "cpu")
+    assert fused(torch.optim.Adam(weights)) == [None]
+
+
+@pytest.mark.parametrize("kind", [torch.optim.Adam, torch.optim.AdamW, torch.optim.SGD])
+def test_updates_are_the_same(kind: type[torch.optim.Optimizer]) -> None:
+    """Also with gradients in another memory order than the weights, for which torch's fused updates are wrong."""
+    torch.manual_seed(0)
+    first, gradient = torch.randn(2, 8, 6, 3, 3)
+    ends = []
+    for is_fused in (True, False):
+        weights = torch.nn.Parameter(first.to(memory_format=torch.channels_last))
+        optimizer = kind([weights], lr=0.01, weight_decay=0.1, fused=is_fused)  # type: ignore[call-arg]
+        for factor in (1, -2, 3):
+            weights.grad = factor * gradient
+            match_memory_order(optimizer)
+            optimizer.step()
+        ends.append(weights.detach())
+    torch.testing.assert_close(*ends)
 
 
 @pytest.mark.parametrize("first", [True, False])
