@@ -38,7 +38,7 @@ class LearningRateRange(Callback):
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        loss = outputs["loss"].item()
+        loss = trainer.strategy.reduce(outputs["loss"]).item()  # the mean, so that all processes stop together
         if not math.isfinite(loss):
             trainer.should_stop = True
             return

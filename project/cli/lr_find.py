@@ -5,13 +5,17 @@ The option to paste is printed, and the curve is written as a picture and as CSV
 """
 
 import math
+from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 from jsonargparse import ArgumentParser, Namespace
 
+from project.cli.commands import given_options
+from project.cli.endings import is_first_process
 from project.cli.output import add_output_options, check_output
+from project.runs.directories import experiment_name
 from project.runs.results import Result
 from project.system.errors import UserError
 from project.system.process import quiet
@@ -43,8 +47,8 @@ def run(options: Namespace) -> Result:
         raise UserError(f"--lowest {options.lowest}: give a number above 0 and below --highest {options.highest}")
     if options.steps not in STEPS:
         raise UserError(f"--steps {options.steps}: give a number from {STEPS.start} to {STEPS.stop - 1}")
-    if options.output is not None:
-        check_output(Path(options.output), options.force)
+    directory = Path(options.output or f"lr_find_{_experiment(options.fit_words)}")
+    check_output(directory, options.force)
     # These import torch and Lightning, which takes seconds.
     from project.callbacks.learning_rate_range import LearningRateRange
     from project.cli.arguments import check_yaml, user_modules
@@ -58,8 +62,8 @@ def run(options: Namespace) -> Result:
         finder = RateFinder(words, cleanup, curve)
     if not (rates := finder.rates):
         raise UserError("--model.optimizer: it has no option lr or ..._lr that a factor could multiply; give another")
-    directory = Path(options.output or f"lr_find_{finder.plan.experiment}")
-    check_output(directory, options.force)
+    if not is_first_process():
+        return Result()
     factor = steepest(curve.losses)
     directory.mkdir(exist_ok=True)
     write_curve(curve.losses, rates, directory / "curve.csv")
@@ -69,3 +73,9 @@ def run(options: Namespace) -> Result:
     print(f"{len(curve.losses)} batches: {directory}/curve.png, {directory}/curve.csv")
     print(f"the loss falls fastest with: {' '.join(f'--{name} {value:g}' for name, value in chosen.items())}")
     return Result(directory, chosen)
+
+
+def _experiment(words: Sequence[str]) -> str:
+    """The name of the experiment whose words of fit these are."""
+    configs = [Path(value) for name, value in given_options(words) if name == "config"]
+    return experiment_name(configs, dict(given_options(words)).get("name"))

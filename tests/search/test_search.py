@@ -1,5 +1,7 @@
 """A whole search: a worker that is stopped, a trial that fails, and the best settings as an overlay."""
 
+import os
+import signal
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
@@ -40,11 +42,13 @@ def test_stopped_and_failed_trials(
     words = [*digits("mlp", 2), "--config", "mine/own.yaml"]
     search = ["search", *words, "--space", "space.yaml", "--keep", "1"]
     with monkeypatch.context() as patched:
-        patched.setattr(Worker, "_report", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        patched.setenv("SLURM_JOB_ID", "17")
+        patched.setattr("project.cli.endings.requeue", lambda: print("back in the queue"))
+        patched.setattr(Worker, "_report", lambda *_: os.kill(os.getpid(), signal.SIGUSR1))
         with pytest.raises(SystemExit) as stopped:
             main(search)
-    assert stopped.value.code == 130
-    assert "trial 0 is not finished; the same command goes on with it" in capsys.readouterr().out
+    assert stopped.value.code == 128 + signal.SIGUSR1
+    assert capsys.readouterr().out.endswith("the same command goes on with it\nback in the queue\n")
     assert (STUDY / "version_0/checkpoints/last.ckpt").exists()
     assert not (STUDY / "version_0/results.json").exists()
 
