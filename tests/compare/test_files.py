@@ -2,6 +2,7 @@
 
 import csv
 import re
+import shutil
 from collections.abc import Callable
 from html.parser import HTMLParser
 from pathlib import Path
@@ -59,16 +60,20 @@ def read(path: str = "page.html") -> Page:
 
 @pytest.mark.usefixtures("runs")
 def test_the_page_has_everything_inside() -> None:
+    of_search = Path("lightning_logs/try/pictures/history.png")  # of the whole study
+    of_search.parent.mkdir()
+    shutil.copy("lightning_logs/try/version_1/pictures/confusion.png", of_search)
     main(["compare", "--html", "page.html"])
     page = read()
     assert page.tags.count("script") == 1
-    assert page.tags.count("img") == 8
+    assert page.tags.count("img") == 1 + 8
+    assert page.texts[page.texts.index("history") + 1 :][:2] == ["", "try"]
     assert all(reference.startswith(("data:image/png;base64,", "#")) for reference in page.references)
     assert not re.search(r"https?:|@import|url\(", Path("page.html").read_text())
     assert {f"{EVIL}/version_0", '"><img src=x>', "own one", "confusion", "=1+1"} <= set(page.texts)
     assert page.texts.index("confusion") < page.texts.index("own one")
     assert {"val/accuracy", "val/loss", "data.flip"} <= set(page.texts)
-    assert page.tags.count("figure") == 8 + 2
+    assert page.tags.count("figure") == 1 + 8 + 2
     labels = [text for text in page.texts[page.texts.index("confusion") :] if "/version_" in text]
     assert labels[:4] == ["try/version_0", "try/version_1", f"{EVIL}/version_0", "-1/version_0"]
     assert "4 runs compared" in page.texts

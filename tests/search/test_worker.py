@@ -132,6 +132,13 @@ def test_the_best_settings_are_confirmed_and_the_winner_is_tested_once(capsys: p
     assert "history of net-search" in study_pictures([Run(STUDY / "version_0")])
 
 
+def test_a_study_in_which_everything_fails(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(ComputedFits, "run", lambda *_: "the loss is nan")
+    with pytest.raises(UserError, match="net-search: no trial has finished; the first error: the loss is nan"):
+        search(LR)
+    assert "trial 5: failed (the loss is nan), model.optimizer.lr" in capsys.readouterr().out
+
+
 def test_a_study_that_cannot_be_written() -> None:
     search(LR)
     Path("lightning_logs").chmod(0o777)
