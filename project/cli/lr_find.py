@@ -13,11 +13,11 @@ from typing import Any
 from jsonargparse import ArgumentParser, Namespace
 
 from project.cli.commands import given_options
-from project.cli.endings import is_first_process
 from project.cli.output import add_output_options, check_output
 from project.runs.directories import experiment_name
 from project.runs.results import Result
 from project.system.errors import UserError
+from project.system.launch import is_first_process
 from project.system.process import quiet
 
 FIT_OPTIONS = ("config", "c", "model", "data", "trainer", "checkpoints", "seed_everything", "pictures", "name")

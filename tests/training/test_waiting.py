@@ -36,13 +36,16 @@ CALLBACKS = [
     f"--trainer.callbacks+={name}" for name in ("AveragedWeights", "GradientNorm", "PeakMemory", "EarlyStopping")
 ]
 EACH_IMAGE = "{mixup: 0.2, cutmix: 1.0, each: image}"
+SMALL = ["--model.network.image_size", "32"]
 RUNS = {
     "perceptron": [],
     "mlp": [*CALLBACKS, "--trainer.callbacks.monitor", "train/loss"],
     "article": ["--data.mix", EACH_IMAGE, "--data.transforms", "[RandomHorizontalFlip, RandomErasing]"],
-    "convnet": ["--data.mix", "{mixup: 0.2, cutmix: 1.0}", "--trainer.callbacks+=Finetuning"],
+    "convnet": ["--data.mix", "{mixup: 0.2, cutmix: 1.0}"],
+    "finetune": ["--model.network.name", "shufflenet_v2_x0_5", "--model.network.weights", "null", *SMALL],
     "resnet18": [],
     "speed": ["--model.network.widths", "[8, 8, 8]"],
+    "speed_gpu": ["--model.network.widths", "[8, 8, 8]"],
     "speed61": [],
     "speed71": [],
 }
