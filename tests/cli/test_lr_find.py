@@ -49,7 +49,7 @@ def test_a_compiled_network_on_a_folder_of_images(monkeypatch: pytest.MonkeyPatc
     write_image_folder(Path("images"), count=30)
     words = ["--config", str(CONFIGS / "mlp.yaml"), "--config", str(CONFIGS / "data/image_folder.yaml")]
     words += ["--data.data_dir", "images", "--data.image_size", "8", "--data.batch_size", "4", "--data.workers", "0"]
-    words += ["--trainer.accelerator", "cpu", "--steps", "40"]
+    words += ["--trainer.accelerator", "cpu", "--steps", "20"]
     plain = main(["lr_find", *words, "--output", "plain"])
     graphs: list[Any] = []
 

@@ -140,7 +140,9 @@ def test_a_study_in_which_everything_fails(monkeypatch: pytest.MonkeyPatch, caps
 
 
 def test_a_study_that_cannot_be_written() -> None:
-    search(LR)
+    Path("space.yaml").write_text(LR)
+    STUDY.mkdir(parents=True)
+    Study(STUDY, read_space(Path("space.yaml")))
     Path("lightning_logs").chmod(0o777)
     STUDY.chmod(0o555)
     Path().chmod(0o777)
