@@ -79,8 +79,10 @@ class RunDirectory(Callback):
 
     def resume_command(self) -> str:
         """The command that resumes this run; empty if the run has not begun."""
-        begun = self.path is not None and self.config_name
-        return f"python {sys.argv[0]} fit --config {self.opened / self.config_name} --ckpt_path last" if begun else ""
+        if self.path is None or not self.config_name:
+            return ""
+        program = sys.argv[0] if sys.argv[0].endswith("main.py") else "scripts/main.py"  # a notebook has another
+        return f"python {program} fit --config {self.path / self.config_name} --ckpt_path last"
 
     def _open(self, trainer: Trainer) -> None:
         described = {"experiment": self.experiment, **environment(trainer)}

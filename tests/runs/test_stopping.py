@@ -60,6 +60,7 @@ def test_signal(
     assert read(STOPPED / "checkpoints/last.ckpt")["global_step"] == 51
     *_, said, command = capsys.readouterr().out.splitlines()
     assert said == f"stopped by {signum.name} after 51 steps; resume with:"
+    assert command.startswith("python scripts/main.py fit --config")
     main(shlex.split(command)[2:])
     assert differences(WHOLE, STOPPED) == []
 
