@@ -147,7 +147,12 @@ def _settle(fit: Fit, words: list[str]) -> None:
         os.dup2(log, descriptor)
     sys.argv = [sys.argv[0], *words]  # for the other processes of the run, which Lightning starts
     os.environ["OMP_NUM_THREADS"] = str(fit.threads)
-    for name in ("SLURM_RESTART_COUNT", "SLURM_JOB_ID", "SLURM_STEP_ID"):  # the worker answers SLURM
+    for name in (
+        "SLURM_RESTART_COUNT",
+        "SLURM_JOB_ID",
+        "SLURM_ARRAY_JOB_ID",
+        "SLURM_STEP_ID",
+    ):  # the worker answers SLURM
         os.environ.pop(name, None)
     if REQUEUE:
         signal.signal(REQUEUE, signal.SIG_IGN)

@@ -2,6 +2,7 @@
 
 import json
 import os
+import socket
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,10 +13,12 @@ from optuna.trial import FrozenTrial
 
 from project.compare.pictures import study_pictures
 from project.compare.runs import Run
+from project.search import worker
 from project.search.fits import Fit, Report
 from project.search.search import Search
 from project.search.space import read_space
-from project.search.study import Study
+from project.search.study import Study, worker_lock
+from project.system import threads
 from project.system.errors import UserError
 
 STUDY = Path("lightning_logs/net-search")
@@ -161,3 +164,28 @@ def test_a_study_whose_description_is_damaged() -> None:
     (STUDY / "study.yaml").write_text("{")
     with pytest.raises(UserError, match=r"study.yaml: it is damaged; give --name with another name to start a new"):
         search(LR)
+
+
+@pytest.mark.parametrize(
+    ("variables", "line"),
+    [
+        ({}, "2 workers of this study share 4 cores of this machine: new trials compute with 2 threads"),
+        ({"OMP_NUM_THREADS": "3"}, "with 3 threads; they slow each other down: end some, or lower OMP_NUM_THREADS"),
+        ({"SLURM_CPUS_PER_TASK": "4"}, ""),
+    ],
+    ids=["shared", "too many threads", "SLURM"],
+)
+def test_two_workers_on_a_machine(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], variables: dict[str, str], line: str
+) -> None:
+    monkeypatch.delenv("OMP_NUM_THREADS")
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    for module in (threads, worker):
+        monkeypatch.setattr(module, "usable_cores", lambda: 4)
+    Path("space.yaml").write_text(LR)
+    other = worker_lock(STUDY, socket.gethostname(), -1)
+    Search(ComputedFits(), [], STUDY, Path("space.yaml"), 1, 1).run()
+    other.release()
+    said = [line for line in capsys.readouterr().out.splitlines() if "workers of this study" in line]
+    assert [text[-len(line) :] for text in said] == ([line] if line else [])
