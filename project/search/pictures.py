@@ -31,13 +31,14 @@ def importances(study: Study) -> dict[str, float]:
 
 
 def draw_pictures(study: Study) -> list[Path]:
-    """Draw the pictures into the study's directory, and return their files; none while too few trials have finished."""
-    if not importances(study):
+    """Draw the pictures into the study's directory, and return their files; of few finished trials only the history."""
+    if not study.finished():
         return []
+    kinds = KINDS if importances(study) else {"history": KINDS["history"]}
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     folder = study.directory / FOLDER
     folder.mkdir(exist_ok=True)
-    return [_draw(study, folder / f"{name}.png", draw) for name, draw in KINDS.items()]
+    return [_draw(study, folder / f"{name}.png", draw) for name, draw in kinds.items()]
 
 
 def _draw(study: Study, file: Path, draw: Any) -> Path:

@@ -135,6 +135,12 @@ def test_the_best_settings_are_confirmed_and_the_winner_is_tested_once(capsys: p
     assert "history of net-search" in study_pictures([Run(STUDY / "version_0")])
 
 
+def test_one_trial_has_a_history() -> None:
+    Path("space.yaml").write_text(LR)
+    Search(ComputedFits(), ["--config", "net.yaml"], STUDY, Path("space.yaml"), 1, 2).run()
+    assert [path.name for path in (STUDY / "pictures").iterdir()] == ["history.png"]
+
+
 def test_a_study_in_which_everything_fails(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setattr(ComputedFits, "run", lambda *_: "the loss is nan")
     with pytest.raises(UserError, match="net-search: no trial has finished; the first error: the loss is nan"):
