@@ -6,6 +6,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 
 import torch
 from lightning.fabric.utilities.rank_zero import rank_zero_only
@@ -126,7 +127,8 @@ def _is_connection_error(exception: BaseException) -> bool:
 
 def _exit(code: int) -> None:
     """End this process and its data workers at once. The main thread may wait forever, so it cannot do this."""
-    sys.stdout.flush()
+    with suppress(OSError, ValueError):  # nobody may read it any more
+        sys.stdout.flush()
     for worker in multiprocessing.active_children():
         worker.kill()
     os._exit(code)

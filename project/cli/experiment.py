@@ -8,6 +8,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import torch
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.fabric.utilities.rank_zero import rank_zero_only
 from lightning.pytorch import Callback, Trainer
@@ -144,7 +145,9 @@ class ExperimentCLI(CommandLine):
         self.model.run_description = self._description()
         self.trainer = self.instantiate_trainer()
         check_processes(self.trainer)
-        self.cleanup.enter_context(threads(self.options.threads, self._earlier_threads, self.trainer.num_devices))
+        processes = self.trainer.num_devices  # those of a trial share the threads that its worker has given
+        count = max(1, torch.get_num_threads() // processes) if self.trial else self.options.threads
+        self.cleanup.enter_context(threads(count, self._earlier_threads, processes))
         is_fit = self.subcommand == "fit"
         optimizer, schedule = try_parts(self.trainer, self.model, self.datamodule, self.options.model, is_fit)
         if is_fit:
