@@ -54,6 +54,8 @@ def run_tool(module_name: str, words: Sequence[str]) -> Result:
     for name, value in given_options(own_words):
         if not value.strip():  # of a variable of the shell that is not set, perhaps
             raise UserError(f"--{name} {value!r}: give a value, or leave it out")
+    if flags := [word for word in own_words if re.match("-h.", word)]:  # newer releases of Python take it for -h
+        parser.error(f"unrecognized arguments: {flags[0]}")
     options = parser.parse_args(own_words)
     if hasattr(module, "FIT_OPTIONS"):
         options.fit_words = fit_words

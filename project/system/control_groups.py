@@ -18,12 +18,12 @@ def limits(controller: str, *files: tuple[str, ...]) -> Iterator[list[int]]:
     for group in _groups(controller):
         for names in files:
             with suppress(OSError, ValueError):  # no such file, or the word max
-                yield [int(word) for name in names for word in (group / name).read_text().split()]
+                yield [int(word) for name in names for word in (group / name).read_text("utf-8").split()]
 
 
 def _groups(controller: str) -> Iterator[Path]:
     """Directories of the groups; some do not exist inside a container."""
-    lines = GROUPS_OF_PROCESS.read_text().splitlines() if GROUPS_OF_PROCESS.exists() else []
+    lines = GROUPS_OF_PROCESS.read_text("utf-8").splitlines() if GROUPS_OF_PROCESS.exists() else []
     for line in lines:  # such as 4:cpu,cpuacct:/job of version 1, and 0::/job of version 2
         _, controllers, path = line.split(":", 2)
         if not controllers or controller in controllers.split(","):

@@ -25,6 +25,8 @@ def remove_posix() -> None:
                 delattr(module, name)
     for name in ("fcntl", "resource", "termios", "pwd", "grp"):
         sys.modules[name] = None  # type: ignore[assignment]
+    if hasattr(os, "process_cpu_count"):  # Python 3.13; where there is no affinity, it counts the cores
+        os.process_cpu_count = os.cpu_count
     sys.platform = "darwin"
     lightning_signals._IS_WINDOWS = True
     # which would otherwise restore the handler of SIGKILL, as Windows has no such signal
