@@ -16,7 +16,8 @@ def use_fused_updates(optimizer: Optimizer) -> None:
     if not isinstance(optimizer, Adam | AdamW | SGD):
         return
     for group in optimizer.param_groups:
-        is_free = not (group["foreach"] or group["differentiable"]) and group["fused"] is None
+        chosen = any(group.get(name) for name in ("foreach", "differentiable", "capturable"))
+        is_free = not chosen and group["fused"] is None
         if is_free and all(fuses_updates(parameter.device.type) for parameter in group["params"]):
             group["fused"] = True
     optimizer.register_load_state_dict_pre_hook(_keep_fused)
