@@ -6,8 +6,11 @@ Functions import what takes long: pytest's first process reads this file too, be
 import gc
 import hashlib
 import os
+import shutil
 import tarfile
 from collections.abc import Callable, Iterator
+from contextlib import redirect_stdout
+from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,6 +29,7 @@ gc.disable()  # until all is imported, as scripts/main.py does
 
 REPOSITORY = Path(__file__).parents[1]
 CONFIGS = REPOSITORY / "configs"
+STEPS = 1257 // 100  # of an epoch of `digits`
 
 
 def pytest_collection_finish() -> None:
@@ -58,15 +62,43 @@ def clean_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
 
 
+def digits_words(experiment: str = "mlp", epochs: int = 1) -> list[str]:
+    configs = ["--config", str(CONFIGS / f"{experiment}.yaml"), "--config", str(CONFIGS / "data/digits.yaml")]
+    options = ["--data.batch_size", "100", "--trainer.accelerator", "cpu"]
+    return [*configs, *options, "--trainer.max_epochs", str(epochs)]
+
+
 @pytest.fixture
 def digits() -> Callable[..., list[str]]:
-    """The words that fit an experiment for one epoch on the digits."""
+    """The words that fit an experiment for one epoch on the digits, in batches of 100."""
+    return digits_words
 
-    def words(experiment: str = "mlp", epochs: int = 1) -> list[str]:
-        configs = ["--config", str(CONFIGS / f"{experiment}.yaml"), "--config", str(CONFIGS / "data/digits.yaml")]
-        return [*configs, "--trainer.max_epochs", str(epochs), "--trainer.accelerator", "cpu"]
 
-    return words
+@pytest.fixture(scope="session")
+def digits_runs(tmp_path_factory: pytest.TempPathFactory) -> Callable[[int], Path]:
+    """The directory lightning_logs with a finished run of so many epochs."""
+    trained: dict[int, Path] = {}
+
+    def runs(epochs: int) -> Path:
+        if epochs not in trained:
+            folder = tmp_path_factory.mktemp("digits")
+            with pytest.MonkeyPatch.context() as patched, redirect_stdout(StringIO()):
+                patched.chdir(folder)
+                main(["fit", *digits_words(epochs=epochs)])
+            trained[epochs] = folder / "lightning_logs"
+        return trained[epochs]
+
+    return runs
+
+
+@pytest.fixture
+def finished_run(digits_runs: Callable[[int], Path]) -> Callable[..., None]:
+    """Leave here what `main(["fit", *digits(epochs=epochs)])` leaves. All tests share one training."""
+
+    def copy(epochs: int = 1) -> None:
+        shutil.copytree(digits_runs(epochs), "lightning_logs")
+
+    return copy
 
 
 class Stopped(BaseException):

@@ -14,6 +14,7 @@ from project.benchmarks.comparison import differences
 from project.callbacks import AveragedWeights
 from project.cli.main import main
 from project.training.classifier import Classifier
+from tests.conftest import STEPS
 
 OURS, LIGHTNINGS = ("--trainer.callbacks+=AveragedWeights", "--trainer.callbacks+=EMAWeightAveraging")
 WHOLE, RESUMED = Path("lightning_logs/speed/version_0"), Path("lightning_logs/speed/version_1")
@@ -21,7 +22,7 @@ WHOLE, RESUMED = Path("lightning_logs/speed/version_0"), Path("lightning_logs/sp
 
 @pytest.fixture
 def normalised(digits: Callable[..., list[str]]) -> list[str]:
-    """The words of a fit of 78 steps on a network with batch normalisation."""
+    """The words of a fit of 24 steps on a network with batch normalisation."""
     return [*digits("speed", 2), "--model.network.widths", "[8, 8, 8]", "--data.curriculum", "{16: 0.5}", OURS]
 
 
@@ -35,7 +36,7 @@ def test_each_step_by_the_formula(normalised: list[str], monkeypatch: pytest.Mon
         original(self, trainer, pl_module, *args)
 
     monkeypatch.setattr(AveragedWeights, "on_train_batch_end", on_train_batch_end)
-    short = ["--trainer.max_steps", "30", "--trainer.limit_test_batches", "0"]
+    short = ["--trainer.max_epochs", "3", "--trainer.max_steps", "30", "--trainer.limit_test_batches", "0"]
     main(["fit", *normalised, "--trainer.callbacks.decay", str(decay), *short])
     assert len(weights) == 30
     saved = torch.load(WHOLE / "checkpoints/last.ckpt", weights_only=True)["state_dict"]
@@ -52,23 +53,23 @@ def test_each_step_by_the_formula(normalised: list[str], monkeypatch: pytest.Mon
 
 def test_a_short_run(digits: Callable[..., list[str]], capsys: pytest.CaptureFixture[str]) -> None:
     """With its default decay, Lightning's average has mostly the initial weights, and a line says so."""
-    accuracies = []
+    accuracies, words = [], [*digits(epochs=2), "--data.batch_size", "32"]
     for name in (OURS, LIGHTNINGS):
-        main(["fit", *digits(epochs=2), name])
+        main(["fit", *words, name])
         printed = capsys.readouterr().out
         assert ("EMAWeightAveraging: with a decay of 0.999, 93% of its average" in printed) == (name == LIGHTNINGS)
         results = Path("lightning_logs/mlp").glob("version_*/results.json")
         accuracies.append(json.loads(max(results).read_text())["val/accuracy"])
     assert accuracies[0] > 0.9
     assert accuracies[1] < accuracies[0] - 0.2
-    main(["fit", *digits(epochs=2), LIGHTNINGS, "--trainer.callbacks.decay", "0.9"])
+    main(["fit", *words, LIGHTNINGS, "--trainer.callbacks.decay", "0.9"])
     assert "EMAWeightAveraging" not in capsys.readouterr().out
 
 
 def test_a_resumed_average(normalised: list[str], stop_at: Callable[..., None]) -> None:
     words = [*normalised, "--checkpoints.every_n_steps", "10"]
     main(["fit", *words])
-    stop_at(55, words)
+    stop_at(STEPS + 5, words)
     main(["fit", *words, "--ckpt_path", "last"])
     assert differences(WHOLE, RESUMED) == []
     whole = torch.load(WHOLE / "checkpoints/last.ckpt", weights_only=True)

@@ -12,9 +12,9 @@ import pytest
 from project.benchmarks.comparison import differences
 from project.checkpoints.files import read
 from project.cli.main import main
+from tests.conftest import STEPS
 
 FIRST, SECOND = Path("lightning_logs/mlp/version_0"), Path("lightning_logs/mlp/version_1")
-STEPS = 1257 // 32
 STILL = ["--model.optimizer.lr", "1e-12", "--model.lr_scheduler", "null"]  # too low to change a weight
 
 
@@ -52,19 +52,21 @@ def fit_killed_before_rename(words: list[str], count: int, monkeypatch: pytest.M
 
 
 @pytest.mark.parametrize("count", [2, 3, 5, 6, 7])
-def test_killed_before_a_rename(digits: Callable[..., list[str]], monkeypatch: pytest.MonkeyPatch, count: int) -> None:
+def test_killed_before_a_rename(
+    digits: Callable[..., list[str]], finished_run: Callable[..., None], monkeypatch: pytest.MonkeyPatch, count: int
+) -> None:
     """Two checkpoints rename their files in this order: new, best, last; then new, best, previous, last.
 
     test_kills.py kills runs while they write a checkpoint.
     """
-    words = [*digits(epochs=2), "--trainer.limit_train_batches", "10"]
-    main(["fit", *words])
+    words = digits(epochs=2)
+    finished_run(2)
     fit_killed_before_rename(words, count, monkeypatch)
     main(["fit", *words, "--ckpt_path", "last"])
     assert differences(FIRST, SECOND) == []
-    assert read(FIRST / "checkpoints/best.ckpt")["global_step"] == 20  # else the order would not matter
+    assert read(FIRST / "checkpoints/best.ckpt")["global_step"] == 2 * STEPS  # else the order would not matter
     if count > 3:  # before that the run goes on from its best, and has no last that could become previous
-        assert read(SECOND / "checkpoints/previous.ckpt")["global_step"] == 10
+        assert read(SECOND / "checkpoints/previous.ckpt")["global_step"] == STEPS
 
 
 def test_a_new_run_from_anothers_checkpoint_has_its_own_best_and_early_stop(digits: Callable[..., list[str]]) -> None:

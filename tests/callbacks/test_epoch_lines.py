@@ -11,6 +11,7 @@ import pytest
 
 from project.cli.main import main
 from project.runs.results import format_figures
+from tests.conftest import STEPS
 
 RUN = Path("lightning_logs/mlp/version_0")
 
@@ -34,7 +35,7 @@ def test_figures_in_which_each_class_counts_the_same(balanced: float, is_shown: 
 
 
 def test_epochs_without_a_last_one(digits: Callable[..., list[str]], capsys: pytest.CaptureFixture[str]) -> None:
-    main(["fit", *digits(), "--trainer.max_epochs", "-1", "--trainer.max_steps", "45"])
+    main(["fit", *digits(), "--trainer.max_epochs", "-1", "--trainer.max_steps", str(STEPS + 6)])
     said = [line.split()[:3] for line in capsys.readouterr().out.splitlines() if line.startswith("epoch ")]
     assert said == [["epoch", "1", "train/loss"], ["epoch", "2", "train/loss"]]
 
@@ -66,7 +67,8 @@ def test_epoch_line(digits: Callable[..., list[str]], capsys: pytest.CaptureFixt
     ],
 )
 def test_points_of_an_epoch(digits: Callable[..., list[str]], options: list[str], every: int) -> None:
-    main(["fit", *digits(), "--trainer.max_steps", "60", "--trainer.max_epochs", "2", *options])
+    words = [*digits(epochs=2), "--data.batch_size", "32", "--trainer.max_steps", "60"]
+    main(["fit", *words, *options])
     with (RUN / "metrics.csv").open() as file:
         steps = [int(row["step"]) + 1 for row in csv.DictReader(file) if row.get("train/loss_step")]
     done = 26 if "--trainer.accumulate_grad_batches" in options else 60
@@ -79,7 +81,7 @@ def test_bar(
     monkeypatch.setenv("COLUMNS", "200")
     monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
     main(["fit", *digits(epochs=2)])
-    drawn = re.findall(r"Epoch (\S+) +\S+ (\d+)/39", re.sub(r"\x1b\[[\d;]*m", "", capsys.readouterr().out))
+    drawn = re.findall(rf"Epoch (\S+) +\S+ (\d+)/{STEPS}", re.sub(r"\x1b\[[\d;]*m", "", capsys.readouterr().out))
     for epoch in ("1/2", "2/2"):
-        assert {int(batches) for number, batches in drawn if number == epoch} >= set(range(3, 40, 3))
+        assert {int(batches) for number, batches in drawn if number == epoch} >= set(range(1, STEPS + 1))
     assert {number for number, _ in drawn} == {"1/2", "2/2"}

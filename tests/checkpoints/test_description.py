@@ -23,8 +23,8 @@ RUN = Path("lightning_logs/mlp/version_0")
 BEST = RUN / "checkpoints/best.ckpt"
 
 
-def test_what_a_checkpoint_says(digits: Callable[..., list[str]]) -> None:
-    main(["fit", *digits()])
+def test_what_a_checkpoint_says(finished_run: Callable[..., None]) -> None:
+    finished_run()
     best, last = read(BEST), read(RUN / "checkpoints/last.ckpt")
     assert best["figures"] == json.loads((RUN / "results.json").read_text())
     assert "figures" not in last
@@ -52,9 +52,10 @@ def test_load_from_checkpoint(digits: Callable[..., list[str]]) -> None:
 
 @pytest.mark.parametrize("value", ["best", "mlp", str(RUN), "lightning_logs/mlp", str(BEST), "moved"])
 def test_evaluation_without_config(
-    digits: Callable[..., list[str]], value: str, capsys: pytest.CaptureFixture[str]
+    finished_run: Callable[..., None], value: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    figures = main(["fit", *digits()]).figures
+    finished_run()
+    figures = json.loads((RUN / "results.json").read_text())
     if value == "moved":
         shutil.move(RUN, "moved")
         shutil.rmtree("lightning_logs")
@@ -85,8 +86,8 @@ def test_a_class_of_ones_own_has_to_be_allowed(digits: Callable[..., list[str]],
     main(["test", "--ckpt_path", best])  # it is imported already
 
 
-def test_a_checkpoint_without_settings(digits: Callable[..., list[str]], error: Callable[..., str]) -> None:
-    main(["fit", *digits()])
+def test_a_checkpoint_without_settings(finished_run: Callable[..., None], error: Callable[..., str]) -> None:
+    finished_run()
     write({name: value for name, value in read(BEST).items() if name != "settings"}, Path("bare.ckpt"))
     expected = "--ckpt_path bare.ckpt: it has no settings; give its run's config.yaml with --config"
     assert error("test", "--ckpt_path", "bare.ckpt") == expected
@@ -112,8 +113,8 @@ def changed(settings: dict[str, Any]) -> None:
 EVIL = {"class_path": "torch.distributed.launcher.api.elastic_launch", "init_args": {"entrypoint": "/usr/bin/touch"}}
 
 
-def test_settings_run_no_code(digits: Callable[..., list[str]], error: Callable[..., str]) -> None:
-    main(["fit", *digits()])
+def test_settings_run_no_code(finished_run: Callable[..., None], error: Callable[..., str]) -> None:
+    finished_run()
     Path("evil.py").write_text("import pathlib\npathlib.Path('ran').write_text('')\nclass Net: ...\n")
     hook = {"class_path": "lightning.pytorch.callbacks.LambdaCallback", "init_args": {"on_test_start": EVIL}}
     changed({"settings": {"trainer": {"callbacks": [hook], "logger": EVIL, "plugins": [EVIL], "precision": "a.b"}}})
@@ -144,8 +145,8 @@ DAMAGED: dict[str, dict[str, Any]] = {
 }
 
 
-def test_a_damaged_description(digits: Callable[..., list[str]]) -> None:
-    main(["fit", *digits()])
+def test_a_damaged_description(finished_run: Callable[..., None]) -> None:
+    finished_run()
     for problem, change in DAMAGED.items():
         changed(change)
         with pytest.raises(UserError, match=problem):

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from project.cli.main import main
+from tests.cli.test_errors import DIGITS
 from tests.cli.test_options import FEW, RUN, losses
 from tests.conftest import CONFIGS
 
@@ -38,11 +39,11 @@ CASES = [
 
 @pytest.mark.parametrize(("options", "expected"), CASES, ids=[" ".join(options) for options, _ in CASES])
 def test_what_stays_of_another_class(
-    digits: Callable[..., list[str]], capsys: pytest.CaptureFixture[str], options: list[str], expected: list[str]
+    capsys: pytest.CaptureFixture[str], options: list[str], expected: list[str]
 ) -> None:
     Path("short.yaml").write_text("model: {optimizer: SGD}")
     with pytest.raises(SystemExit):
-        main(["fit", *digits(), *options, "--trainer.max_epochs", "0"])
+        main(["fit", *DIGITS, *options, "--trainer.max_epochs", "0"])
     said = capsys.readouterr().out.splitlines()
     assert len(said) == len(expected)
     for line, start in zip(said, expected, strict=True):

@@ -13,7 +13,7 @@ from project.system.errors import UserError
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 DIGITS = ["--config", str(CONFIGS / "mlp.yaml"), "--config", str(CONFIGS / "data/digits.yaml")]
-QUICK = [*DIGITS, "--trainer.max_epochs", "1"]
+QUICK = [*DIGITS, "--data.batch_size", "100", "--trainer.max_epochs", "1"]
 
 
 CASES = [
@@ -216,7 +216,7 @@ def test_more_for_validation_than_the_classes_have(error: Callable[..., str]) ->
         ),
         (
             ["--trainer.limit_train_batches", "0.02"],
-            "--trainer.limit_train_batches 0.02: this fraction of the train batches (39) is less than one",
+            "--trainer.limit_train_batches 0.02: this fraction of the train batches (12) is less than one",
         ),
         (["--trainer.overfit_batches", "0.5"], "--trainer.overfit_batches 0.5: this fraction of the val batches"),
         (

@@ -123,4 +123,4 @@ def test_few_training_images_of_each_class(digits: Callable[..., list[str]], err
     assert images[0] < images[1] < images[2]
     words = ["fit", *digits(), "--data.train_per_class"]
     assert error(*words, "0") == "--data.train_per_class 0: give a whole number from 1 to 1437"
-    assert error(*words, "3") == "--data.batch_size 32: a process has 30 images; give at most that"
+    assert error(*words, "3") == "--data.batch_size 100: a process has 30 images; give at most that"

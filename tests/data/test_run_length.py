@@ -128,17 +128,17 @@ def test_a_resumed_curriculum(small: Callable[..., list[str]], sides: Callable[.
 
 LAST = "lightning_logs/mlp/version_0/checkpoints/last.ckpt"
 SHORTER = {
-    "batches": (["limit_train_batches", "3"], 6, 13),
-    "one batch": (["limit_train_batches", "1"], 2, 39),
-    "a fraction of the batches": (["limit_train_batches", "0.1"], 6, 13),
-    "accumulation": (["accumulate_grad_batches", "20"], 4, 20),
+    "batches": (["limit_train_batches", "3"], 6, 4),
+    "one batch": (["limit_train_batches", "1"], 2, 12),
+    "a fraction of the batches": (["limit_train_batches", "0.25"], 6, 4),
+    "accumulation": (["accumulate_grad_batches", "8"], 4, 6),
 }
 
 
 @pytest.fixture
-def an_epoch(digits: Callable[..., list[str]]) -> list[str]:
-    """The words that resume a run of 39 steps."""
-    main(["fit", *digits()])
+def an_epoch(digits: Callable[..., list[str]], finished_run: Callable[..., None]) -> list[str]:
+    """The words that resume a run of 12 steps."""
+    finished_run()
     return ["fit", *digits(epochs=2), "--ckpt_path", "last"]
 
 
@@ -148,7 +148,7 @@ def test_shorter_than_it_is(an_epoch: list[str], error: Callable[..., str]) -> N
         assert line.startswith("--trainer.max_epochs 2, ")
         assert f"--trainer.{option} {value}, " in line
         assert line.endswith(
-            f"--data.batch_size 32 make a run of {steps} steps, but {LAST} has 39; "
+            f"--data.batch_size 100 make a run of {steps} steps, but {LAST} has 12; "
             f"give --trainer.max_epochs {epochs} or more, or the options with which it began"
         )
     line = error(*an_epoch, "--data.batch_size", "1000")
@@ -161,25 +161,25 @@ def test_an_epoch_shorter_than_it_is(
     digits: Callable[..., list[str]], sides: Callable[..., list[int]], error: Callable[..., str]
 ) -> None:
     words = digits(epochs=9)
-    sides([*words, "--checkpoints.every_n_steps", "10"], stop=25)
+    sides([*words, "--checkpoints.every_n_steps", "4"], stop=10)
     resumed = [*words, "--ckpt_path", "last", "--trainer.limit_train_batches"]
-    assert error("fit", *resumed, "20") == (
-        "--trainer.max_epochs 9, --trainer.limit_train_batches 20, --data.batch_size 32 make epochs of 20 batches, "
-        f"but {LAST} is at batch 20; give more, or the options with which it began"
+    assert error("fit", *resumed, "8") == (
+        "--trainer.max_epochs 9, --trainer.limit_train_batches 8, --data.batch_size 100 make epochs of 8 batches, "
+        f"but {LAST} is at batch 8; give more, or the options with which it began"
     )
-    assert len(sides([*resumed, "21"])) == 1 + 8 * 21
+    assert len(sides([*resumed, "9"])) == 1 + 8 * 9
 
 
 def test_a_resumed_runs_schedule_ends_with_it(an_epoch: list[str]) -> None:
-    """39 steps and 20; torch's schedule refuses a step more than it was made for."""
-    main([*an_epoch, "--trainer.log_every_n_steps", "1", "--trainer.limit_train_batches", "20"])
+    """12 steps and 6; torch's schedule refuses a step more than it was made for."""
+    main([*an_epoch, "--trainer.log_every_n_steps", "1", "--trainer.limit_train_batches", "6"])
     with Path("lightning_logs/mlp/version_0/metrics.csv").open() as file:
         rates = [float(row["train/lr"]) for row in csv.DictReader(file) if row["train/lr"]]
     optimizer = torch.optim.AdamW([torch.zeros(1)], lr=0.002)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 0.002, total_steps=59, pct_start=0.2)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 0.002, total_steps=18, pct_start=0.2)
     expected = []
-    for _ in range(59):
+    for _ in range(18):
         expected.append(schedule.get_last_lr()[0])
         optimizer.step()
         schedule.step()
-    assert rates[-19:] == pytest.approx(expected[-19:])  # the first step has the rate that the last run had ended with
+    assert rates[-5:] == pytest.approx(expected[-5:])  # the first step has the rate that the last run had ended with

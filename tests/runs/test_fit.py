@@ -20,7 +20,7 @@ from project.cli.main import main
 from project.data import CIFAR10
 from project.networks import MLP
 from project.runs.environment import git_state
-from tests.conftest import CONFIGS
+from tests.conftest import CONFIGS, STEPS
 from tests.data_sets import write_cifar10
 
 RUN = Path("lightning_logs/mlp/version_0")
@@ -232,20 +232,20 @@ def test_runs_do_not_overwrite_each_other(digits: Callable[..., list[str]]) -> N
 
 
 def test_options_reach_the_run(digits: Callable[..., list[str]]) -> None:
-    Path("mine.yaml").write_text("data: {init_args: {batch_size: 100}}\ntrainer: {max_epochs: 2}\n")
+    Path("mine.yaml").write_text("data: {init_args: {batch_size: 200}}\ntrainer: {max_epochs: 2}\n")
     optimizer = ["--model.optimizer", "torch.optim.SGD", "--model.optimizer.lr", "0.1"]
     main(["fit", *digits(), "--config", "mine.yaml", *optimizer, "--model.lr_scheduler", "null"])
     settings = yaml.safe_load((RUN / "config.yaml").read_text())
     assert settings["model"]["optimizer"]["class_path"] == "torch.optim.SGD"
     assert settings["model"]["optimizer"]["init_args"]["lr"] == 0.1
-    assert settings["data"]["init_args"]["batch_size"] == 100
+    assert settings["data"]["init_args"]["batch_size"] == 200
     assert settings["data"]["init_args"]["val_size"] == 180  # not named in the later file, so the earlier one's stays
     assert settings["trainer"]["max_epochs"] == 2  # the file comes after the option of the same name
-    assert json.loads((RUN / "results.json").read_text())["steps"] == 2 * (1257 // 100)
+    assert json.loads((RUN / "results.json").read_text())["steps"] == 2 * (1257 // 200)
 
 
-def test_a_runs_own_config_repeats_it(digits: Callable[..., list[str]]) -> None:
-    main(["fit", *digits()])
+def test_a_runs_own_config_repeats_it(finished_run: Callable[..., None]) -> None:
+    finished_run()
     main(["fit", "--config", str(RUN / "config.yaml")])
     first, second = (json.loads((run / "results.json").read_text()) for run in sorted(RUN.parent.iterdir()))
     assert first["test/loss"] == second["test/loss"]
@@ -281,6 +281,6 @@ def test_fast_dev_run_leaves_nothing(digits: Callable[..., list[str]]) -> None:
 def test_without_a_test(digits: Callable[..., list[str]]) -> None:
     main(["fit", *digits(), "--trainer.limit_test_batches", "0"])
     results = json.loads(Path("lightning_logs/mlp/version_0/results.json").read_text())
-    assert results["steps"] == 1257 // 32
+    assert results["steps"] == STEPS
     assert results["val/accuracy"] > 0.5
     assert "test/accuracy" not in results

@@ -15,6 +15,7 @@ from tensorboard.plugins.hparams import api_pb2, get_experiment, list_session_gr
 from tensorboard.plugins.hparams.backend_context import Context
 
 from project.cli.main import main
+from tests.conftest import STEPS
 
 REQUEST = context.RequestContext()
 
@@ -53,7 +54,7 @@ def test_a_resumed_run_is_one_run(digits: Callable[..., list[str]], stop_at: Cal
     rate = "--model.optimizer.lr"
     main(["fit", *digits(), rate, "0.01"])
     main(["fit", *digits(epochs=2), rate, "0.02", "--ckpt_path", "last"])
-    stop_at(50, [*digits(epochs=2), "--checkpoints.monitor", "val/loss", "--model.compile", "false"])
+    stop_at(STEPS + 6, [*digits(epochs=2), "--checkpoints.monitor", "val/loss", "--model.compile", "false"])
     board = Board("lightning_logs")
     assert set(board.events.Runs()) == {"mlp/version_0", "mlp/version_1"}
     for tag in ("train/loss", "train/lr", "val/accuracy", "test/loss"):
@@ -82,8 +83,9 @@ def test_a_resumed_run_is_one_run(digits: Callable[..., list[str]], stop_at: Cal
 def test_a_run_that_has_no_checkpoint_begins_anew(
     digits: Callable[..., list[str]], stop_at: Callable[..., None]
 ) -> None:
-    stop_at(5, [*digits(), "--trainer.log_every_n_steps", "1"])
-    main(["fit", *digits(), "--ckpt_path", "last"])
+    words = [*digits(), "--data.batch_size", "32"]
+    stop_at(5, [*words, "--trainer.log_every_n_steps", "1"])
+    main(["fit", *words, "--ckpt_path", "last"])
     board = Board("lightning_logs")
     assert board.steps("mlp/version_0", "train/lr")[:2] == [2, 5]
     assert board.rows().keys() == {"mlp 0"}
@@ -102,5 +104,5 @@ def test_a_logger_of_the_users_own_has_the_settings_too(digits: Callable[..., li
     main(["fit", *words, "--trainer.logger", "TensorBoardLogger", "--trainer.logger.save_dir", "mine"])
     (row,) = Board("mine").rows().values()
     assert row.name == "mlp 0"
-    assert row.hparams["data.batch_size"].number_value == 32
+    assert row.hparams["data.batch_size"].number_value == 100
     assert row.sessions[0].status == api_pb2.STATUS_SUCCESS

@@ -83,7 +83,7 @@ def test_a_table_without_a_whole_row_begins_anew(left: bytes) -> None:
 
 
 def test_epochs_are_counted_from_1(digits: Callable[..., list[str]], capsys: pytest.CaptureFixture[str]) -> None:
-    main(["fit", *digits(epochs=3), "--trainer.log_every_n_steps", "13"])
+    main(["fit", *digits(epochs=3), "--trainer.log_every_n_steps", "4"])
     printed = [line.split()[1] for line in capsys.readouterr().out.splitlines() if line.startswith("epoch ")]
     assert printed == ["1/3", "2/3", "3/3"]
     run = Path("lightning_logs/mlp/version_0")

@@ -11,6 +11,7 @@ import yaml
 from project.benchmarks.comparison import differences
 from project.cli.main import main
 from project.training.classifier import Classifier
+from tests.conftest import STEPS
 
 ROOT = Path("lightning_logs")
 
@@ -21,7 +22,7 @@ def listing() -> list[str]:
 
 def stop_in_the_middle(words: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     def step(self: Classifier, batch: object, batch_idx: int, original: object = Classifier.training_step) -> object:
-        if self.global_step == 50:
+        if self.global_step == STEPS + 5:
             raise KeyboardInterrupt
         return original(self, batch, batch_idx)  # type: ignore[operator]
 
@@ -32,10 +33,13 @@ def stop_in_the_middle(words: list[str], monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 def test_name(
-    digits: Callable[..., list[str]], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    digits: Callable[..., list[str]],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    finished_run: Callable[..., None],
 ) -> None:
     words = digits(epochs=2)
-    main(["fit", *words])
+    finished_run(2)
     stop_in_the_middle([*words, "--name", "wide-2"], monkeypatch)
     assert listing() == ["mlp/version_0", "wide-2/version_0"]
     main(["fit", *words, "--name", "wide-2", "--ckpt_path", "last"])
@@ -90,33 +94,31 @@ def test_a_file_has_the_name(digits: Callable[..., list[str]], error: Callable[.
     )
 
 
-@pytest.mark.parametrize("place", ["lightning_logs/mlp/good", "elsewhere/moved_version", "moved_version"])
 def test_a_run_that_was_renamed(
     digits: Callable[..., list[str]],
+    finished_run: Callable[..., None],
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
-    place: str,
 ) -> None:
-    words = digits(epochs=2)
-    main(["fit", *words])
-    stop_in_the_middle(words, monkeypatch)
-    moved = Path(place)
-    moved.parent.mkdir(exist_ok=True)
-    (ROOT / "mlp/version_1").rename(moved)
-    own = ["--config", str(moved / "config.yaml")]
-    main(["fit", *own, "--ckpt_path", "last"])
-    assert f"continuing {moved} after" in capsys.readouterr().out
-    assert differences(ROOT / "mlp/version_0", moved) == []
-    results = json.loads((moved / "results.json").read_text())
-    for name in ("best", "last"):
-        main(["test", *own, "--ckpt_path", name])
-    assert f"test/accuracy {100 * results['test/accuracy']:.2f} %" in capsys.readouterr().out
-    main(["fit", *own, "--trainer.max_epochs", "1"])
-    assert (ROOT / "mlp/version_1/results.json").exists()
+    finished_run(2)
+    stop_in_the_middle(digits(epochs=2), monkeypatch)
+    stopped = (ROOT / "mlp/version_1").rename("stopped")
+    for number, place in enumerate(("lightning_logs/mlp/good", "elsewhere/moved_version", "moved_version"), 1):
+        moved = Path(shutil.copytree(stopped, place))
+        own = ["--config", str(moved / "config.yaml")]
+        main(["fit", *own, "--ckpt_path", "last"])
+        assert f"continuing {moved} after" in capsys.readouterr().out
+        assert differences(ROOT / "mlp/version_0", moved) == []
+        results = json.loads((moved / "results.json").read_text())
+        for name in ("best", "last"):
+            main(["test", *own, "--ckpt_path", name])
+        assert f"test/accuracy {100 * results['test/accuracy']:.2f} %" in capsys.readouterr().out
+        main(["fit", *own, "--trainer.max_epochs", "1", "--trainer.max_steps", "1"])
+        assert (ROOT / f"mlp/version_{number}/results.json").exists()
 
 
-def test_in_the_runs_own_directory(digits: Callable[..., list[str]], monkeypatch: pytest.MonkeyPatch) -> None:
-    main(["fit", *digits()])
+def test_in_the_runs_own_directory(finished_run: Callable[..., None], monkeypatch: pytest.MonkeyPatch) -> None:
+    finished_run()
     monkeypatch.chdir(ROOT / "mlp/version_0")
     for path in ("config.yaml", "checkpoints/../config.yaml"):
         main(["test", "--config", path, "--ckpt_path", "best"])
@@ -124,8 +126,8 @@ def test_in_the_runs_own_directory(digits: Callable[..., list[str]], monkeypatch
     main(["test", "--config", "../config.yaml", "--ckpt_path", "best"])
 
 
-def test_settings_without_their_run(digits: Callable[..., list[str]], error: Callable[..., str]) -> None:
-    main(["fit", *digits()])
+def test_settings_without_their_run(finished_run: Callable[..., None], error: Callable[..., str]) -> None:
+    finished_run()
     Path("kept").mkdir()
     shutil.copy(ROOT / "mlp/version_0/config.yaml", "kept")
     for command, name in (("fit", "last"), ("fit", "best"), ("test", "best")):

@@ -16,10 +16,9 @@ from project.cli.main import main
 from project.runs.directories import lock_run
 from project.system.errors import UserError
 from project.training.classifier import Classifier
-from tests.conftest import Stopped
+from tests.conftest import STEPS, Stopped
 
 WHOLE, RESUMED = Path("lightning_logs/mlp/version_0"), Path("lightning_logs/mlp/version_1")
-STEPS = 1257 // 32
 
 
 @pytest.fixture(autouse=True)
@@ -28,8 +27,7 @@ def event_files_in_order(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(event_file_writer, "_global_uid", event_file_writer.AtomicCounter(1000))
 
 
-@pytest.fixture
-def both(digits: Callable[..., list[str]], stop_at: Callable[..., None]) -> None:
+def test_the_run_is_the_same(digits: Callable[..., list[str]], stop_at: Callable[..., None]) -> None:
     """A run of four epochs, and another, stopped in the middle of its third and resumed."""
     words = [*digits(epochs=4), "--data.shift", "2", "--trainer.log_every_n_steps", "10"]
     words += ["--data.balance", "oversample", "--data.transforms", "[RandomErasing]"]
@@ -38,6 +36,9 @@ def both(digits: Callable[..., list[str]], stop_at: Callable[..., None]) -> None
     stop_at(2 * STEPS + 7, words)
     assert (RESUMED / "metrics.csv").exists()
     main(["fit", *words, "--ckpt_path", "last"])
+    check_weights()
+    check_curves()
+    check_directories()
 
 
 def rows(run: Path) -> list[dict[str, str]]:
@@ -46,8 +47,7 @@ def rows(run: Path) -> list[dict[str, str]]:
     return [{name: value for name, value in row.items() if name != "train/images_per_second"} for row in found]
 
 
-@pytest.mark.usefixtures("both")
-def test_weights_are_the_same() -> None:
+def check_weights() -> None:
     whole, resumed = (torch.load(run / "checkpoints/last.ckpt", weights_only=True) for run in (WHOLE, RESUMED))
     assert whole["global_step"] == resumed["global_step"] == 4 * STEPS
     assert whole["lr_schedulers"] == resumed["lr_schedulers"]
@@ -58,8 +58,7 @@ def test_weights_are_the_same() -> None:
         assert torch.equal(ours["exp_avg_sq"], theirs["exp_avg_sq"])
 
 
-@pytest.mark.usefixtures("both")
-def test_curves_join() -> None:
+def check_curves() -> None:
     assert rows(WHOLE) == rows(RESUMED)
     whole, resumed = (EventAccumulator(str(run)).Reload() for run in (WHOLE, RESUMED))
     assert whole.Tags()["scalars"] == resumed.Tags()["scalars"]
@@ -68,8 +67,7 @@ def test_curves_join() -> None:
         assert next(curves) == next(curves)
 
 
-@pytest.mark.usefixtures("both")
-def test_one_directory() -> None:
+def check_directories() -> None:
     assert sorted(path.name for path in WHOLE.parent.iterdir()) == ["version_0", "version_1"]
     assert (RESUMED / "environment-2.yaml").exists()
     first, second = (yaml.safe_load((RESUMED / name).read_text()) for name in ("config.yaml", "config-2.yaml"))
@@ -92,12 +90,12 @@ def test_batches_go_on_in_the_middle_of_an_epoch(
 
     monkeypatch.setattr(Classifier, "training_step", training_step)
     words = [*digits(), "--data.shift", "2", "--trainer.callbacks", "ModelCheckpoint"]
-    words += ["--trainer.callbacks.every_n_train_steps", "10", "--trainer.callbacks.dirpath", "steps"]
+    words += ["--trainer.callbacks.every_n_train_steps", "5", "--trainer.callbacks.dirpath", "steps"]
     main(["fit", *words])
     part = "resumed"
-    main(["fit", *words, "--ckpt_path", "steps/epoch=1-step=30.ckpt"])
+    main(["fit", *words, "--ckpt_path", "steps/epoch=1-step=10.ckpt"])
     assert len(seen["whole"]) == STEPS
-    assert seen["resumed"] == seen["whole"][30:]
+    assert seen["resumed"] == seen["whole"][10:]
 
 
 def test_options_win_over_the_checkpoint(
@@ -158,9 +156,13 @@ def test_what_watches_the_loss_wins_too(digits: Callable[..., list[str]]) -> Non
     ],
 )
 def test_another_optimizer_cannot_go_on(
-    digits: Callable[..., list[str]], capsys: pytest.CaptureFixture[str], options: list[str], said: str
+    digits: Callable[..., list[str]],
+    capsys: pytest.CaptureFixture[str],
+    options: list[str],
+    said: str,
+    finished_run: Callable[..., None],
 ) -> None:
-    main(["fit", *digits()])
+    finished_run()
     with pytest.raises(SystemExit) as stopped:
         main(["fit", *digits(epochs=2), *options, "--ckpt_path", "last"])
     assert stopped.value.code == 2
@@ -168,8 +170,10 @@ def test_another_optimizer_cannot_go_on(
     assert not (WHOLE / "config-2.yaml").exists()
 
 
-def test_a_second_process_is_refused(digits: Callable[..., list[str]], capsys: pytest.CaptureFixture[str]) -> None:
-    main(["fit", *digits()])
+def test_a_second_process_is_refused(
+    digits: Callable[..., list[str]], capsys: pytest.CaptureFixture[str], finished_run: Callable[..., None]
+) -> None:
+    finished_run()
     held = lock_run(WHOLE)
     with pytest.raises(SystemExit) as stopped:
         main(["fit", *digits(epochs=2), "--ckpt_path", "last"])
@@ -219,7 +223,7 @@ def test_a_run_that_stopped_early_stays_stopped(
     assert differences(WHOLE, RESUMED) == []
 
 
-@pytest.mark.parametrize("lengths", [["60", "20", "50"], ["-1", "20"]], ids=["by steps", "to the epoch's end"])
+@pytest.mark.parametrize("lengths", [["20", "5", "16"], ["-1", "5"]], ids=["by steps", "to the epoch's end"])
 def test_a_run_that_ended_within_an_epoch_can_be_lengthened(
     digits: Callable[..., list[str]], lengths: list[str]
 ) -> None:
@@ -228,9 +232,9 @@ def test_a_run_that_ended_within_an_epoch_can_be_lengthened(
     main(["fit", *words, whole])
     main(["fit", *words, shorter[0]])
     results = json.loads((RESUMED / "results.json").read_text())
-    assert (results["epochs"], results["steps"]) == (0, 20)
+    assert (results["epochs"], results["steps"]) == (0, 5)
     figures = [(int(row["epoch"]), int(row["step"])) for row in rows(RESUMED) if row["train/loss"]]
-    assert figures == [(1, 20)]  # of the part of the epoch, after 20 steps
+    assert figures == [(1, 5)]  # of the part of the epoch, after 5 steps
     for steps in (*shorter[1:], whole):
         main(["fit", *words, steps, "--ckpt_path", "last"])
     assert differences(WHOLE, RESUMED) == []
@@ -242,15 +246,15 @@ def test_a_run_killed_after_its_last_step_within_an_epoch_reports_that_epoch(
 ) -> None:
     original = getattr(Classifier, hook)
 
-    def killed_after_50_steps(self: Classifier, *batch: object) -> None:
-        if self.global_step == 50:
+    def killed_after_16_steps(self: Classifier, *batch: object) -> None:
+        if self.global_step == 16:
             raise Stopped
         original(self, *batch)
 
-    words = [*digits(epochs=2), "--trainer.max_steps", "50"]
+    words = [*digits(epochs=2), "--trainer.max_steps", "16"]
     main(["fit", *words])
     with monkeypatch.context() as patched:
-        patched.setattr(Classifier, hook, killed_after_50_steps)
+        patched.setattr(Classifier, hook, killed_after_16_steps)
         with pytest.raises(Stopped):
             main(["fit", *words])
     main(["fit", *words, "--ckpt_path", "last"])

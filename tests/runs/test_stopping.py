@@ -19,6 +19,7 @@ from project.cli.main import main
 from project.data import ImageDataModule
 from project.system.signals import Signals, job
 from project.training.classifier import Classifier
+from tests.conftest import STEPS
 
 WHOLE, STOPPED = Path("lightning_logs/mlp/version_0"), Path("lightning_logs/mlp/version_1")
 
@@ -47,19 +48,19 @@ def signal_at(monkeypatch: pytest.MonkeyPatch) -> Callable[..., int]:
 @pytest.mark.parametrize(("signum", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
 def test_signal(
     digits: Callable[..., list[str]],
+    finished_run: Callable[..., None],
     signal_at: Callable[..., int],
     capsys: pytest.CaptureFixture[str],
     signum: signal.Signals,
     code: int,
 ) -> None:
     handlers = [signal.getsignal(one) for one in (signal.SIGTERM, signal.SIGINT)]
-    main(["fit", *digits(epochs=2)])
-    capsys.readouterr()
-    assert signal_at(50, signum, digits(epochs=2)) == code
+    finished_run(2)
+    assert signal_at(STEPS + 5, signum, digits(epochs=2)) == code
     assert [signal.getsignal(one) for one in (signal.SIGTERM, signal.SIGINT)] == handlers
-    assert read(STOPPED / "checkpoints/last.ckpt")["global_step"] == 51
+    assert read(STOPPED / "checkpoints/last.ckpt")["global_step"] == STEPS + 6
     *_, said, command = capsys.readouterr().out.splitlines()
-    assert said == f"stopped by {signum.name} after 51 steps; resume with:"
+    assert said == f"stopped by {signum.name} after {STEPS + 6} steps; resume with:"
     assert command.startswith("python scripts/main.py fit --config")
     main(shlex.split(command)[2:])
     assert differences(WHOLE, STOPPED) == []
@@ -77,9 +78,11 @@ def test_reader_of_the_output_is_gone(digits: Callable[..., list[str]], monkeypa
     assert (WHOLE / "results.json").exists()
 
 
-def test_signal_in_the_last_step_of_an_epoch(digits: Callable[..., list[str]], signal_at: Callable[..., int]) -> None:
-    main(["fit", *digits(epochs=2)])
-    assert signal_at(38, signal.SIGTERM, digits(epochs=2)) == 143
+def test_signal_in_the_last_step_of_an_epoch(
+    digits: Callable[..., list[str]], signal_at: Callable[..., int], finished_run: Callable[..., None]
+) -> None:
+    finished_run(2)
+    assert signal_at(STEPS - 1, signal.SIGTERM, digits(epochs=2)) == 143
     main(["fit", *digits(epochs=2), "--ckpt_path", "last"])
     assert differences(WHOLE, STOPPED) == []
 
@@ -94,9 +97,10 @@ def test_signal_after_the_training(
     signum: signal.Signals,
     code: int,
     step: str,
+    finished_run: Callable[..., None],
 ) -> None:
     """In the test, or in the validation that fits the temperature."""
-    main(["fit", *digits(epochs=2)])
+    finished_run(2)
     original = getattr(Classifier, f"{step}_step")
 
     def evaluate(self: Classifier, *args: Any) -> torch.Tensor:
@@ -127,9 +131,13 @@ def test_signal_in_a_command_without_a_run(
 
 
 def test_slurm_starts_the_job_again(
-    digits: Callable[..., list[str]], signal_at: Callable[..., int], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    digits: Callable[..., list[str]],
+    signal_at: Callable[..., int],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    finished_run: Callable[..., None],
 ) -> None:
-    main(["fit", *digits(epochs=2)])
+    finished_run(2)
     scontrol = tmp_path / "bin/scontrol"
     scontrol.parent.mkdir()
     scontrol.write_text('#!/bin/sh\necho "$@" > requeued\n')
@@ -137,7 +145,7 @@ def test_slurm_starts_the_job_again(
     monkeypatch.setenv("PATH", f"{scontrol.parent}:{os.environ['PATH']}")
     for name, value in {"SLURM_NTASKS": "1", "SLURM_JOB_NAME": "train", "SLURM_JOB_ID": "17"}.items():
         monkeypatch.setenv(name, value)
-    assert signal_at(50, signal.SIGUSR1, digits(epochs=2)) == 128 + signal.SIGUSR1
+    assert signal_at(STEPS + 5, signal.SIGUSR1, digits(epochs=2)) == 128 + signal.SIGUSR1
     assert Path("requeued").read_text() == "requeue 17\n"
     monkeypatch.setenv("SLURM_RESTART_COUNT", "1")
     main(["fit", *digits(epochs=2)])  # the job's own command goes on with its run
@@ -238,21 +246,21 @@ def test_a_validation_loss_that_is_not_finite(
     with pytest.raises(SystemExit) as stopped:
         main(["fit", *digits(epochs=3)])
     assert stopped.value.code == 2
-    assert "error: val/loss is nan at step 77, at a learning rate of " in capsys.readouterr().err
-    assert read(WHOLE / "checkpoints/last.ckpt")["global_step"] == 39
+    assert f"error: val/loss is nan at step {2 * STEPS - 1}, at a learning rate of " in capsys.readouterr().err
+    assert read(WHOLE / "checkpoints/last.ckpt")["global_step"] == STEPS
 
 
 def test_weights_that_are_not_finite_are_not_saved(
     digits: Callable[..., list[str]], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def spoil(self: Classifier, optimizer: torch.optim.Optimizer) -> None:
-        if self.global_step == 45:
+        if self.global_step == STEPS + 4:
             optimizer.param_groups[0]["params"][0].grad.fill_(torch.nan)
 
     monkeypatch.setattr(Classifier, "on_before_optimizer_step", spoil)
     with pytest.raises(SystemExit) as stopped:
         main(["fit", *digits(epochs=3), "--checkpoints.every_n_steps", "1"])
     assert stopped.value.code == 2
-    said = "network.1.weight is not finite after step 45; the last good checkpoint stays: resume"
+    said = f"network.1.weight is not finite after step {STEPS + 4}; the last good checkpoint stays: resume"
     assert said in capsys.readouterr().err
-    assert read(WHOLE / "checkpoints/last.ckpt")["global_step"] == 45
+    assert read(WHOLE / "checkpoints/last.ckpt")["global_step"] == STEPS + 4

@@ -39,7 +39,7 @@ def test_stopped_and_failed_trials(
     Path("mine").mkdir()
     Path("mine/own.py").write_text(NETWORK)
     Path("mine/own.yaml").write_text("model: {network: {class_path: own.Failing}}")
-    words = [*digits("mlp", 2), "--config", "mine/own.yaml"]
+    words = [*digits("mlp", 2), "--data.batch_size", "32", "--config", "mine/own.yaml"]
     search = ["search", *words, "--space", "space.yaml", "--keep", "1"]
     with monkeypatch.context() as patched:
         patched.setenv("SLURM_JOB_ID", "17")
@@ -92,5 +92,6 @@ def test_an_unknown_option_and_an_objective_that_nothing_measures(
 def test_runs_without_a_validation_or_a_checkpoint(
     digits: Callable[..., list[str]], words: list[str], line: str
 ) -> None:
+    command = ["fit", *digits(), "--data.batch_size", "32", f"--trainer.{words[0]}", *words[1:]]
     with ExitStack() as cleanup, pytest.raises(UserError, match=line):
-        CheckedFit(["fit", *digits(), f"--trainer.{words[0]}", *words[1:]], cleanup, "val/accuracy")
+        CheckedFit(command, cleanup, "val/accuracy")

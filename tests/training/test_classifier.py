@@ -81,7 +81,8 @@ def test_twenty_steps(
     digits: Callable[..., list[str]], steps: list[tuple[float, Classifier]], experiment: str, precision: str
 ) -> None:
     """A refactoring must reproduce these losses; a change of behaviour says why they moved."""
-    main(["fit", *digits(experiment), "--trainer.precision", precision, "--trainer.max_steps", "20"])
+    words = [*digits(experiment), "--data.batch_size", "32", "--trainer.precision", precision]
+    main(["fit", *words, "--trainer.max_steps", "20"])
     assert [loss for loss, _ in steps] == pytest.approx(GOLDEN[experiment, precision], rel=1e-4)
 
 

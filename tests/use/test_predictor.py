@@ -117,9 +117,9 @@ def test_images_that_are_none(images: object, problem: str) -> None:
 
 
 def test_a_checkpoint_runs_no_code_that_is_not_trusted(
-    digits: Callable[..., list[str]], monkeypatch: pytest.MonkeyPatch
+    finished_run: Callable[..., None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    main(["fit", *digits()])
+    finished_run()
     own = {**read(RUN / "checkpoints/best.ckpt"), "network": {"class_path": "mynet.Net", "init_args": {}}}
     write(own, Path("own.ckpt"))
     Path("mynet.py").write_text("import torch\nprint('code runs')\nclass Net(torch.nn.Linear): pass\n")
@@ -141,8 +141,8 @@ def test_arguments_of_a_checkpoint() -> None:
     assert torch.equal(loss.weight, torch.tensor([1.0, 2.0, 3.0]))
 
 
-def test_neither_lightning_nor_the_command_line_is_imported(digits: Callable[..., list[str]]) -> None:
-    main(["fit", *digits()])
+def test_neither_lightning_nor_the_command_line_is_imported(finished_run: Callable[..., None]) -> None:
+    finished_run()
     code = (
         "import sys, project; heavy = {'torch', 'lightning', 'jsonargparse', 'tensorboard', 'torchvision'};"
         "print(sorted(heavy & set(sys.modules))); project.load('best').predict([]);"
