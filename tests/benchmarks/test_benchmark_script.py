@@ -12,7 +12,7 @@ from types import ModuleType
 import pytest
 
 from project.benchmarks.fitting import CONFIGS
-from tests.benchmarks.test_benchmarks import written_so_far
+from tests.benchmarks.test_benchmarks import starts_processes, written_so_far
 from tests.conftest import REPOSITORY
 
 
@@ -22,7 +22,9 @@ def test_unknown_option(benchmark_script: ModuleType, capsys: pytest.CaptureFixt
     assert "loader has no option --data_dir" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("name", ["article", "loader", "startup"])
+@pytest.mark.parametrize(
+    "name", ["article", "loader", pytest.param("startup", marks=[pytest.mark.slow, starts_processes])]
+)
 def test_data_that_cannot_be_written(
     name: str, benchmark_script: ModuleType, capsys: pytest.CaptureFixture[str]
 ) -> None:

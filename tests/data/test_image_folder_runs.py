@@ -111,7 +111,8 @@ def test_workers_leave_signals_to_the_run_and_end_with_it() -> None:
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells a process that its parent has ended")
 def test_a_worker_whose_parent_was_killed_before_it_began() -> None:
-    program = "import os; from project.data.decoding import _follow_parent; _follow_parent({}, 0); print('works')"
-    for parent, printed in (("os.getppid()", "works\n"), ("os.getppid() + 1", "")):
-        done = subprocess.run([sys.executable, "-c", program.format(parent)], capture_output=True, text=True)
-        assert done.stdout == printed
+    program = "import os; from project.data.decoding import _follow_parent"
+    for parent in ("os.getppid()", "os.getppid() + 1"):
+        program += f"; _follow_parent({parent}, 0); print('works', flush=True)"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert done.stdout == "works\n"

@@ -46,3 +46,6 @@ if __name__ == "__main__":
     with lock_run(run):
         print("training:", is_training(run))
     print("training:", is_training(run))
+    with contextlib.suppress(SystemExit):
+        main(["fit", "--model.network", "json.Net"], own_process=True)
+    print("help:", "project.cli.help" in sys.modules)  # takes time, and only --help needs it

@@ -8,10 +8,12 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from torchvision.models.resnet import ResNet
 
 import project
 from project.checkpoints.files import read, write
 from project.cli.main import main
+from project.networks import resnet, timm_model
 from project.training.calibration import fit_temperature
 from project.use.export import Export
 from project.use.formats import METADATA
@@ -61,6 +63,21 @@ def eager(checkpoint: dict[str, Any], pixels: np.ndarray) -> np.ndarray:
     return (logits / calibration["temperature"]).softmax(1).detach().numpy()
 
 
+@pytest.fixture
+def short_networks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """ResNet18 has one block in each of its four stages, and timm's network one of its six equal blocks."""
+    build = timm_model._build
+
+    def built(*args: Any) -> Any:
+        backbone = build(*args)
+        backbone.blocks = backbone.blocks[:1]
+        return backbone
+
+    monkeypatch.setattr(timm_model, "_build", built)
+    monkeypatch.setattr(resnet, "ResNet", lambda block, _, **options: ResNet(block, [1, 1, 1, 1], **options))
+
+
+@pytest.mark.usefixtures("short_networks")
 @pytest.mark.parametrize("network", NETWORKS)
 def test_each_form_of_each_network_answers_as_the_network(network: str) -> None:
     if network == "TimmModel":
