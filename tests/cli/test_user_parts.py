@@ -1,16 +1,14 @@
 """Classes in files of the user's own, in the current folder and beside the YAML file."""
 
-import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from project.benchmarks.processes import run_main
 from project.cli.main import main
 from tests.cli.test_errors import QUICK
-from tests.conftest import CONFIGS, REPOSITORY
+from tests.conftest import REPOSITORY
 
 NETWORK = """
 from torch import nn
@@ -57,43 +55,14 @@ def test_beside_the_yaml_file() -> None:
     main(["fit", *QUICK, *DRY, "--config=experiment/small.yaml"])
 
 
-def test_an_installed_module_is_never_shadowed() -> None:
-    """Nor is the code of --help imported, in a process that has only begun."""
+def test_an_installed_module_is_never_shadowed(error: Callable[..., str]) -> None:
     Path("json.py").write_text("raise RuntimeError")
     Path("project.py").write_text("raise RuntimeError")
     sys.modules.pop("json.tool", None)
     main(["fit", *QUICK, *DRY])
-    script = """if True:
-        import sys
-        import project.cli.main
-        try:
-            project.cli.main.main(['fit', '--model.network', 'json.Net'])
-        finally:
-            print("project.cli.help" in sys.modules)
-    """
-    done = subprocess.run([sys.executable, "-P", "-c", script], capture_output=True, text=True)
-    assert "--model.network Net: json (" in done.stderr
-    assert "lib" in done.stderr
-    assert (done.returncode, done.stdout) == (2, "False\n")
-
-
-def test_in_two_processes() -> None:
-    Path("own_twice.py").write_text(NETWORK)
-    words = [*QUICK, "--config", str(CONFIGS / "trainer/ddp.yaml"), "--model.network", "own_twice.SmallCNN"]
-    words += ["--trainer.max_steps", "2", "--trainer.accelerator", "cpu", "--pictures", "false"]
-    assert run_main(["fit", *words], Path.cwd()) == 0, Path.cwd().with_suffix(".log").read_text()
-    run = Path("lightning_logs/mlp/version_0")
-    assert (run / "results.json").exists()
-    main(
-        [
-            "test",
-            "--config",
-            str(run / "config.yaml"),
-            "--trainer.devices=1",
-            "--trainer.strategy=auto",
-            "--ckpt_path=last",
-        ]
-    )
+    line = error("fit", "--model.network", "json.Net")
+    assert line.startswith("--model.network Net: json (")
+    assert "lib" in line
 
 
 def test_options_of_the_same_name_mean_what_the_class_says() -> None:

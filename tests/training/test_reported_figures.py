@@ -189,14 +189,16 @@ exec(open("{REPOSITORY / "scripts/main.py"}").read())
 def test_two_processes(capsys: pytest.CaptureFixture[str]) -> None:
     """Eight of the digits, whose validation and test images do not divide evenly. torchrun starts the processes.
 
-    The step is compiled. Each step takes all 1,000 training images, so one process that compiles nothing learns the
-    same weights. They differ by the rounding of sums in another order.
+    Each finds the network in a file of the current folder. The step is compiled. It takes all 1,000 training images, so
+    one process that compiles nothing learns the same weights. They differ by the rounding of sums in another order.
     """
     Path("clocked.py").write_text(CLOCKED)
+    Path("own_shared.py").write_text("from project.networks import MLP\nclass Own(MLP): pass\n")
     configs = [CONFIGS / "mlp.yaml", CONFIGS / "data/digits.yaml", CONFIGS / "trainer/ddp.yaml"]
     words = [word for config in configs for word in ("--config", str(config))] + OPTIONS
     words += ["--data.classes", "[0, 2, 4, 5, 6, 7, 8, 9]", "--data.val_size", "145", "--trainer.max_epochs", "5"]
     words += ["--data.batch_size", "25", "--trainer.accumulate_grad_batches", "20", "--trainer.precision", "32"]
+    words += ["--model.network", "own_shared.Own"]
     torchrun = ["-m", "torch.distributed.run", "--nproc-per-node", "2"]
     command = [sys.executable, *torchrun, "clocked.py", "fit", *words, "--model.compile", "true"]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
