@@ -88,7 +88,7 @@ def test_a_resumed_run_is_the_same(watch: Callable[..., None], step: int, option
         if classifier.global_step == step:
             raise Stopped
 
-    words = [*WORDS, *options, "--checkpoints.every_n_steps", str(step)]
+    words = [*WORDS, *options, "--trainer.max_epochs", "2", "--checkpoints.every_n_steps", str(step)]
     main(["fit", *words])
     with pytest.raises(Stopped):
         watch(words, stop)

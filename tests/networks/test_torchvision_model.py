@@ -1,5 +1,6 @@
 """torchvision's networks: their new heads, their own input, their weights, and what is wrong with a file of them."""
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -54,21 +55,28 @@ def test_resnet18_for_cifar() -> None:
     assert ResNet18(7, (1, 8, 8))(torch.randn(2, 1, 8, 8)).shape == (2, 7)
 
 
-@pytest.mark.usefixtures("regnet_can_be_empty")
-def test_every_network_has_a_new_head() -> None:
-    for name in NAMES:
-        network = empty(name)
-        assert [head.out_features for head in network.heads] == [7] * {"inception_v3": 2, "googlenet": 3}.get(name, 1)
-        assert all(getattr(layer, "out_features", 0) != 1000 for layer in network.backbone.modules())
+def with_new_head(name: str) -> TorchvisionModel:
+    network = empty(name)
+    assert [head.out_features for head in network.heads] == [7] * {"inception_v3": 2, "googlenet": 3}.get(name, 1)
+    assert all(getattr(layer, "out_features", 0) != 1000 for layer in network.backbone.modules())
+    return network
 
 
 @torch.no_grad()
 @pytest.mark.usefixtures("regnet_can_be_empty")
-def test_every_kind_of_network_gives_logits() -> None:
+def test_every_kind_of_network_gives_logits_by_a_new_head() -> None:
     kinds = {get_model_builder(name).__module__: name for name in reversed(NAMES)}  # the first of each kind
     assert len(kinds) > 15
     for name in kinds.values():
-        assert empty(name).eval()(torch.zeros(2, 3, 32, 32, device="meta")).shape == (2, 7)
+        assert with_new_head(name).eval()(torch.zeros(2, 3, 32, 32, device="meta")).shape == (2, 7)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif("BENCHMARKS" not in os.environ, reason="set BENCHMARKS to make every network of torchvision")
+@pytest.mark.usefixtures("regnet_can_be_empty")
+def test_every_network_has_a_new_head() -> None:
+    for name in NAMES:
+        with_new_head(name)
 
 
 @pytest.mark.parametrize(

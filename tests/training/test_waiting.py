@@ -46,8 +46,6 @@ RUNS = {
     "resnet18": [],
     "speed": ["--model.network.widths", "[8, 8, 8]"],
     "speed_gpu": ["--model.network.widths", "[8, 8, 8]"],
-    "speed61": [],
-    "speed71": [],
 }
 
 
