@@ -39,12 +39,13 @@ def every_warning_is_an_error(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]
 
 
 IMAGES = ["--config", str(CONFIGS / "data/image_folder.yaml"), "--data.data_dir", "images", "--data.workers", "1"]
+DIGITS = ["--config", str(CONFIGS / "data/digits.yaml"), "--data.batch_size", "100"]
 KINDS = {
-    "digits": ["--config", str(CONFIGS / "data/digits.yaml")],
+    "digits": DIGITS,
     "images": [*IMAGES, "--data.batch_size", "20"],
-    "unvalidated": ["--config", str(CONFIGS / "data/digits.yaml"), "--data.val_size", "0"],
+    "unvalidated": [*DIGITS, "--data.val_size", "0"],
     "callbacks": [
-        *("--config", str(CONFIGS / "data/digits.yaml"), "--trainer.callbacks+=EMAWeightAveraging"),
+        *(*DIGITS, "--trainer.callbacks+=EMAWeightAveraging"),
         *("--trainer.callbacks+=ModelCheckpoint", "--trainer.callbacks+=LearningRateMonitor"),
     ],
 }
