@@ -3,6 +3,8 @@
 import torch
 from torch import Tensor, nn
 
+from project.networks.convolution import Convolution
+
 
 class WhitenedConvNet(nn.Module):
     """Whitening convolution, then three groups of two 3x3 convolutions, then one linear layer.
@@ -91,7 +93,7 @@ def _group(before: int, after: int) -> nn.Sequential:
 
 
 def _convolution(before: int, after: int) -> nn.Conv2d:
-    convolution = nn.Conv2d(before, after, 3, padding=1, bias=False)
+    convolution = Convolution(before, after)
     nn.init.dirac_(convolution.weight[:before])
     return convolution
 
