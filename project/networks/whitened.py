@@ -70,7 +70,7 @@ class Whitening(nn.Conv2d):
         side, _ = self.kernel_size
         patches = images.cpu().double().unfold(2, side, 1).unfold(3, side, 1)  # [N, C, H', W', side, side]
         covariance = patches.permute(1, 4, 5, 0, 2, 3).flatten(3).flatten(0, 2).cov()
-        # Grey images have several components of variance 0. A little noise decides which they are, alike on all devices,
+        # Grey images have several components of variance 0. A little noise decides which, the same on all devices,
         # and none is exactly 0 in all images, which would make batch normalisation's gradients infinite.
         noise = torch.randn(covariance.shape, generator=torch.Generator().manual_seed(0), dtype=covariance.dtype)
         covariance += 1e-10 * covariance.diagonal().mean() * (noise + noise.T)
