@@ -19,7 +19,9 @@ from tests.data_sets import write_cifar10
 from tests.test_configs import SMALL
 
 README = (REPOSITORY / "README.md").read_text()
-GUIDE = "".join((REPOSITORY / f"docs/{name}.md").read_text() for name in ("article", "benchmarks"))
+PAGES = sorted((REPOSITORY / "docs").glob("*.md"))
+GUIDE = "".join(page.read_text() for page in PAGES)
+OTHERS = [REPOSITORY / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "configs/README.md")]
 QUICK = [*SMALL, "--trainer.limit_train_batches", "2"]
 MY_NETWORK = """from project.networks import MLP
 
@@ -104,6 +106,28 @@ def test_figure_is_asked_for(command: str, monkeypatch: pytest.MonkeyPatch) -> N
 def test_commands_are_found() -> None:
     counts = [len(commands(f"scripts/{name}.py")) for name in ("main", "benchmark", "figures")]
     assert min(counts) >= 8
+
+
+def prose(page: Path) -> str:
+    """The text of a page without its blocks of code."""
+    return re.sub(r"^ *```.*?^ *```", "", page.read_text(), flags=re.DOTALL | re.MULTILINE)
+
+
+def anchors(page: Path) -> set[str]:
+    """Those that GitHub gives to the headings: lower case, hyphens for spaces, no punctuation."""
+    headings = re.findall(r"^#+ (.*)", prose(page), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("page", [*OTHERS, *PAGES], ids=lambda page: str(page.relative_to(REPOSITORY)))
+def test_links_have_their_targets(page: Path) -> None:
+    missing = []
+    for link in re.findall(r"\]\((?!https?:)([^()\s]+)\)", prose(page)):
+        path, _, anchor = link.partition("#")
+        target = page.parent / path if path else page
+        if not target.exists() or (anchor and anchor not in anchors(target)):
+            missing.append(link)
+    assert missing == []
 
 
 def test_figures_have_their_commands() -> None:

@@ -29,7 +29,7 @@ FORMAT = 1  # of the description that a checkpoint has
 OLD = "given_options"  # a key of this project's checkpoints from before they had a format
 # What a person does with an exported file, which no command reads.
 EXPORTED = {
-    ".onnx": "open it with onnxruntime, as the program under Export in the README does, or ",
+    ".onnx": "open it with onnxruntime, as the program in docs/use.md does, or ",
     ".pt2": "open it with torch.export.load(path).module(), or ",
     ".safetensors": "",
 }

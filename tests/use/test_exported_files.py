@@ -1,4 +1,4 @@
-"""Exported files are used without their checkpoint: a safetensors directory, and ONNX by the README's program."""
+"""Exported files are used without their checkpoint: a safetensors directory, and ONNX by the program of docs/use.md."""
 
 import json
 import re
@@ -81,7 +81,7 @@ def test_a_damaged_directory_ends_in_a_line(small: dict[str, Any], name: str, co
         project.load("moved")
 
 
-README = (REPOSITORY / "README.md").read_text()
+PAGE = (REPOSITORY / "docs/use.md").read_text()
 
 
 def photographs() -> dict[str, dict[str, Any]]:
@@ -102,7 +102,7 @@ def photographs() -> dict[str, dict[str, Any]]:
 
 
 @pytest.mark.parametrize("kind", photographs())
-def test_the_program_of_the_readme_answers_as_project_load(
+def test_the_program_of_the_page_answers_as_project_load(
     kind: str, small: dict[str, Any], capsys: pytest.CaptureFixture[str]
 ) -> None:
     small["data"]["preparation"]["fit"] = {"grey": "pad", "transparent": "squash"}.get(kind, "cut")
@@ -112,7 +112,7 @@ def test_the_program_of_the_readme_answers_as_project_load(
     main(["export", "--ckpt_path", "small.ckpt", "--to", "onnx", "--output", "convnet.onnx"])
     options = photographs()[kind]
     options.pop("image").save("photo.jpg", **options)
-    (program,) = re.findall(r"```python\n(import json.*?)```", README, re.DOTALL)
+    (program,) = re.findall(r"```python\n(import json.*?)```", PAGE, re.DOTALL)
     answers: dict[str, Any] = {}
     exec(program, answers)
     expected = project.load("small.ckpt").logits("photo.jpg").softmax(1)[0].numpy()
