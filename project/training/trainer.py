@@ -35,6 +35,10 @@ class ExperimentTrainer(Trainer):
         precision: Precision = "auto",
         plugins: Any = None,
         log_every_n_steps: int | None = None,
+        limit_train_batches: int | float | None = None,  # Lightning's may have float first, so 1 is 1.0
+        limit_val_batches: int | float | None = None,
+        limit_test_batches: int | float | None = None,
+        limit_predict_batches: int | float | None = None,
         **options: Any,
     ) -> None:
         """Choose the precision, and the loops and plugins with which a run resumes exactly.
@@ -46,7 +50,14 @@ class ExperimentTrainer(Trainer):
             plugins: Lightning's plugins. A CheckpointIO replaces the one of this project.
             log_every_n_steps: Number of steps between two points of the curves of loss and learning rate. None: a tenth
                 of an epoch, at most 50.
+            limit_train_batches: Number of training batches in an epoch, or with a decimal point a fraction of them: 1
+                is one batch, 1.0 is all. None: all.
+            limit_val_batches: The same of the validation batches.
+            limit_test_batches: The same of the test batches.
+            limit_predict_batches: The same of the batches to predict.
         """
+        options["limit_train_batches"], options["limit_val_batches"] = limit_train_batches, limit_val_batches
+        options["limit_test_batches"], options["limit_predict_batches"] = limit_test_batches, limit_predict_batches
         self._every_n_steps = log_every_n_steps
         device, self.precision_reason = device_type(options.get("accelerator", "auto")), ""
         if precision == "auto":

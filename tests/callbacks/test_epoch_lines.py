@@ -81,7 +81,7 @@ def test_bar(
     monkeypatch.setenv("COLUMNS", "200")
     monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
     main(["fit", *digits(epochs=2)])
-    drawn = re.findall(rf"Epoch (\S+) +\S+ (\d+)/{STEPS}", re.sub(r"\x1b\[[\d;]*m", "", capsys.readouterr().out))
+    drawn = re.findall(rf"Epoch (\S+) +\S+ +(\d+)/{STEPS}", re.sub(r"\x1b\[[\d;]*m", "", capsys.readouterr().out))
     for epoch in ("1/2", "2/2"):
         assert {int(batches) for number, batches in drawn if number == epoch} >= set(range(1, STEPS + 1))
     assert {number for number, _ in drawn} == {"1/2", "2/2"}

@@ -36,10 +36,10 @@ def test_all_changes_of_a_resumed_run_are_printed() -> None:
     before = "trainer: {limit_train_batches: 1, a: true}\nnetwork: {class_path: mine.Net}\nold: 3\nnone: null\n"
     after = "trainer: {limit_train_batches: 1.0, a: 1}\nnetwork: {class_path: other.Net}\nnew: null\n"
     assert list(_differences(before, after)) == [
-        "--network: mine.Net -> other.Net",
-        "--old: 3 -> null",
-        "--trainer.a: True -> 1",
-        "--trainer.limit_train_batches: 1 -> 1.0",
+        "network: mine.Net -> other.Net",
+        "old: 3 -> null",
+        "trainer.a: True -> 1",
+        "trainer.limit_train_batches: 1 -> 1.0",
     ]
 
 

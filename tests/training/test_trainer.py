@@ -1,11 +1,18 @@
-"""What precision `auto` becomes."""
+"""What precision `auto` becomes, and options that are a number of batches or a fraction."""
+
+from contextlib import redirect_stdout
+from io import StringIO
+from typing import Union
 
 import pytest
 import torch
+from lightning.pytorch import Trainer
 
+from project.cli.main import main
 from project.system.errors import UserError
 from project.system.hardware import computes_bfloat16
 from project.training.trainer import ExperimentTrainer, Precision, device_type
+from tests.conftest import CONFIGS
 
 
 @pytest.fixture
@@ -72,3 +79,14 @@ def test_apple_has_no_float64(hardware: dict[str, bool]) -> None:
 )
 def test_short_names_of_precisions(short: Precision, full: str) -> None:
     assert ExperimentTrainer(accelerator="cpu", logger=False, precision=short).precision == full
+
+
+@pytest.mark.parametrize("option", ["train", "val", "test", "predict"])
+def test_one_batch_is_not_all_batches(option: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever order Lightning's types have, since Python takes Union[int, float] from what it has made before."""
+    name = f"limit_{option}_batches"
+    monkeypatch.setitem(Trainer.__init__.__annotations__, name, Union[float, int, None])  # noqa: UP007
+    configs = ["--config", str(CONFIGS / "mlp.yaml"), f"--trainer.{name}", "1", "--print_config"]
+    with redirect_stdout(StringIO()) as printed, pytest.raises(SystemExit):
+        main(["fit", *configs])
+    assert f"  {name}: 1\n" in printed.getvalue()
