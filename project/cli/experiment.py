@@ -241,14 +241,8 @@ class ExperimentCLI(CommandLine):
         self.run_directory = RunDirectory(self.plan, *settings, self.cleanup, self._has_default_loggers)
         self.checkpoints: Checkpoints = self.parts["checkpoints"]
         self.logits = EvaluationLogits()
-        callbacks = [
-            self.compilation,
-            self.stopwatch,
-            EpochLines(self.stopwatch),
-            self.run_directory,
-            GivenOptions(),
-            FiniteLoss(),
-        ]
+        measuring = [self.compilation, self.stopwatch, EpochLines(self.stopwatch)]
+        callbacks = [*measuring, self.run_directory, GivenOptions(), FiniteLoss()]
         if checkpoint is not None:
             callbacks = [ResumedLength(self.options.ckpt_path, checkpoint), *callbacks]
         users = self.options.trainer.callbacks or []
@@ -280,13 +274,10 @@ class ExperimentCLI(CommandLine):
         path = self.checkpoints.path("best" if ranking.entries else "last")
         checkpoint = {name: value for name, value in read(path).items() if name != "calibration"}
         # Gathered before the test, which brings every callback back to where it was when the checkpoint was written.
+        measured = _numbers(checkpoint["callback_metrics"])
         figures = {
             ranking.monitor: ranking.best_value,
-            **{
-                name: value
-                for name, value in _numbers(checkpoint["callback_metrics"]).items()
-                if name.startswith("val/")
-            },
+            **{name: value for name, value in measured.items() if name.startswith("val/")},
             "checkpoint": str(path.relative_to(run)),
             "epochs": self.trainer.current_epoch,
             "steps": self.trainer.global_step,
