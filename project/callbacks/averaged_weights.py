@@ -57,12 +57,12 @@ class GrowingDecay(AveragedModel):
         """Average the current values of `model` in. The first call copies them."""
         step = int(self.n_averaged)
         weight = 1 - min(self.decay, (1 + step) / (10 + step))
-        averages = chain(self.module.parameters(), self.module.buffers())
-        for average, new in zip(averages, chain(model.parameters(), model.buffers()), strict=True):
+        current = dict(chain(model.named_parameters(), model.named_buffers()))  # the loss got class weights only later
+        for name, average in chain(self.module.named_parameters(), self.module.named_buffers()):
             if step and average.is_floating_point():
-                average.lerp_(new, weight)
+                average.lerp_(current[name], weight)
             else:
-                average.copy_(new)
+                average.copy_(current[name])
         self.n_averaged += 1
 
 

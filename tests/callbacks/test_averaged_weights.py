@@ -67,7 +67,8 @@ def test_a_short_run(digits: Callable[..., list[str]], capsys: pytest.CaptureFix
 
 
 def test_a_resumed_average(normalised: list[str], stop_at: Callable[..., None]) -> None:
-    words = [*normalised, "--checkpoints.every_n_steps", "10"]
+    """The weights of the classes, which the loss gets from the data, have no average."""
+    words = [*normalised, "--checkpoints.every_n_steps", "10", "--data.balance", "weights"]
     main(["fit", *words])
     stop_at(STEPS + 5, words)
     main(["fit", *words, "--ckpt_path", "last"])
