@@ -25,6 +25,8 @@ LOOK_PARTS = ("calibration", "pictures", "compare", "inspect")  # modules of pro
 WITHOUT_CIFAR10 = ("seeds", "resume", "launch", "damage", "use", "search", "sets", "threads")
 FIT_IN_THIS_PROCESS = ("overhead", "loader", "safety", "gpu", "step", "scale")  # they need the settings of main.py
 
+AddBenchmark = Callable[..., argparse.ArgumentParser]
+
 
 def main(args: list[str] | None = None) -> None:
     arguments = parse(args)
@@ -49,7 +51,7 @@ def parse(args: list[str] | None = None) -> dict[str, object]:
 
 
 def add_benchmarks(parser: argparse.ArgumentParser) -> None:
-    add = partial(add_benchmark, parser.add_subparsers(dest="benchmark", required=True))
+    add: AddBenchmark = partial(add_benchmark, parser.add_subparsers(dest="benchmark", required=True))
     config = {"dest": "configs", "action": "append"}
     seeds = add("seeds", "one experiment over several seeds: accuracy, the three clocks, memory", seeds=3)
     seeds.add_argument("--config", **config, required=True, help="config file; give it again to add another")
@@ -67,6 +69,12 @@ def add_benchmarks(parser: argparse.ArgumentParser) -> None:
         images=60_000,
         epochs=2,
     )
+    add_benchmarks_of_processes(add)
+    add_benchmarks_of_parts(add, config)
+
+
+def add_benchmarks_of_processes(add: AddBenchmark) -> None:
+    """Add those that start, kill or repeat whole processes."""
     add("startup", "from the start of Python to the end of the first step, in parts", turns=5)
     add("cost", "seconds and peak memory for more images and more epochs", turns=3)
     add("resume", "runs killed at random moments and resumed, compared with runs never stopped", kills=50, lanes=2)
@@ -78,6 +86,10 @@ def add_benchmarks(parser: argparse.ArgumentParser) -> None:
     search.add_argument("--torn", action="store_true", help="also leave torn lines in the journal")
     add("damage", "checkpoints that are cut or changed, and runs on disks that become full", files=100, disks=20)
     add("safety", "the time that checkpoints, seeds and checks add to a step of convnet.yaml", turns=3)
+
+
+def add_benchmarks_of_parts(add: AddBenchmark, config: dict[str, Any]) -> None:
+    """Add those of one kind of hardware, data or use."""
     gpu = add("gpu", "on one GPU: accuracy, the clocks, compiling, what the GPU waits for in a step", runs=10)
     gpu.add_argument("--config", **config, help="an experiment; default: speed_gpu.yaml with trainer/gpu.yaml")
     add(

@@ -59,25 +59,28 @@ class ExperimentTrainer(Trainer):
         options["limit_train_batches"], options["limit_val_batches"] = limit_train_batches, limit_val_batches
         options["limit_test_batches"], options["limit_predict_batches"] = limit_test_batches, limit_predict_batches
         self._every_n_steps = log_every_n_steps
-        device, self.precision_reason = device_type(options.get("accelerator", "auto")), ""
-        if precision == "auto":
-            natively, self.precision_reason = native_bfloat16(device)
-            precision = "bf16-mixed" if natively else "32-true"
-        chosen: Any = SHORT.get(str(precision), precision)
-        if device == "mps" and chosen == "64-true":
-            raise UserError("--trainer.precision 64-true: Apple's GPUs have no float64; give 32-true or auto")
+        chosen = self._choose_precision(precision, device_type(options.get("accelerator", "auto")))
         plugins = plugins if isinstance(plugins, list) else [plugins] if plugins else []
-        if not any(isinstance(plugin, CheckpointIO) for plugin in plugins):
-            plugins = [*plugins, CheckpointFiles()]
-        if not any(isinstance(plugin, ClusterEnvironment) for plugin in plugins):
-            plugins = [*plugins, *_cluster_environments()]
-        super().__init__(precision=chosen, plugins=plugins, log_every_n_steps=log_every_n_steps, **options)
+        super().__init__(
+            precision=chosen, plugins=_with_own_plugins(plugins), log_every_n_steps=log_every_n_steps, **options
+        )
         self._checkpoint_connector = CheckpointConnector(self)
         if options.get("profiler") is None:
             self.profiler = NoProfiler()
         limits = self.fit_loop
         self.fit_loop = FitLoop(self, limits.min_epochs, limits.max_epochs)
         self.fit_loop.epoch_loop = EpochLoop(self, limits.min_steps, limits.max_steps)
+
+    def _choose_precision(self, precision: Precision, device: str) -> Any:
+        """Lightning's name of the precision. `precision_reason` says why `auto` has chosen it."""
+        self.precision_reason = ""
+        if precision == "auto":
+            natively, self.precision_reason = native_bfloat16(device)
+            precision = "bf16-mixed" if natively else "32-true"
+        chosen: Any = SHORT.get(str(precision), precision)
+        if device == "mps" and chosen == "64-true":
+            raise UserError("--trainer.precision 64-true: Apple's GPUs have no float64; give 32-true or auto")
+        return chosen
 
     @property
     def log_every_n_steps(self) -> int:
@@ -91,6 +94,15 @@ class ExperimentTrainer(Trainer):
     def log_every_n_steps(self, value: int) -> None:
         """Lightning sets its own default here, and 0 if nothing is to be logged."""
         self._without_logs = value == 0
+
+
+def _with_own_plugins(plugins: list[Any]) -> list[Any]:
+    """Add this project's checkpoint files and cluster environments where the user has named none."""
+    if not any(isinstance(plugin, CheckpointIO) for plugin in plugins):
+        plugins = [*plugins, CheckpointFiles()]
+    if not any(isinstance(plugin, ClusterEnvironment) for plugin in plugins):
+        plugins = [*plugins, *_cluster_environments()]
+    return plugins
 
 
 class NoProfiler(PassThroughProfiler):

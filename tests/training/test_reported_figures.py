@@ -202,29 +202,8 @@ def test_two_processes(capsys: pytest.CaptureFixture[str]) -> None:
     torchrun = ["-m", "torch.distributed.run", "--nproc-per-node", "2"]
     command = [sys.executable, *torchrun, "clocked.py", "fit", *words, "--model.compile", "true"]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
-    assert done.stdout.count("results: ") == 1
-    assert done.stdout.count("compiled for images of ") == 1
-    assert len(list(Path("lightning_logs").rglob("results*.json"))) == 1
-    assert [path.name for path in RUN.parent.iterdir()] == ["version_0"]
-    assert yaml.safe_load((RUN / "environment.yaml").read_text())["processes"] == 2
-    with (RUN / "metrics.csv").open() as file:
-        written = [(name, value) for row in csv.DictReader(file) for name, value in row.items() if value]
-    names = [name for name, _ in written]
-    assert [names.count(f"{part}/loss") for part in ("train", "val", "test")] == [5, 5, 1]
-    assert [float(value) for name, value in written if name == "train/images_per_second"] == [50.0] * 5
-    results = json.loads((RUN / "results.json").read_text())
-    assert (results["steps"], results["train_seconds"]) == (5, 100)
-    numbers = torch.tensor([0, 2, 4, 5, 6, 7, 8, 9])
-    places = torch.arange(10).apply_(lambda digit: (numbers < digit).sum())
-    (pixels, labels), test = (
-        (images.pixels[chosen], places[images.labels[chosen]])
-        for images in Digits(batch_size=25).load()
-        for chosen in [torch.isin(images.labels, numbers)]
-    )
-    assert (len(labels), len(test[1])) == (1145, 287)
-    order = torch.randperm(1145, generator=torch.Generator().manual_seed(0))
-    train, val = ((pixels[places], labels[places]) for places in (order[145:], order[:145]))
-    compare(Digits, train, val, test)
+    check_one_run_of_two_processes(done.stdout)
+    compare(Digits, *eight_of_the_digits())
     alone = ["--trainer.strategy", "auto", "--trainer.devices", "1", "--data.batch_size", "50"]
     main(["fit", *words, *alone])
     check_equal_runs()
@@ -235,6 +214,37 @@ def test_two_processes(capsys: pytest.CaptureFixture[str]) -> None:
     change = "--trainer.devices: 1 process in place of 2: their batches have 50 images together as before"
     assert capsys.readouterr().out.count(change) == 1
     check_equal_runs()
+
+
+def check_one_run_of_two_processes(printed: str) -> None:
+    """One process printed and wrote, for both."""
+    assert printed.count("results: ") == 1
+    assert printed.count("compiled for images of ") == 1
+    assert len(list(Path("lightning_logs").rglob("results*.json"))) == 1
+    assert [path.name for path in RUN.parent.iterdir()] == ["version_0"]
+    assert yaml.safe_load((RUN / "environment.yaml").read_text())["processes"] == 2
+    with (RUN / "metrics.csv").open() as file:
+        written = [(name, value) for row in csv.DictReader(file) for name, value in row.items() if value]
+    names = [name for name, _ in written]
+    assert [names.count(f"{part}/loss") for part in ("train", "val", "test")] == [5, 5, 1]
+    assert [float(value) for name, value in written if name == "train/images_per_second"] == [50.0] * 5
+    results = json.loads((RUN / "results.json").read_text())
+    assert (results["steps"], results["train_seconds"]) == (5, 100)
+
+
+def eight_of_the_digits() -> list[tuple[torch.Tensor, torch.Tensor]]:
+    """Pixels and labels of the training, validation and test images, divided here as the run should."""
+    numbers = torch.tensor([0, 2, 4, 5, 6, 7, 8, 9])
+    places = torch.arange(10).apply_(lambda digit: (numbers < digit).sum())
+    (pixels, labels), test = (
+        (images.pixels[chosen], places[images.labels[chosen]])
+        for images in Digits(batch_size=25).load()
+        for chosen in [torch.isin(images.labels, numbers)]
+    )
+    assert (len(labels), len(test[1])) == (1145, 287)
+    order = torch.randperm(1145, generator=torch.Generator().manual_seed(0))
+    train, val = ((pixels[places], labels[places]) for places in (order[145:], order[:145]))
+    return [train, val, test]
 
 
 def check_equal_runs() -> None:
