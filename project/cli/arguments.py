@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import lru_cache
 from pathlib import Path
 from pydoc import locate
 from typing import Any
@@ -25,6 +26,11 @@ PROJECT = Path(__file__).parents[2]  # the directory of configs/
 def asks_for_help(words: Sequence[str]) -> bool:
     """Whether -h, --help or a .help option is among the words."""
     return any(re.match(r"(-h|--([\w.]+\.)?help)(=|$)", word) for word in words)
+
+
+def asks_for_settings(words: Sequence[str]) -> bool:
+    """Whether --print_config is among the words."""
+    return any(word.partition("=")[0] == "--print_config" for word in words)
 
 
 def as_given(words: Sequence[str], name: str, value: Any) -> str:
@@ -119,7 +125,7 @@ def _lists(words: Sequence[str], option: str) -> Iterator[tuple[str, str]]:
     """Each value of an option that takes several classes: its file, empty for the command line, and the class names."""
     for name, value in given_options(words):
         if name == "config":
-            listed = _setting(load_yaml(Path(value).read_text("utf-8")), option)
+            listed = _setting(_settings(Path(value).read_text("utf-8")), option)
             entries = listed if isinstance(listed, list) else [listed]
             paths = [
                 entry.get("class_path", "") if isinstance(entry, dict) else str(entry) for entry in entries if entry
@@ -155,12 +161,18 @@ def _part_settings(words: Sequence[str], part: str) -> Iterator[tuple[str, list[
         if name.startswith(f"{part}.") and name != f"{part}.class_path":
             yield "", [name.removeprefix(f"{part}.")], is_ours
         elif name == "config" or name.startswith(part):
-            settings = load_yaml(Path(value).read_text("utf-8") if name == "config" else value)
+            settings = _settings(Path(value).read_text("utf-8") if name == "config" else value)
             settings = _setting(settings, part) if name == "config" else settings
             if isinstance(settings, dict):
                 yield settings.get("class_path", ""), list(settings.get("init_args", ())), is_ours
             elif isinstance(settings, str):
                 yield settings, [], is_ours
+
+
+@lru_cache(16)
+def _settings(text: str) -> Any:
+    """What a YAML text contains; nobody changes it, and each option asks for it again."""
+    return load_yaml(text)
 
 
 def _setting(settings: Any, option: str) -> Any:

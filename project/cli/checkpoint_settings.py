@@ -16,7 +16,7 @@ from torch import nn
 from project.checkpoints.classes import TRUSTED
 from project.checkpoints.description import data_settings
 from project.checkpoints.files import read
-from project.cli.arguments import asks_for_help
+from project.cli.arguments import asks_for_help, asks_for_settings
 from project.cli.commands import ALLOW, TRAINER_COMMANDS, given_options
 from project.data import ImageDataModule
 from project.runs.checkpoint_path import find_path
@@ -45,7 +45,7 @@ def with_checkpoint_settings(words: Sequence[str], directory: Path) -> tuple[lis
         UserError: none is given, there is no such checkpoint, or it names a class that the user has not allowed.
     """
     options = dict(given_options(words))
-    is_help = asks_for_help(words) or "--print_config" in words
+    is_help = asks_for_help(words) or asks_for_settings(words)
     if not words or words[0] not in TRAINER_COMMANDS or is_help or "config" in options:
         return list(words), None
     if "ckpt_path" not in options:

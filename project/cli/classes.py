@@ -66,7 +66,8 @@ def is_usable(option: str, kind: type) -> bool:
 
 def parameters(kind: type, without: str = "") -> dict[str, inspect.Parameter]:
     """The parameters of a class and of its base classes, but for those of the module `without`."""
-    makers = [vars(base).get("__init__", object) for base in reversed(kind.__mro__) if base.__module__ != without]
+    bases = [base for base in reversed(kind.__mro__[:-1]) if base.__module__ != without]  # the last one is object
+    makers = [vars(base)["__init__"] for base in bases if "__init__" in vars(base)]
     return {name: parameter for maker in makers for name, parameter in inspect.signature(maker).parameters.items()}
 
 

@@ -140,7 +140,7 @@ class ExperimentCLI(CommandLine):
             raise self.instantiator.refusal or error from None
         self.parts = self.config_init[self.subcommand]
         self.datamodule, self.model = (self.parts[name] for name in ("data", "model"))
-        self.config_text = self.command_parser.dump(self.options, skip_unset=False)
+        self.config_text = self.command_parser.dump(self.options, skip_unset=False, skip_validation=True)
         self.settings: dict[str, Any] = load_yaml(self.config_text)
         self.model.run_description = self._description()
         self.trainer = self.instantiate_trainer()

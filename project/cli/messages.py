@@ -58,9 +58,10 @@ def explain(message: str, options: Iterable[str], words: Sequence[str]) -> str:
     if match := re.search(r"invalid choice: '(.+?)' \(choose from (.+)\)", message):
         near = _did_you_mean(nearest(match[1], re.findall(r"\w+", match[2])))
         return f"{match[1]}: no such command; {near or COMMAND_FIRST}"
-    match = re.search(r"[Oo]ption '(.+?)'|unrecognized arguments: --([\w.]+)", message)
-    if match and f'Parser key "{match[1]}"' not in message:  # else the class has it, and only the value is wrong
-        return _unknown_option_message(message, option, match[1] or match[2], options, words)
+    match = re.search(r"(?:Group '(.+?)'.+)?[Oo]ption '(.+?)'|unrecognized arguments: --([\w.]+)", message)
+    name = ".".join(filter(None, match.groups())) if match else ""
+    if match and f'Parser key "{name}"' not in message:  # else the class has it, and only the value is wrong
+        return _unknown_option_message(message, option, name, options, words)
     if match := re.search(r"failed: (--.+)", message):  # of a link between options
         return match[1]
     if match := re.search(r"(?:class_path '(.+)':\s+)?the following arguments are required: (.+)", message):

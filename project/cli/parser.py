@@ -18,7 +18,7 @@ from torch import Tensor
 
 from project import data, networks
 from project.callbacks.checkpoints import Checkpoints
-from project.cli.arguments import asks_for_help
+from project.cli.arguments import asks_for_help, asks_for_settings
 from project.cli.classes import parameters
 from project.cli.commands import ALLOW, CKPT_PATH, THREADS
 from project.cli.endings import fail
@@ -37,6 +37,8 @@ PICTURES_HELP = """Draw pictures of a fit into the run's directory pictures, and
 batch, the confusion matrix, each class, reliability, the most confident mistakes, curves."""
 PREDICTIONS_HELP = "The CSV file to write; by default beside the checkpoint, as in best.predictions.csv."
 PICTURES = True  # the default
+PARSERS: dict[tuple[Any, ...], dict[str, Any]] = {}
+"""The attributes that setup_parser sets, for each command, once in a process: building takes as long as parsing."""
 
 
 def _to_tensor(numbers: Any) -> Tensor:
@@ -89,7 +91,7 @@ class Parser(LightningArgumentParser):
         if not self.exit_on_error:  # a class's own parser, whose message becomes part of a longer one
             super().error(message, ex)
         parser = getattr(ex, "subcommand_parser", None) or self
-        fail(explain(message, [action.dest for action in parser._actions], parser.words))
+        fail(explain(message, [action.dest for action in parser._actions], self.words))
 
 
 class CommandLine(LightningCLI):
@@ -113,12 +115,6 @@ class CommandLine(LightningCLI):
     def _parse_ckpt_path(self) -> None:
         """Nothing: Lightning's own lets what is saved in a checkpoint win over the command line."""
 
-    def init_parser(self, **options: Any) -> Parser:
-        parser = super().init_parser(**options)
-        assert isinstance(parser, Parser)
-        parser.words = self.words
-        return parser
-
     def subcommands(self) -> dict[str, set[str]]:  # type: ignore[override]
         """The command that is asked for, since the options of each take a tenth of a second; all, if it is none."""
         # Checkpoints are always read without running code from them, so weights_only is no option.
@@ -127,9 +123,15 @@ class CommandLine(LightningCLI):
         return {command: commands[command] for command in self.words[:1] if command in commands} or commands
 
     def setup_parser(self, *args: Any) -> None:
-        super().setup_parser(*args)
-        (option,) = (action for action in self.command_parser._actions if action.dest == "ckpt_path")
-        option.help = RESUME_HELP if "fit" in self.words[:1] else CKPT_PATH
+        kind, is_printed = (type(self), *self.subcommands()), asks_for_settings(self.words)
+        if kind not in PARSERS or is_printed:
+            before = dict(vars(self))
+            super().setup_parser(*args)
+            (option,) = (action for action in self.command_parser._actions if action.dest == "ckpt_path")
+            option.help = RESUME_HELP if "fit" in self.words[:1] else CKPT_PATH
+            PARSERS[kind] = {name: value for name, value in vars(self).items() if name not in before}
+        vars(self).update(PARSERS.pop(kind) if is_printed else PARSERS[kind])  # it would print the next ones, too
+        Parser.words = self.words
 
     def add_default_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """Lightning's own takes true and false as well, which data and weights read as different seeds."""
@@ -174,13 +176,26 @@ class CommandLine(LightningCLI):
 
             rank_zero_only(print)(help_text(self.words, self.command_parser))
             sys.exit(0)
-        self.config = parser.parse_args(args)
+        if list(self.subcommands()) == args[:1] and not asks_for_settings(args):
+            self.config = Namespace(subcommand=args[0])  # type: ignore[no-untyped-call]
+            self.config[args[0]] = self.command_parser.parse_args(args[1:])  # the parser of all does it twice
+        else:
+            self.config = parser.parse_args(args)
         options = self.config[self.config.subcommand]
         try:
-            self.command_parser.validate(options, skip_unset=False, skip_required=True)  # null is unset to it
+            self.command_parser.validate(_nulls(options), skip_unset=False, skip_required=True)  # it left them out
         except TypeError as error:
             self.command_parser.error(str(error))
         check_values(options, self.words)
+
+
+def _nulls(options: Namespace) -> Namespace:
+    """The options of a command that are null, but for those of classes."""
+    nulls = Namespace()  # type: ignore[no-untyped-call]
+    for name, value in options.items():
+        if value is None and ".init_args." not in name:
+            nulls[name] = None
+    return nulls
 
 
 def _objects(settings: Namespace) -> list[str]:

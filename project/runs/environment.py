@@ -3,7 +3,8 @@
 import os
 import platform
 import subprocess
-from importlib.metadata import version
+from functools import cache
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from project.system.memory import machine_gib
 from project.system.signals import job
 from project.system.threads import usable_cores
 
+version = cache(metadata.version)  # reads a long file
 PACKAGES = ("torch", "torchvision", "lightning", "torchmetrics", "jsonargparse", "tensorboard", "numpy")
 
 

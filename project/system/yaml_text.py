@@ -22,7 +22,7 @@ def key_problem(text: str) -> str:
     Raises:
         yaml.YAMLError: the text is not YAML.
     """
-    return next(_key_problems(yaml.compose(text)), "")
+    return next(_key_problems(yaml.compose(text, Loader)), "")
 
 
 def read_settings_file(path: Path, option: str, example: str) -> dict[str, Any]:

@@ -7,6 +7,7 @@ import pytest
 import torch
 import yaml
 
+from project.cli.experiment import ExperimentCLI
 from project.cli.main import main
 from tests.cli.test_options import FEW, RUN, losses
 
@@ -102,3 +103,24 @@ def test_predictions_of_no_batch(digits: Callable[..., list[str]], capsys: pytes
     printed = capsys.readouterr()
     assert "Traceback" not in printed.err
     assert not list(RUN.rglob("*.predictions.csv"))
+
+
+def test_commands_of_one_process_share_a_parser_and_no_option(
+    digits: Callable[..., list[str]], error: Callable[..., str]
+) -> None:
+    found, parsers = [], []
+
+    class Parsed(ExperimentCLI):
+        def before_instantiate_classes(self) -> None:
+            found.append(self.config)
+            parsers.append(self.command_parser)
+            raise SystemExit
+
+    others = ["--model.optimizer=SGD", "--model.optimizer.momentum=0.5", "--trainer.callbacks+=Timer", "--threads=3"]
+    for options in ([], [*others, "--data.curriculum={16: 0.5}", "--trainer.max_epochs=7"], []):
+        with pytest.raises(SystemExit):
+            Parsed(["fit", *digits(), *options], cleanup=None)  # type: ignore[arg-type]
+    assert parsers == [parsers[0]] * 3
+    assert found[0] == found[2] != found[1]
+    for printed in ("--print_config", "--print_config=skip_default", "--seed_everything=1"):
+        assert "--lr: no such option" in error("fit", *digits(), printed, "--lr", "0.1")

@@ -88,25 +88,31 @@ class Fails(Callback):
             raise ValueError("no more")
 
 
-def _task(rank: int, words: list[str], folder: Path) -> None:
+def _task(run: Callable[[list[str]], object], rank: int, port: int, words: list[str], folder: Path) -> None:
     os.environ |= {**BATCH_SCRIPT, **STEP, **ONE_MACHINE, "SLURM_PROCID": str(rank), "SLURM_LOCALID": str(rank)}
-    os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": words.pop()}
+    os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
     imitate_shell(words, folder)
-    main(words)
+    run(words)
+
+
+def two_tasks(run: Callable[[list[str]], object], words: list[str], folder: Path) -> list[tuple[int | None, str]]:
+    """The exit code and the output of two processes that call `run` with the words, as if srun had started them."""
+    port = find_free_network_port()
+    folders = [folder / str(rank) for rank in (0, 1)]
+    tasks = [FORKSERVER.Process(target=_task, args=(run, rank, port, words, folders[rank])) for rank in (0, 1)]
+    for place, task in zip(folders, tasks, strict=True):
+        place.mkdir()
+        task.start()
+    for task in tasks:
+        task.join()
+    return [(task.exitcode, place.with_suffix(".log").read_text()) for place, task in zip(folders, tasks, strict=True)]
 
 
 def test_an_error_of_one_process(tmp_path: Path) -> None:
     """Of two that srun has started: its error is the only one, and the other process ends soon."""
     words = [*arguments_of({**PLAIN, "processes": 2}), f"--trainer.callbacks={__name__}.Fails"]
-    port = str(find_free_network_port())
-    tasks = [FORKSERVER.Process(target=_task, args=(rank, [*words, port], tmp_path / str(rank))) for rank in (0, 1)]
-    for rank, task in enumerate(tasks):
-        (tmp_path / str(rank)).mkdir()
-        task.start()
-    for task in tasks:
-        task.join()
-    first, second = ((tmp_path / f"{rank}.log").read_text() for rank in (0, 1))
-    assert [task.exitcode for task in tasks] == [1, 2], first + second
+    (code, first), (other_code, second) = two_tasks(main, words, tmp_path)
+    assert (code, other_code) == (1, 2), first + second
     assert "error" not in first
     assert second.startswith(f"error: --trainer.callbacks {__name__}.Fails: no more")
     assert second.count("\n") == 1

@@ -12,7 +12,6 @@ from typing import Any
 import pytest
 import torch
 
-from project.benchmarks.processes import FORKSERVER, imitate_shell
 from project.benchmarks.resume import arguments_of
 from project.callbacks import finite_loss
 from project.checkpoints.files import read
@@ -21,6 +20,7 @@ from project.training import agreement
 from project.training.agreement import SECONDS, Agreements
 from project.training.classifier import Classifier
 from tests.runs.test_kills import PLAIN
+from tests.runs.test_launchers import two_tasks
 
 COLLECTIVES = ("all_gather_object", "all_reduce", "all_gather", "broadcast", "broadcast_object_list", "barrier")
 SIGNAL_AT, HEARD_AT = 52, 63  # agreements are after 1, 3, 7, 15, 31 and 63 steps where steps take no time
@@ -69,18 +69,25 @@ def test_a_process_alone_asks_at_each_step() -> None:
     assert agreements.is_due(trainer)
 
 
-def _signalled(words: list[str], folder: Path) -> None:
-    """A fit whose second process gets a signal; what the first one asks is counted."""
-    imitate_shell(words, folder)
+def _signal_at(step_number: int) -> dict[int, int]:
+    """Let the second process of a fit get a signal at this step. Return the steps, with a count of nothing yet."""
     counts: dict[int, int] = {}
     training_step = Classifier.training_step
 
     def step(self: Classifier, batch: Any, batch_idx: int) -> torch.Tensor:
         counts.setdefault(self.global_step, 0)
-        if self.global_step == SIGNAL_AT:
-            launcher: Any = self.trainer.strategy.launcher
-            os.kill(launcher.procs[0].pid, signal.SIGTERM)
+        if self.global_step == step_number and self.trainer.global_rank == 1:
+            os.kill(os.getpid(), signal.SIGTERM)
         return training_step(self, batch, batch_idx)
+
+    Classifier.training_step = step  # type: ignore[method-assign]
+    agreement.SECONDS = 1e9 if os.environ["SLURM_PROCID"] == "0" else 1e-9  # the other process follows the first
+    return counts
+
+
+def _signalled(words: list[str]) -> None:
+    """A fit whose second process gets a signal; what the first one asks is counted."""
+    counts = _signal_at(SIGNAL_AT)
 
     def counted(function: Callable[..., Any]) -> Callable[..., Any]:
         def call(*args: Any, **options: Any) -> Any:
@@ -90,10 +97,8 @@ def _signalled(words: list[str], folder: Path) -> None:
 
         return call
 
-    Classifier.training_step = step  # type: ignore[method-assign]
     for name in COLLECTIVES:
         setattr(torch.distributed, name, counted(getattr(torch.distributed, name)))
-    agreement.SECONDS = 1e9  # of this process, which the other one has to follow
     try:
         main(words)
     finally:
@@ -102,16 +107,13 @@ def _signalled(words: list[str], folder: Path) -> None:
 
 def test_a_signal_is_heard_by_all_at_an_agreement_and_the_other_steps_ask_nothing(tmp_path: Path) -> None:
     words = arguments_of({**PLAIN, "batch_size": 4, "processes": 2, "every_n_steps": 50})
-    process = FORKSERVER.Process(target=_signalled, args=(words, tmp_path))
-    process.start()
-    process.join()
-    said = tmp_path.with_suffix(".log").read_text()
-    assert process.exitcode == 128 + signal.SIGTERM, said
+    (code, said), _ = two_tasks(_signalled, words, tmp_path)
+    assert code == 128 + signal.SIGTERM, said
     assert f"stopped by SIGTERM after {HEARD_AT} steps; resume with:" in said
     (last,) = tmp_path.rglob("last.ckpt")
     assert read(last)["global_step"] == HEARD_AT
     assert read(last.with_name("previous.ckpt"))["global_step"] == 50
-    counts = json.loads((tmp_path / "counts.json").read_text())
+    counts = json.loads((tmp_path / "0/counts.json").read_text())
     assert sorted(map(int, counts)) == list(range(HEARD_AT))
     assert [int(step) for step, count in counts.items() if count] == [0, 2, 6, 14, 30, 49, 62]
     assert counts["6"] <= 3
@@ -127,28 +129,15 @@ def test_a_loss_that_another_process_saw(
     assert not list(Path().rglob("*.ckpt"))
 
 
-def _signalled_before_the_epochs_end(words: list[str], folder: Path) -> None:
+def _signalled_before_the_epochs_end(words: list[str]) -> None:
     """A fit whose second process alone gets a signal, in the last of the twelve steps of an epoch."""
-    imitate_shell(words, folder)
-    training_step = Classifier.training_step
-
-    def step(self: Classifier, batch: Any, batch_idx: int) -> torch.Tensor:
-        if self.global_step == 11:
-            launcher: Any = self.trainer.strategy.launcher
-            os.kill(launcher.procs[0].pid, signal.SIGTERM)
-        return training_step(self, batch, batch_idx)
-
-    Classifier.training_step = step  # type: ignore[method-assign]
-    agreement.SECONDS = 1e9
+    _signal_at(11)
     main(words)
 
 
 def test_processes_agree_at_an_epochs_end(tmp_path: Path) -> None:
     """Nothing is validated there, and the agreements are after 1, 3, 7 and 15 steps."""
     words = [*arguments_of({**PLAIN, "batch_size": 50, "processes": 2}), "--trainer.check_val_every_n_epoch", "2"]
-    process = FORKSERVER.Process(target=_signalled_before_the_epochs_end, args=(words, tmp_path))
-    process.start()
-    process.join()
-    said = tmp_path.with_suffix(".log").read_text()
-    assert process.exitcode == 128 + signal.SIGTERM, said
+    (code, said), _ = two_tasks(_signalled_before_the_epochs_end, words, tmp_path)
+    assert code == 128 + signal.SIGTERM, said
     assert "stopped by SIGTERM after 12 steps; resume with:" in said
