@@ -70,6 +70,10 @@ PRIVATE = [
     Private("torch.cpu", "_is_amx_tile_supported", [], "likewise"),
     Private("torch", "_dynamo", None, "its recompile_limit has no public name in every release since 2.11"),
     Private("torch.ops.mkldnn", "_is_mkldnn_bf16_supported", None, "likewise"),
+    *(
+        Private("torch", f"_foreach_{name}", None, "one kernel for all weights; torch documents it as a prototype")
+        for name in ("add", "add_", "mul_", "sub_")
+    ),
 ]
 
 

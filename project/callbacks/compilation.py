@@ -14,7 +14,7 @@ from torch import Tensor
 from project.callbacks.finetuning import Finetuning
 from project.optim.muon import MuonSGD
 
-RUNS = 3  # of each graph: with CUDA graphs, the first one compiles, the second one records, the third one replays
+RUNS = 2  # of each graph: the first one compiles it, and records it if the mode does; the second one replays it
 
 
 class Compilation(Callback):
@@ -31,7 +31,7 @@ class Compilation(Callback):
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         model: Any = pl_module
-        if not model.is_compiled:
+        if not model.compiled:
             return
         started = time.perf_counter()
         buffers = [(buffer, buffer.clone()) for buffer in model.buffers()]
@@ -87,7 +87,7 @@ def _run(trainer: Trainer, model: Any, inputs: tuple[Tensor, Tensor], state: Abs
         for _ in range(RUNS):
             with trainer.precision_plugin.train_step_context():
                 *_, loss = model.training_losses(*batch)
-            loss.backward()
+            model.backward(loss)
             model.zero_grad()
     return int(inputs[0].shape[-1])
 

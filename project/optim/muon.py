@@ -64,19 +64,19 @@ class MuonSGD(Optimizer):
         ]
         defaults = {"lr": lr, "momentum": momentum, "iterations": iterations, "weight_decay": 0.0}
         super().__init__([group for group in groups if group["params"]], defaults)
-        self._iterate = _iterate
+        self._move = _rescale_and_orthogonalize
 
     @torch.no_grad()
     def compile(self) -> None:
-        """Compile the iterations of hidden matrices and convolutions, for each of their shapes.
+        """Compile the iterations of hidden matrices and convolutions.
 
         It pays on a GPU, which otherwise waits for the many small operations between the matrix products.
         """
-        self._iterate = torch.compile(_iterate)
+        self._move = torch.compile(_rescale_and_orthogonalize, dynamic=False)
         for group in self.param_groups:
             if group["iterations"]:
-                for equals in _alike(group["params"]).values():
-                    self._orthogonalize(torch.stack([parameter.detach().flatten(1) for parameter in equals]), group)
+                weights, momenta = ([weights.detach().clone() for weights in group["params"]] for _ in range(2))
+                self._move(weights, momenta, group["iterations"], _precision(momenta[0]))
 
     @torch.no_grad()
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
@@ -98,24 +98,22 @@ class MuonSGD(Optimizer):
             self.state[parameter]["momentum_buffer"] = buffer
 
     def _muon(self, parameters: list[Tensor], group: dict[str, Any]) -> None:
-        for equals in _alike(parameters).values():
-            momenta = torch.stack([self._nesterov(parameter, group).flatten(1) for parameter in equals])
-            moves = self._orthogonalize(momenta, group)
-            for parameter, move in zip(equals, moves, strict=True):
-                norm = parameter.norm()
-                parameter.mul_(len(parameter) ** 0.5 / torch.where(norm > 0, norm, 1.0))
-                parameter.sub_(group["lr"] * move.view(parameter.shape))
+        gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
+        buffers = [self._buffer(parameter) for parameter in parameters]
+        torch._foreach_mul_(buffers, group["momentum"])
+        torch._foreach_add_(buffers, gradients)
+        momenta = list(torch._foreach_add(gradients, buffers, alpha=group["momentum"]))  # Nesterov's
+        weights = [parameter.detach() for parameter in parameters]
+        moves = self._move(weights, momenta, group["iterations"], _precision(momenta[0]))
+        torch._foreach_mul_(moves, group["lr"])
+        torch._foreach_sub_(weights, moves)
 
-    def _orthogonalize(self, matrices: Tensor, group: dict[str, Any]) -> Tensor:
-        return self._iterate(matrices, group["iterations"], _precision(matrices))
-
-    def _nesterov(self, parameter: Tensor, group: dict[str, Any]) -> Tensor:
-        gradient, state = parameter.grad, self.state[parameter]
-        assert gradient is not None
+    def _buffer(self, parameter: Tensor) -> Tensor:
+        state = self.state[parameter]
         if "momentum_buffer" not in state:
-            state["momentum_buffer"] = torch.zeros_like(gradient)
-        buffer = state["momentum_buffer"].mul_(group["momentum"]).add_(gradient)
-        return gradient.add(buffer, alpha=group["momentum"])
+            state["momentum_buffer"] = torch.zeros_like(parameter)
+        buffer: Tensor = state["momentum_buffer"]
+        return buffer
 
 
 def orthogonalize(matrices: Tensor, iterations: int) -> Tensor:
@@ -126,6 +124,20 @@ def orthogonalize(matrices: Tensor, iterations: int) -> Tensor:
     Matrices in float64 stay so.
     """
     return _iterate(matrices, iterations, _precision(matrices))
+
+
+def _rescale_and_orthogonalize(
+    weights: list[Tensor], momenta: list[Tensor], iterations: int, precision: torch.dtype
+) -> list[Tensor]:
+    """Rescale weights to the norm sqrt(rows), and return their moves: those of equal shape are computed together."""
+    moves = list(momenta)
+    for places in _alike(weights).values():
+        matrices = torch.stack([momenta[place].flatten(1) for place in places])
+        for place, move in zip(places, _iterate(matrices, iterations, precision), strict=True):
+            norm = weights[place].norm()
+            weights[place].mul_(len(weights[place]) ** 0.5 / torch.where(norm > 0, norm, 1.0))
+            moves[place] = move.view(weights[place].shape)
+    return moves
 
 
 def _iterate(matrices: Tensor, iterations: int, precision: torch.dtype) -> Tensor:
@@ -140,11 +152,11 @@ def _iterate(matrices: Tensor, iterations: int, precision: torch.dtype) -> Tenso
     return (current if wide is matrices else current.mT).to(matrices.dtype)
 
 
-def _alike(parameters: Iterable[Tensor]) -> dict[torch.Size, list[Tensor]]:
-    """The parameters of each shape as matrices."""
+def _alike(weights: list[Tensor]) -> dict[tuple[int, int], list[int]]:
+    """The places of the weights that have the same shape as matrices."""
     alike = defaultdict(list)
-    for parameter in parameters:
-        alike[parameter.flatten(1).shape].append(parameter)
+    for place, matrix in enumerate(weights):
+        alike[len(matrix), matrix[0].numel()].append(place)
     return alike
 
 

@@ -24,7 +24,7 @@ from project.data.run_length import Position, saved_position, total_steps
 from project.networks.protocol import AuxiliaryHeads, InitializedFromImages, NormalisesImages
 from project.networks.test_time_augmentation import Views, views_logits, views_probabilities
 from project.training.agreement import gathered
-from project.training.compiled import Mode, Step, StepOfModel, compile_step
+from project.training.compiled import CompiledStep, Mode
 from project.training.fused import match_memory_order, use_fused_updates
 from project.training.mean_loss import MeanLoss, image_weights, weigh_classes
 from project.training.parameter_groups import ParameterGroups
@@ -33,6 +33,7 @@ from project.training.trainer import is_logged_step
 
 INITIAL_IMAGES = 1000  # their 961,000 patches fix the 78 numbers of a covariance well; 5,000 take a second longer
 Schedule = Callable[[Optimizer, int], LRScheduler]
+Step = Callable[[Tensor, Tensor], tuple[Tensor, ...]]
 
 
 class Classifier(LightningModule):
@@ -61,8 +62,8 @@ class Classifier(LightningModule):
             lr_scheduler: Makes the learning-rate schedule from the optimizer and the number of steps of the run. It is
                 updated after every step, Plateau after every epoch. None keeps the optimizer's learning rate.
             compile: Compile network and loss of a training step with torch.compile, for each image size, before the
-                first step; checkpoints, validation and test stay the same. true is torch's mode default;
-                reduce-overhead and max-autotune also use CUDA graphs.
+                first step; checkpoints, validation and test stay the same. true is torch's mode default. On one GPU,
+                reduce-overhead and max-autotune also record the step as a CUDA graph, which spares Python's time.
             test_views: Test-time augmentation: the views of an image whose logits the test averages. The result is
                 test/accuracy_<views>, in addition to the plain accuracy. mirror: the image and its mirror image;
                 mirror_shift: these two, and both moved by a pixel in two directions.
@@ -81,9 +82,8 @@ class Classifier(LightningModule):
         self.taken_weights: Collection[str] = ()  # names of the network's tensors; the command line sets it
         self.run_description: dict[str, Any] = {}  # see project.checkpoints.description; the command line sets it
         self.parameter_groups: ParameterGroups | None = None  # set by Finetuning
-        self.is_compiled = compile is not False
-        step: StepOfModel = Classifier.logits_and_losses
-        self._training_losses = compile_step(step, "default" if compile is True else compile) if compile else step
+        mode: Mode = "default" if isinstance(compile, bool) else compile
+        self.compiled = CompiledStep(Classifier.logits_and_losses, mode) if compile else None
         self._epoch_is_logged = False
         self._done: Position | None = None  # before a resumed run's first step
         self.train_metrics = _metrics("train/", num_classes)
@@ -167,6 +167,12 @@ class Classifier(LightningModule):
             self.log("train/lr", self.trainer.optimizers[0].param_groups[0]["lr"])
         return loss
 
+    def backward(self, loss: Tensor, *args: Any, **kwargs: Any) -> None:
+        if self.compiled:
+            self.compiled.backward(loss, self.trainer.accumulate_grad_batches)
+        else:
+            super().backward(loss, *args, **kwargs)
+
     def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
         match_memory_order(optimizer)
 
@@ -233,7 +239,7 @@ class Classifier(LightningModule):
 
     def training_losses(self, images: Tensor, labels: Tensor) -> tuple[Tensor, ...]:
         """The same as logits_and_losses, compiled if the option says so."""
-        return self._training_losses(self, images, labels)
+        return self.compiled(self, images, labels) if self.compiled else self.logits_and_losses(images, labels)
 
     def logits_and_losses(self, images: Tensor, labels: Tensor) -> tuple[Tensor, ...]:
         """Return the main logits of images [N, C, H, W], their loss, and the loss that training minimises."""

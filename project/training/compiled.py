@@ -1,33 +1,40 @@
 """The network and the loss of a training step as one compiled graph."""
 
-from collections.abc import Callable
 from typing import Any, Literal
 
 import torch
 from torch import Tensor
 
+from project.training.recorded import RecordedStep, StepOfModel, can_record
+
 Mode = Literal["default", "reduce-overhead", "max-autotune", "max-autotune-no-cudagraphs"]
-CUDA_GRAPHS = ("reduce-overhead", "max-autotune")  # modes that record the kernels of a step and replay them
+KERNELS: dict[Mode, Mode] = {"reduce-overhead": "default", "max-autotune": "max-autotune-no-cudagraphs"}
+"""Modes that record the kernels of a step and replay them, each with the mode that makes these kernels."""
 GRAPHS = 64  # that torch may compile of one function, one for each image size; by default 8, and then it stops
-Step = Callable[[Tensor, Tensor], tuple[Tensor, ...]]
-"""From images [N, C, H, W] and labels to tensors."""
-StepOfModel = Callable[[Any, Tensor, Tensor], tuple[Tensor, ...]]
-"""The same, from the model, the images and the labels."""
 
 
-def compile_step(step: StepOfModel, mode: Mode) -> StepOfModel:
-    """The same function, compiled anew for each size of the images.
+class CompiledStep:
+    """A step of a model, compiled anew for each size of the images.
 
-    Shapes are fixed in a graph, because a graph for any size is slower. A graph of a mode with CUDA graphs overwrites
-    what it returned before, so its tensors are copied.
+    Shapes are fixed in a graph, because a graph for any size is slower. torch's own modes with CUDA graphs record the
+    forward and the backward pass in two graphs, and find them again by much Python. RecordedStep has one.
     """
-    torch._dynamo.config.recompile_limit = max(torch._dynamo.config.recompile_limit, GRAPHS)
-    compiled: StepOfModel = torch.compile(step, mode=mode, dynamic=False)
-    if mode not in CUDA_GRAPHS:
-        return compiled
 
-    def replay(model: Any, images: Tensor, labels: Tensor) -> tuple[Tensor, ...]:
-        torch.compiler.cudagraph_mark_step_begin()  # type: ignore[no-untyped-call]
-        return tuple(output.clone() for output in compiled(model, images, labels))
+    def __init__(self, step: StepOfModel, mode: Mode) -> None:
+        torch._dynamo.config.recompile_limit = max(torch._dynamo.config.recompile_limit, GRAPHS)
+        self._step: StepOfModel = torch.compile(step, mode=KERNELS.get(mode, mode), dynamic=False)
+        self._recorded = RecordedStep(self._step) if mode in KERNELS else None
+        self._is_recorded = False
 
-    return replay
+    def __call__(self, model: Any, images: Tensor, labels: Tensor) -> tuple[Tensor, ...]:
+        self._is_recorded = self._recorded is not None and can_record(model, images)
+        if self._recorded is not None and self._is_recorded:
+            return self._recorded(model, images, labels)
+        return self._step(model, images, labels)
+
+    def backward(self, loss: Tensor, divisor: int) -> None:
+        """Give the weights the gradients of the last step's `loss`, which is already divided by `divisor`."""
+        if self._recorded is not None and self._is_recorded:
+            self._recorded.backward(divisor)
+        else:
+            loss.backward()  # type: ignore[no-untyped-call]

@@ -14,8 +14,9 @@ from project.checkpoints.files import read
 from project.cli.main import main
 from project.optim import MuonSGD
 from project.runs.results import read_results
+from project.training import compiled as compiled_steps
+from project.training import recorded
 from project.training.classifier import Classifier
-from project.training.compiled import compile_step
 from tests.conftest import CONFIGS
 
 FIRST, SECOND = (Path(f"lightning_logs/mlp/version_{number}/checkpoints") for number in (0, 1))
@@ -116,13 +117,51 @@ def test_mode_that_torch_has_not(digits: Callable[..., list[str]], error: Callab
     assert "reduce-overhead" in line
 
 
-def test_outputs_of_a_cuda_graph_are_copied(monkeypatch: pytest.MonkeyPatch) -> None:
-    output = torch.zeros(())
-    monkeypatch.setattr(torch, "compile", lambda function, mode, dynamic: function)
-    for mode, expected in (("default", 2.0), ("max-autotune-no-cudagraphs", 2.0), ("reduce-overhead", 1.0)):
-        step = compile_step(lambda model, images, labels: (output.copy_(images),), mode)  # type: ignore[arg-type]
-        first, _ = (step(None, torch.tensor(value), output)[0] for value in (1.0, 2.0))
-        assert first.item() == expected
+@pytest.fixture
+def recordings(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The number of replays of each recording: on a CPU, a replay runs the step again into the recorded tensors."""
+    replays: list[int] = []
+
+    def record(run: Callable[[], Any], pool: Any) -> tuple[Callable[[], None], Any]:
+        (outputs, gradients), number = run(), len(replays)
+        replays.append(0)
+
+        def replay() -> None:
+            replays[number] += 1
+            new_outputs, new_gradients = run()
+            for static, new in zip((*outputs, *gradients), (*new_outputs, *new_gradients), strict=True):
+                static.copy_(new)
+
+        return replay, (outputs, gradients)
+
+    monkeypatch.setattr(recorded, "record", record)
+    monkeypatch.setattr(recorded, "memory_pool", lambda: None)
+    monkeypatch.setattr(compiled_steps, "can_record", lambda model, images: True)
+    return replays
+
+
+@pytest.mark.parametrize("batches", [1, 2])
+def test_recorded(
+    batches: int, digits: Callable[..., list[str]], recordings: list[int], graphs: list[torch.fx.GraphModule]
+) -> None:
+    """Each state of the network has a recording, made before the first step; the weights are the same."""
+    words = [*digits(epochs=2), "--trainer.limit_train_batches", "4", "--trainer.accumulate_grad_batches", str(batches)]
+    words += ["--trainer.callbacks+=Finetuning", "--trainer.callbacks+=GradientNorm"]
+    main(["fit", *words])
+    main(["fit", *words, "--model.compile", "reduce-overhead"])
+    states = (weights(run / "last.ckpt") for run in (FIRST, SECOND))
+    torch.testing.assert_close(*states, rtol=0, atol=0 if batches == 1 else 1e-6)
+    assert recordings == [2 + 4, 2 + 4]
+    logged = ((run.parent / "metrics.csv").read_text() for run in (FIRST, SECOND))
+    assert len({text.count("GradientNorm") for text in logged}) == 1
+
+
+def test_a_recording_is_for_one_gpu_without_a_scaler() -> None:
+    cases = (("cuda", 1, None, True), ("cpu", 1, None, False), ("cuda", 2, None, False), ("cuda", 1, object(), False))
+    for device, world_size, scaler, expected in cases:
+        images: Any = SimpleNamespace(device=torch.device(device))
+        trainer = SimpleNamespace(world_size=world_size, precision_plugin=SimpleNamespace(scaler=scaler))
+        assert recorded.can_record(SimpleNamespace(trainer=trainer), images) is expected
 
 
 def test_muon_compiled(graphs: list[torch.fx.GraphModule]) -> None:
