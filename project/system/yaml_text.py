@@ -37,17 +37,30 @@ def read_settings_file(path: Path, option: str, example: str) -> dict[str, Any]:
         UserError: the file cannot be read, or has no settings, or a key stands twice.
     """
     try:
-        text = path.read_text("utf-8")
+        content = path.read_bytes()
+        text = content.decode("utf-8")
         settings, problem = load_yaml(text), key_problem(text)
     except OSError as error:
         raise UserError(f"{option} {path}: {error.strerror}; give a file such as {example}") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise UserError(f"{option} {path}: not YAML ({' '.join(str(error).split())})") from None
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        raise UserError(f"{option} {path}: line {line} is not UTF-8; save the file in this encoding") from None
+    except yaml.YAMLError as error:
+        raise UserError(f"{option} {path}: not YAML ({_yaml_problem(error, text)})") from None
     if not isinstance(settings, dict):
         raise UserError(f"{option} {path}: holds no settings; see {example} for what it should look like")
     if problem:
         raise UserError(f"{option} {path}: {problem}")
     return settings
+
+
+def _yaml_problem(error: yaml.YAMLError, text: str) -> str:
+    """What is wrong with a text, for a person. YAML's own message does not name a tab."""
+    mark = getattr(error, "problem_mark", None)
+    lines = text.split("\n")
+    if mark and "\t" in lines[min(mark.line, len(lines) - 1)]:
+        return f"line {mark.line + 1} has a tab; put spaces in its place"
+    return " ".join(str(error).split())
 
 
 def _key_problems(node: yaml.Node | None) -> Iterator[str]:

@@ -66,6 +66,9 @@ def test_settings_become_words(tmp_path: Path) -> None:
         ("a: {int: [0, 1]}\ndirection: up", "direction up: give maximize or minimize"),
         ("- a", "holds no settings; see configs/search/convnet.yaml for what it should look like"),
         ("a: [", "not YAML ("),
+        ("a: {int: [0, 1]}\nb:\n\tint: [0, 1]", "not YAML (line 3 has a tab; put spaces in its place)"),
+        ("a:\t{int: [0, 1]}", "not YAML (line 1 has a tab; put spaces in its place)"),
+        ("# for\n# f\udcfcr", "line 2 is not UTF-8; save the file in this encoding"),
         ("a: {int: [0, 1]}\na: {int: [0, 2]}", "a stands twice, in lines 1 and 2; leave one out"),
         (
             "a: {int: [0, 1]}\nsampler: {class_path: TPESampler, init_args: [1]}",
@@ -74,7 +77,7 @@ def test_settings_become_words(tmp_path: Path) -> None:
     ],
 )
 def test_mistakes(text: str, line: str, error: Callable[..., str]) -> None:
-    Path("space.yaml").write_text(text)
+    Path("space.yaml").write_bytes(text.encode(errors="surrogateescape"))
     assert error("search", "--space", "space.yaml").startswith(f"--space space.yaml: {line}")
 
 
