@@ -26,6 +26,7 @@ from project.system.errors import UserError
 from project.system.files import FULL_OR_CLOSED
 
 # The types that the parser expects, without the value that it got.
+OUT_OF_MEMORY = "out of memory|can't allocate memory|bad_alloc"  # of CUDA, torch on a CPU, C++
 EXPECTED = re.compile(r"Expected (?:an? )?(.+?)(?:\. Got value.*)?$", re.MULTILINE)
 PLAIN = {
     "int": "a whole number",
@@ -82,6 +83,10 @@ def user_message(error: Exception, options: Namespace | None = None) -> str:
         return str(error)
     if isinstance(error, OSError) and error.errno in FULL_OR_CLOSED:
         return f"{error.filename or 'a file of the run'}: {error.strerror}; mend that, then resume"
+    if isinstance(error, MemoryError) or re.search(OUT_OF_MEMORY, str(error)):
+        size = re.search(r"[Tt]ried to allocate ([\d.]+ \w+)", str(error))
+        problem = f"the memory is too small{f' for {size[1]} more' if size else ''}{place(error)}"
+        return f"{problem}; give a smaller --data.batch_size, or a smaller network"
     if isinstance(error, FileNotFoundError | NotADirectoryError | IsADirectoryError) and error.filename:
         return f"{error.filename}: {error.strerror}{place(error)}"
     if isinstance(error, SyntaxError):  # in a module of the user's own
