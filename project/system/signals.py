@@ -6,6 +6,8 @@ import subprocess
 import threading
 from types import FrameType
 
+from project.system.launch import is_first_process
+
 # `sbatch --signal=SIGUSR1@90` sends it 90 seconds before the time limit of a job; Windows has neither.
 REQUEUE = getattr(signal, "SIGUSR1", None)
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
@@ -43,7 +45,8 @@ class Signals:
         signal.signal(signal.SIGINT, signal.SIG_DFL)
         if self._at_once:
             raise Interrupted(signum)
-        os.write(2, f"{signal.Signals(signum).name}: finishing the step; Ctrl-C stops at once\n".encode())
+        if is_first_process():
+            os.write(2, f"{signal.Signals(signum).name}: finishing the step; Ctrl-C stops at once\n".encode())
 
 
 def job() -> str | None:
