@@ -13,6 +13,7 @@ from project.search.study import Study
 from project.system.files import atomic_write
 
 FOLDER = "pictures"
+INCHES_OF_OPTION = 1.8  # of the width of the parallel coordinates, so that names and numbers do not overlap
 KINDS = {
     "history": drawings.plot_optimization_history,
     "importance": drawings.plot_param_importances,
@@ -44,7 +45,14 @@ def draw_pictures(study: Study) -> list[Path]:
 def _draw(study: Study, file: Path, draw: Any) -> Path:
     with matplotlib.rc_context(), warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-        figure = draw(study.optuna).figure  # it changes the style of all figures, which the block takes back
+        axes = draw(study.optuna, target_name=study.space.objective)  # it changes the style; the block takes that back
+        figure = axes.figure
+        if draw is drawings.plot_parallel_coordinate:
+            names = sorted(study.space.ranges)
+            axes.set_xticklabels([study.space.objective, *names], rotation=-20, horizontalalignment="left")
+            # Dark is good, as in Optuna's colours, in which the line of the worst trial is white.
+            axes.collections[0].set_cmap("viridis_r" if study.space.direction == "maximize" else "viridis")
+            figure.set_size_inches(INCHES_OF_OPTION * (len(names) + 2), 5)
         with atomic_write(file, several_writers=True) as unfinished:
             figure.savefig(unfinished, format="png", dpi=100, bbox_inches="tight")
         pyplot.close(figure)

@@ -108,7 +108,11 @@ def test_a_small_space_is_tried_whole_and_a_trial_that_falls_behind_ends_after_i
     assert [trial.state.name for trial in trials] == ["COMPLETE", "COMPLETE", "COMPLETE", "PRUNED"]
 
 
-def test_the_best_settings_are_confirmed_and_the_winner_is_tested_once(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_best_settings_are_confirmed_and_the_winner_is_tested_once(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn: list[Any] = []
+    monkeypatch.setattr("project.search.pictures.pyplot.close", drawn.append)
     trials = search(LR, confirm=3)
     printed = capsys.readouterr().out
     assert "the starting settings: val/accuracy 61.20 % +- 0.10 % (mean and standard deviation over 3 seeds)" in printed
@@ -132,6 +136,9 @@ def test_the_best_settings_are_confirmed_and_the_winner_is_tested_once(capsys: p
     confirmed = [path.parent.name for path in Path("lightning_logs/net-search-confirm3").glob("*/checkpoints")]
     assert len(confirmed) == 3
     assert {path.stem for path in STUDY.glob("pictures/*")} == {"history", "importance", "parallel_coordinate"}
+    history, _, parallel = (figure.axes[0] for figure in drawn[:3])
+    assert history.get_ylabel() == "val/accuracy"
+    assert [label.get_text() for label in parallel.get_xticklabels()] == ["val/accuracy", "model.optimizer.lr"]
     assert "history of net-search" in study_pictures([Run(STUDY / "version_0")])
 
 
