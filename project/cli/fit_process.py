@@ -16,9 +16,11 @@ from typing import Any
 from project.runs.settings import flatten
 from project.search.fits import Fit, Report
 from project.system.errors import UserError
+from project.system.files import FULL_OR_CLOSED
 from project.system.signals import REQUEUE, STOP_SIGNALS, Interrupted
 
 FORKSERVER = multiprocessing.get_context("forkserver")
+DISK = 74  # exit code of a fit that could not write to the disk, as in sysexits.h
 STOPPED = {128 + signum: signum for signum in (*STOP_SIGNALS, REQUEUE or signal.SIGTERM)}
 
 
@@ -57,7 +59,10 @@ class FitProcesses:
             return ""
         if code in STOPPED:  # by somebody else
             raise Interrupted(STOPPED[code])
-        return _error_line(fit.log, begin, code)
+        line = _error_line(fit.log, begin, code)
+        if code == DISK:
+            raise UserError(line)
+        return line
 
     def test(self, run: Path) -> Mapping[str, float]:
         """What the test measures of the run's best checkpoint."""
@@ -124,8 +129,6 @@ def _fit(fit: Fit, connection: Connection) -> None:
     from project.system.process import settle
 
     words = ["fit", *fit.current_words]
-    _settle(fit, words)
-    settle()
 
     def report(percent: int, value: float) -> bool:
         with suppress(OSError, EOFError):  # the worker is gone
@@ -133,8 +136,26 @@ def _fit(fit: Fit, connection: Connection) -> None:
             return bool(connection.recv())
         return False
 
-    with endings(), user_modules(fit.words):  # modules beside the files of --config, also for a run that goes on
-        run_experiment(words, TrialReports(int(fit.run.name.removeprefix("version_")), fit.objective, report))
+    reports = TrialReports(int(fit.run.name.removeprefix("version_")), fit.objective, report)
+    try:
+        _settle(fit, words)
+        settle()
+        with endings(), user_modules(fit.words):  # modules beside the files of --config, also for a run that goes on
+            run_experiment(words, reports)
+    except BaseException as error:
+        if _is_of_disk(error):
+            sys.exit(DISK)
+        raise
+
+
+def _is_of_disk(error: BaseException) -> bool:
+    """Whether a full disk, or one that cannot be written, is the cause: no fault of the trial's settings."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, OSError) and cause.errno in FULL_OR_CLOSED:
+            return True
+        cause = cause.__cause__ or cause.__context__
+    return False
 
 
 def _settle(fit: Fit, words: list[str]) -> None:
@@ -177,12 +198,12 @@ def _test(run: Path, connection: Connection) -> None:
 
 def _error_line(log: Path, begin: int, code: int) -> str:
     """The `error:` line of a fit, or the last line that it has printed."""
-    with log.open("rb") as file:
-        file.seek(begin)
-        lines = file.read().decode(errors="replace").splitlines()
+    lines = log.read_bytes()[begin:].decode(errors="replace").splitlines() if log.exists() else []
     errors = [line.removeprefix("error: ") for line in lines if line.startswith("error: ")]
     if errors:
         return errors[-1]
+    if code == DISK:
+        return f"{log.parent.parent} cannot be written; make room, then run the command again"
     if code < 0:
         return f"ended by {signal.Signals(-code).name}; if nobody sent it, the memory was perhaps too small; see {log}"
     return f"{lines[-1] if lines else f'exit code {code}'}; see {log}"

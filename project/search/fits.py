@@ -41,6 +41,7 @@ class Fits(Protocol):
         """The error line of a fit that failed; empty for one that finished, or that ended because it was asked to.
 
         Raises:
+            UserError: the disk is full, or cannot be written. The run can go on.
             BaseException: this process, or the fit, was asked to stop. The run can go on.
         """
 

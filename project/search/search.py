@@ -55,7 +55,7 @@ class Search:
             study = Study(self.directory, space)
             trials = self._enqueue(study, settings)
         ended = len(study.trials(*ENDED))
-        print(f"study {self.directory}: {ended} of {trials} trials have ended", flush=True)
+        print(f"study {self.directory}: {ended} of {trials} trials have ended; logs/ has their output", flush=True)
         for number in Worker(study, self.fits, words, trials).work():
             self._print_trial(study, number, trials)
             remove_checkpoints(study, self.keep)

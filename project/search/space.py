@@ -172,7 +172,7 @@ def _default_pruner(is_repeated: bool) -> dict[str, Any]:
 
 def words_of(settings: Mapping[str, Any]) -> list[str]:
     """The words of the command line for these options."""
-    return [word for name, value in settings.items() for word in (f"--{name}", _word(value))]
+    return [word for name, value in settings.items() for word in (f"--{name}", word_of(value))]
 
 
 def _range(place: str, value: Any) -> Range:
@@ -182,17 +182,17 @@ def _range(place: str, value: Any) -> Range:
     if kind not in KINDS:
         raise UserError(f"{place}: {kind} is no range; {_nearest(str(kind), list(KINDS))}")
     if kind in LISTS:
-        return Range(kind, _choices(f"{place}: {kind} {_word(values)}", values))
-    return Range(kind, _ends(f"{place}: {kind} {_word(values)}", kind, values))
+        return Range(kind, _choices(f"{place}: {kind} {word_of(values)}", values))
+    return Range(kind, _ends(f"{place}: {kind} {word_of(values)}", kind, values))
 
 
 def _choices(place: str, values: Sequence[Any]) -> list[Any]:
-    words = [_word(value) for value in values]
+    words = [word_of(value) for value in values]
     if len(set(words)) < len(words):
         raise UserError(f"{place}: a value stands twice; leave one out")
     if len(words) < 2:
         raise UserError(f"{place}: there is nothing to choose from; give at least two values, or leave the option out")
-    return [value if isinstance(value, Value) else _word(value) for value in values]
+    return [value if isinstance(value, Value) else word_of(value) for value in values]
 
 
 def _ends(place: str, kind: str, values: Sequence[Any]) -> list[Any]:
@@ -244,7 +244,7 @@ def _nearest(name: str, known: Sequence[str]) -> str:
     return f"did you mean {near[0]}?" if near else f"give one of {', '.join(known)}"
 
 
-def _word(value: Any) -> str:
+def word_of(value: Any) -> str:
     """The value as a word of the command line: YAML in one line."""
     if isinstance(value, str):
         return value

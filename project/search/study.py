@@ -13,7 +13,7 @@ from optuna.trial import FrozenTrial, TrialState
 from project.runs.directories import all_runs, is_training
 from project.runs.settings import exact
 from project.search.journal import Journal
-from project.search.space import Space, Value
+from project.search.space import Space, Value, word_of
 from project.system.errors import UserError
 from project.system.files import atomic_write
 
@@ -214,4 +214,4 @@ def _changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[str]
         old, new = before[part], now[part]
         for name in sorted(old.keys() | new.keys()):
             if exact(str(old.get(name, "nothing"))) != exact(str(new.get(name, "nothing"))):
-                yield f"{name} {old.get(name, 'nothing')}, not {new.get(name, 'nothing')}"
+                yield f"{name} {word_of(old.get(name, 'nothing'))}, not {word_of(new.get(name, 'nothing'))}"

@@ -16,6 +16,7 @@ from project.runs.results import read_results
 from project.search.fits import Fit, Fits
 from project.search.space import words_of
 from project.search.study import THREADS, VALUES, Claim, Study, count_workers, worker_lock
+from project.system.errors import UserError
 from project.system.signals import Interrupted
 from project.system.threads import cores_of_each, usable_cores
 
@@ -56,18 +57,21 @@ class Worker:
                     return
                 else:
                     if not waiting:
-                        print(f"{running} trials run in other workers; waiting for them", flush=True)
+                        trials = "1 trial runs" if running == 1 else f"{running} trials run"
+                        print(f"{trials} in other workers; waiting for them", flush=True)
                     waiting = True
                     time.sleep(POLL_SECONDS)
 
     def run(self, claim: Claim) -> None:
         """Run or go on with a trial. If this process is asked to stop, the trial is free for the next worker."""
+        if begun := [run for run in self.study.runs_of(claim.number) if run.exists()]:
+            print(f"trial {claim.number} goes on in {begun[-1]}, which a worker has left", flush=True)
         try:
             if self.study.reported(claim.number) and claim.trial.should_prune():  # told before a worker was killed
                 self.study.end(claim, TrialState.PRUNED)
                 return
             values = self._values(claim)
-        except (KeyboardInterrupt, Interrupted):
+        except (KeyboardInterrupt, Interrupted, UserError):
             print(f"trial {claim.number} is not finished; the same command goes on with it", flush=True)
             raise
         except Failed as failure:

@@ -17,7 +17,10 @@ from project.system.errors import UserError
 STUDY = Path("lightning_logs/mlp-search")
 # The first trial has the default, which is not the first of the choices.
 SPACE = "model.network.fails_at: {choice: [5, 1000]}\n"
-NETWORK = """from project.networks import MLP
+NETWORK = """import errno
+from pathlib import Path
+
+from project.networks import MLP
 
 class Failing(MLP):
     def __init__(self, num_classes: int, fails_at: int = 1000):
@@ -25,6 +28,8 @@ class Failing(MLP):
         self.calls, self.fails_at = 0, fails_at
 
     def forward(self, images):
+        if self.calls > 3 and Path("full").exists():
+            raise OSError(errno.ENOSPC, "No space left on device", "last.ckpt")
         self.calls += 1
         if self.calls == self.fails_at:
             raise RuntimeError("no more")
@@ -52,10 +57,18 @@ def test_stopped_and_failed_trials(
     assert (STUDY / "version_0/checkpoints/last.ckpt").exists()
     assert not (STUDY / "version_0/results.json").exists()
 
+    Path("full").touch()
+    with pytest.raises(SystemExit):
+        main(search)
+    out, err = capsys.readouterr()
+    assert err == "error: last.ckpt: No space left on device; mend that, then resume\n"
+    assert f"trial 0 goes on in {STUDY / 'version_0'}, which a worker has left\ntrial 0 is not finished;" in out
+    Path("full").unlink()
+
     result = main(search)
     printed = capsys.readouterr().out
     assert "trial 0: val/accuracy 9" in printed
-    assert "failed (--model.network own.Failing: no more (own.py, line 11))" in printed
+    assert "failed (--model.network own.Failing: no more (own.py, line 16))" in printed
     assert "0 left" in printed
     assert result.figures["model.network.fails_at"] == 1000
     assert result.directory == STUDY
