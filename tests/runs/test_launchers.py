@@ -1,6 +1,7 @@
 """A run of several processes, whatever has started them. test_reported_figures.py has a whole run under torchrun."""
 
 import os
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from project.cli.main import main
 from project.system import launch
 from project.system.launch import external_launch, is_first_error
 from project.training.trainer import ExperimentTrainer
+from tests.conftest import REPOSITORY
 from tests.runs.test_kills import PLAIN
 
 TORCHRUN = {"TORCHELASTIC_RUN_ID": "none", "LOCAL_WORLD_SIZE": "2", "WORLD_SIZE": "2", "RANK": "0", "LOCAL_RANK": "0"}
@@ -117,3 +119,11 @@ def test_an_error_of_one_process(tmp_path: Path) -> None:
     assert second.startswith(f"error: --trainer.callbacks {__name__}.Fails: no more")
     assert second.count("\n") == 1
     assert [path.name for path in tmp_path.glob("*/lightning_logs/mlp/*/checkpoints/last.ckpt")] == ["last.ckpt"]
+
+
+@pytest.mark.parametrize("script", ["fit", "search"])
+def test_a_job_of_slurm_in_another_directory(script: str) -> None:
+    job = REPOSITORY / f"scripts/slurm/{script}.sbatch"
+    ended = subprocess.run(["bash", str(job)], capture_output=True, text=True)
+    assert ended.returncode == 2
+    assert ended.stderr == f"error: no scripts/main.py in {Path.cwd()}; type sbatch in the project's directory\n"

@@ -74,7 +74,7 @@ def test_another_search_in_the_directory() -> None:
     with pytest.raises(UserError, match=r"the study there has data.batch_size 125, not 250; give --name with another"):
         describe(DIRECTORY, space(), {**settings, "data.batch_size": 250})
     other = space("model.optimizer.lr: {log: [0.001, 1]}")
-    with pytest.raises(UserError, match=r"has model.optimizer.lr \{'log': \[0.001, 0.1\]\}, not \{'log': \[0.001, 1.0"):
+    with pytest.raises(UserError, match=r"has model.optimizer.lr \{log: \[0.001, 0.1\]\}, not \{log: \[0.001, 1.0"):
         describe(DIRECTORY, other, settings)
 
 
