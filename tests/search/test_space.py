@@ -67,7 +67,6 @@ def test_settings_become_words(tmp_path: Path) -> None:
         ("- a", "holds no settings; see configs/search/convnet.yaml for what it should look like"),
         ("a: [", "not YAML ("),
         ("a: {int: [0, 1]}\nb:\n\tint: [0, 1]", "not YAML (line 3 has a tab; put spaces in its place)"),
-        ("a:\t{int: [0, 1]}", "not YAML (line 1 has a tab; put spaces in its place)"),
         ("# for\n# f\udcfcr", "line 2 is not UTF-8; save the file in this encoding"),
         ("a: {int: [0, 1]}\na: {int: [0, 2]}", "a stands twice, in lines 1 and 2; leave one out"),
         (
