@@ -5,9 +5,10 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, redirect_stderr, redirect_stdout, suppress
 from io import StringIO
+from multiprocessing import forkserver
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
@@ -29,6 +30,8 @@ class FitProcesses:
 
     def __init__(self) -> None:
         FORKSERVER.set_forkserver_preload(["project.cli.experiment", "project.cli.fit_process"])
+        with _no_interrupts():  # Ctrl-C is for this process, which ends the others
+            forkserver.ensure_running()
 
     def check(self, candidates: Sequence[Sequence[str]], objective: str) -> Mapping[str, Any]:
         """The settings of the first candidate. Raises UserError if a fit with the words of one cannot begin."""
@@ -73,6 +76,19 @@ class FitProcesses:
                 raise UserError(f"the test of {run} has failed; main.py test --ckpt_path {run} shows why") from None
             process.join()
         return figures
+
+
+@contextmanager
+def _no_interrupts() -> Iterator[None]:
+    """Ignore Ctrl-C, here for the moment and in processes that the block starts."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 @contextmanager

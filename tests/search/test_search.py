@@ -2,6 +2,8 @@
 
 import os
 import signal
+import subprocess
+import sys
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
@@ -89,6 +91,22 @@ def test_an_unknown_option_and_an_objective_that_nothing_measures(
     Path("space.yaml").write_text("model.optimizer.lr: {log: [0.001, 0.1]}\nobjective: val/acuracy")
     assert "no validation measures it; give val/accuracy" in error(*words)
     assert not Path("lightning_logs/mlp-search").exists()
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="this system does not list processes there")
+def test_ctrl_c_of_the_terminal_does_not_reach_the_fork_server() -> None:
+    program = (
+        "import os, pathlib, signal\n"
+        "from project.cli.fit_process import FitProcesses\n"
+        "FitProcesses()\n"
+        "for child in pathlib.Path(f'/proc/self/task/{os.getpid()}/children').read_text().split():\n"
+        "    print(pathlib.Path(f'/proc/{child}/status').read_text())\n"
+        "    os.kill(int(child), signal.SIGKILL)\n"
+    )
+    status = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
+    ignored = [int(line.split()[1], 16) for line in status.splitlines() if line.startswith("SigIgn:")]
+    assert ignored
+    assert all(mask >> (signal.SIGINT - 1) & 1 for mask in ignored)
 
 
 @pytest.mark.parametrize(
