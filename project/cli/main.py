@@ -9,6 +9,7 @@ from project.runs.results import Result
 from project.system.memory import keep_freed_memory
 from project.system.process import escape_output, quiet, settle
 from project.system.quick_imports import no_garbage_collection, postpone_scipy_signal
+from project.system.signals import stop_if_requeued
 
 
 def main(args: Sequence[str] | None = None, own_process: bool = False) -> Result:
@@ -27,6 +28,8 @@ def main(args: Sequence[str] | None = None, own_process: bool = False) -> Result
     """
     words = sys.argv[1:] if args is None else list(args)
     with endings():
+        if own_process:
+            stop_if_requeued()
         if words[:1] in (["-h"], ["--help"]):
             print(program_help())
             sys.exit(0)

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import threading
 from types import FrameType
+from typing import NoReturn
 
 from project.system.launch import is_first_process
 
@@ -47,6 +48,19 @@ class Signals:
             raise Interrupted(signum)
         if is_first_process():
             os.write(2, f"{signal.Signals(signum).name}: finishing the step; Ctrl-C stops at once\n".encode())
+
+
+def stop_if_requeued() -> None:
+    """On SLURM, raise Interrupted at the requeue signal, until a run that can save itself watches for it.
+
+    Otherwise the signal would kill a command that has just begun, or that ends, and nobody would queue its job again.
+    """
+    if REQUEUE and job():
+        signal.signal(REQUEUE, _interrupt)
+
+
+def _interrupt(signum: int, frame: FrameType | None) -> NoReturn:
+    raise Interrupted(signum)
 
 
 def job() -> str | None:

@@ -130,6 +130,22 @@ def test_signal_in_a_command_without_a_run(
     assert stopped.value.code == code
 
 
+def test_the_requeue_signal_before_a_run_begins(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("SLURM_JOB_ID", "17")
+    monkeypatch.setattr("project.cli.endings.requeue", lambda: print("back in the queue"))
+    monkeypatch.setattr("project.cli.main.program_help", lambda: os.kill(os.getpid(), signal.SIGUSR1))
+    before = signal.signal(signal.SIGUSR1, signal.SIG_IGN)
+    try:
+        with pytest.raises(SystemExit) as stopped:
+            main(["--help"], own_process=True)
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+    assert stopped.value.code == 128 + signal.SIGUSR1
+    assert capsys.readouterr().out == "back in the queue\n"
+
+
 def test_slurm_starts_the_job_again(
     digits: Callable[..., list[str]],
     signal_at: Callable[..., int],
