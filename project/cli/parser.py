@@ -71,9 +71,18 @@ class Parser(LightningArgumentParser):
     """Says what is wrong in one line, and knows no abbreviations: a misspelt option is never taken for another."""
 
     words: Sequence[str] = ()  # of the command line
+    is_complete = False  # whether it has all its options, so that their defaults stay the same
+    defaults: Namespace | None = None
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options, allow_abbrev=False)
+
+    def get_defaults(self, skip_validation: bool = False, **options: Any) -> Namespace:
+        """The default of each option. Each command needs them, and to find them takes as long as to read its words."""
+        if not (self.is_complete and skip_validation):
+            return super().get_defaults(skip_validation, **options)
+        self.defaults = self.defaults or super().get_defaults(skip_validation, **options)
+        return self.defaults.clone()
 
     def instantiate_classes(self, cfg: Any, **options: Any) -> Any:
         """What Lightning calls, by the method that took its place in jsonargparse."""
@@ -129,6 +138,7 @@ class CommandLine(LightningCLI):
             super().setup_parser(*args)
             (option,) = (action for action in self.command_parser._actions if action.dest == "ckpt_path")
             option.help = RESUME_HELP if "fit" in self.words[:1] else CKPT_PATH
+            self.command_parser.is_complete = True
             PARSERS[kind] = {name: value for name, value in vars(self).items() if name not in before}
         vars(self).update(PARSERS.pop(kind) if is_printed else PARSERS[kind])  # it would print the next ones, too
         Parser.words = self.words
@@ -149,6 +159,7 @@ class CommandLine(LightningCLI):
             parser.add_argument("--force", action="store_true", help="Replace an output that exists.")
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        assert isinstance(parser, Parser)
         self.command_parser = parser  # where no command is named, that of the last, which nobody will see
         parser.add_class_arguments(Checkpoints, "checkpoints")
         for package in (networks, data):  # the parser finds a short class name only among imported classes

@@ -9,7 +9,7 @@ from project.data.images import ImageSet, ImagesInMemory
 from project.data.normalisation import measured_mean_and_std
 from project.system.errors import UserError
 
-SAMPLE = 1000  # images whose standard deviation is compared with that of the class
+SAMPLE = 200  # at least so many images, whose standard deviation is compared with that of the class
 LARGEST_RATIO = 10  # between the two
 REQUIRED_ATTRIBUTES = ("class_names", "image_shape", "training_images")
 
@@ -63,7 +63,7 @@ def _problem(data: Any, loaded: Any, num_classes: int) -> str:
         return ""  # they are measured
     if {len(data.mean), len(data.std)} != {channels}:
         return f"images of {channels} channels, and mean and std are {data.mean} and {data.std}; give {channels} each"
-    return _constants_problem(data, loaded[0].pixels[:SAMPLE]) if in_memory else ""
+    return _constants_problem(data, loaded[0].pixels[:: len(loaded[0]) // SAMPLE or 1]) if in_memory else ""
 
 
 def _constants_problem(data: Any, pixels: Tensor) -> str:

@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from project.benchmarks.processes import run_main
 from project.cli.main import main
 from tests.cli.test_predict_images_errors import small_files
 from tests.conftest import CONFIGS
 from tests.data_sets import write_image_folder
+from tests.runs.test_launchers import two_processes
 
 CONFIG = ["--config", str(CONFIGS / "mlp.yaml"), "--config", str(CONFIGS / "data/image_folder.yaml")]
 OPTIONS = ["--data.image_size", "16", "--data.batch_size", "4", "--data.workers", "0", "--trainer.accelerator", "cpu"]
@@ -29,7 +29,7 @@ def rows() -> list[dict[str, str]]:
     return found
 
 
-def test_rows(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_rows(capsys: pytest.CaptureFixture[str]) -> None:
     write_image_folder(Path("images"))
     words = [*CONFIG, *OPTIONS, "--data.data_dir", str(Path("images").absolute())]
     main(["fit", *words, "--trainer.max_steps", "5"])
@@ -60,8 +60,9 @@ def test_rows(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert rows() == whole[:8]
     assert "predictions of 8 test images" in capsys.readouterr().out
     # Of two processes' images every second is one's.
-    assert run_main([*predict, *DDP], tmp_path) == 0, tmp_path.with_suffix(".log").read_text()
-    assert tmp_path.with_suffix(".log").read_text().count("predictions of") == 1
+    (code, first), (other_code, second) = two_processes(main, [*predict, *DDP])
+    assert (code, other_code) == (0, 0), first + second
+    assert (first.count("predictions of"), second.count("predictions of")) == (1, 0)
     for row, expected in zip(rows(), whole, strict=True):
         assert float(row["probability"]) == pytest.approx(float(expected["probability"]), abs=2e-4)
         assert row == {**expected, "probability": row["probability"]}

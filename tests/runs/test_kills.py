@@ -43,25 +43,31 @@ def test_killed(moment: str, tmp_path: Path) -> None:
     settings = {**PLAIN, **CASES[moment], "moment": moment.rpartition(", ")[2]}
     if settings["source"] != "memory":
         write_digits(FILES, TABLE)
-    # The first random numbers kill a run twice, the others once, since each start of a second process takes seconds.
-    outcome = trial(tmp_path / "trial", settings, random.Random(1 if settings["processes"] == 1 else 4))
+    # The random numbers kill the first run twice and the others once, since each start takes seconds.
+    numbers = {"plateau, last batch": 1, "two processes, last batch": 4}.get(moment, 3)
+    outcome = trial(tmp_path / "trial", settings, random.Random(numbers))
     assert outcome["differences"] == []
     assert outcome["kills"] > 0
 
 
-def test_killed_before_its_first_checkpoint(tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def plain_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("plain")
+    assert run_main(arguments_of(PLAIN), folder / "3") == 0
+    return folder / "3/lightning_logs/mlp/version_0"
+
+
+def test_killed_before_its_first_checkpoint(tmp_path: Path, plain_run: Path) -> None:
     words = arguments_of(PLAIN)
-    assert run_main(words, tmp_path / "whole") == 0
     assert run_main(words, tmp_path / "killed", ("validation", 1)) == -9
     assert not list(tmp_path.glob("killed/**/*.ckpt"))
     assert run_main([*words, "--ckpt_path", "last"], tmp_path / "killed") == 0
-    assert differences(*(tmp_path / f"{part}/lightning_logs/mlp/version_0" for part in ("whole", "killed"))) == []
+    assert differences(plain_run, tmp_path / "killed/lightning_logs/mlp/version_0") == []
 
 
-def test_what_differs_is_found(tmp_path: Path) -> None:
-    for seed in (3, 4):
-        assert run_main(arguments_of({**PLAIN, "seed": seed}), tmp_path / str(seed)) == 0
-    ours, theirs = (tmp_path / f"{seed}/lightning_logs/mlp/version_0" for seed in (3, 4))
+def test_what_differs_is_found(tmp_path: Path, plain_run: Path) -> None:
+    assert run_main(arguments_of({**PLAIN, "seed": 4}), tmp_path / "4") == 0
+    ours, theirs = plain_run, tmp_path / "4/lightning_logs/mlp/version_0"
     found = differences(ours, theirs)
     for place in ("last.ckpt: state_dict.network.1.weight", "last.ckpt: optimizer_states.0.state.0.exp_avg"):
         assert place in found

@@ -6,10 +6,10 @@ figures are those of the checkpoint before.
 
 import csv
 import json
-import subprocess
-import sys
+from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from types import SimpleNamespace
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
@@ -20,13 +20,16 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from torch import Tensor
 from torchmetrics.classification import MulticlassCalibrationError
 
+from project.callbacks import stopwatch
 from project.checkpoints.files import read
 from project.cli.main import main
 from project.data import CIFAR10, Digits, ImageDataModule
 from project.networks import MLP
 from project.runs.results import read_metrics
-from tests.conftest import CONFIGS, REPOSITORY
+from project.training.classifier import Classifier
+from tests.conftest import CONFIGS
 from tests.data_sets import cifar10_files
+from tests.runs.test_launchers import torchrun, two_processes
 from tests.training.test_calibration import reference_temperature
 
 RUN = Path("lightning_logs/mlp/version_0")
@@ -163,46 +166,35 @@ def test_one_process(criterion: Loss, cifar10_dir: Path, monkeypatch: pytest.Mon
     compare(CIFAR10, train, val, (test[0], test[1]), criterion)
 
 
-# The command, by a clock that each training step moves by a second: a process takes 20 for its 500 images of an epoch.
-CLOCKED = f"""
-from functools import partial
-from types import SimpleNamespace
+def _clocked(words: list[str]) -> None:
+    """A command by a clock that each training step moves by a second: a process takes 20 for its 500 images."""
+    clock, original = SimpleNamespace(seconds=1), Classifier.training_step
 
-import torch
+    def training_step(self: Classifier, batch: Any, batch_idx: int) -> torch.Tensor:
+        clock.seconds += 1
+        return original(self, batch, batch_idx)
 
-from project.callbacks import stopwatch
-from project.training.classifier import Classifier
-
-clock, original = SimpleNamespace(seconds=1), Classifier.training_step
-
-def training_step(self, *batch):
-    clock.seconds += 1
-    return original(self, *batch)
-
-Classifier.training_step = training_step
-torch.compile = partial(torch.compile, backend="eager")  # which needs no C++ compiler
-stopwatch.time = SimpleNamespace(perf_counter=lambda: clock.seconds)
-exec(open("{REPOSITORY / "scripts/main.py"}").read())
-"""
+    Classifier.training_step = training_step  # type: ignore[method-assign]
+    torch.compile = partial(torch.compile, backend="eager")  # type: ignore[assignment]  # needs no C++ compiler
+    stopwatch.time = SimpleNamespace(perf_counter=lambda: clock.seconds)  # type: ignore[assignment]
+    main(words)
 
 
 def test_two_processes(capsys: pytest.CaptureFixture[str]) -> None:
-    """Eight of the digits, whose validation and test images do not divide evenly. torchrun starts the processes.
+    """Eight of the digits, whose validation and test images do not divide evenly, in processes as torchrun starts them.
 
     Each finds the network in a file of the current folder. The step is compiled. It takes all 1,000 training images, so
     one process that compiles nothing learns the same weights. They differ by the rounding of sums in another order.
     """
-    Path("clocked.py").write_text(CLOCKED)
     Path("own_shared.py").write_text("from project.networks import MLP\nclass Own(MLP): pass\n")
     configs = [CONFIGS / "mlp.yaml", CONFIGS / "data/digits.yaml", CONFIGS / "trainer/ddp.yaml"]
     words = [word for config in configs for word in ("--config", str(config))] + OPTIONS
     words += ["--data.classes", "[0, 2, 4, 5, 6, 7, 8, 9]", "--data.val_size", "145", "--trainer.max_epochs", "5"]
     words += ["--data.batch_size", "25", "--trainer.accumulate_grad_batches", "20", "--trainer.precision", "32"]
     words += ["--model.network", "own_shared.Own"]
-    torchrun = ["-m", "torch.distributed.run", "--nproc-per-node", "2"]
-    command = [sys.executable, *torchrun, "clocked.py", "fit", *words, "--model.compile", "true"]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
-    check_one_run_of_two_processes(done.stdout)
+    outcomes = two_processes(_clocked, ["fit", *words, "--model.compile", "true"], torchrun)
+    assert [code for code, _ in outcomes] == [0, 0], outcomes
+    check_one_run_of_two_processes("".join(printed for _, printed in outcomes))
     compare(Digits, *eight_of_the_digits())
     alone = ["--trainer.strategy", "auto", "--trainer.devices", "1", "--data.batch_size", "50"]
     main(["fit", *words, *alone])

@@ -1,7 +1,6 @@
 """The handwritten digits of scikit-learn."""
 
 from functools import cache
-from typing import Any
 
 import torch
 
@@ -27,16 +26,16 @@ class Digits(ImageDataModule):
     training_images = 1437
 
     def load(self) -> tuple[ImagesInMemory, ImagesInMemory]:
-        digits = _load_digits()
-        grey = torch.from_numpy(digits.images).mul(255 / 16).round().to(torch.uint8)
-        pixels = grey.repeat_interleave(4, 1).repeat_interleave(4, 2)[..., None].expand(-1, -1, -1, 3).contiguous()
-        images = ImagesInMemory(pixels, torch.from_numpy(digits.target).long())
+        images = _all_images()
         order = torch.randperm(len(images), generator=torch.Generator().manual_seed(SPLIT_SEED))
         return images[order[: self.training_images]], images[order[self.training_images :]]
 
 
-@cache  # they are in a text file, which takes longer to read than an epoch of training takes
-def _load_digits() -> Any:
+@cache  # scikit-learn reads them from a text, which takes longer than an epoch of training
+def _all_images() -> ImagesInMemory:
     from sklearn.datasets import load_digits  # takes a fifth of a second to import
 
-    return load_digits()
+    digits = load_digits()
+    grey = torch.from_numpy(digits.images).mul(255 / 16).round().to(torch.uint8)
+    pixels = grey.repeat_interleave(4, 1).repeat_interleave(4, 2)[..., None].expand(-1, -1, -1, 3).contiguous()
+    return ImagesInMemory(pixels, torch.from_numpy(digits.target).long())
