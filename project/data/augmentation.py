@@ -3,7 +3,7 @@
 Shape letters: M images of a set, N of a batch, C channels, H rows, W columns.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -72,10 +72,17 @@ class Views:
     centre_column: Tensor
     augmentation: Augmentation
 
-    def __getitem__(self, indices: Tensor | slice) -> "Views":
+    def __getitem__(self, indices: Tensor) -> "Views":
         """The changes of the images at `indices` [N]."""
         mirrored, down, right, row, column = (values[indices] for values in self._values)
         return Views(mirrored, down, right, row, column, self.augmentation)
+
+    def split(self, size: int) -> Iterator["Views"]:
+        """The changes of `size` images at a time."""
+        for mirrored, down, right, row, column in zip(
+            *(torch.split(values, size) for values in self._values), strict=True
+        ):
+            yield Views(mirrored, down, right, row, column, self.augmentation)
 
     def to(self, device: torch.device) -> "Views":
         """The same on `device`, by one copy."""
@@ -87,19 +94,17 @@ class Views:
     def _values(self) -> tuple[Tensor, ...]:
         return self.mirrored, self.down, self.right, self.centre_row, self.centre_column
 
-    def augment(self, pixels: Tensor, normalise: Callable[[Tensor], Tensor], progress: float) -> Tensor:
-        """Augment and normalise a batch.
+    def augment(self, pixels: Tensor, normalise: Callable[[Tensor], Tensor]) -> Tensor:
+        """Augment and normalise a batch; the curriculum is not applied.
 
         Args:
             pixels: [N, H, W, C] uint8.
             normalise: Gives the normalised pixels in float32; 0 is the mean colour.
-            progress: Progress through the run, from 0 to 1.
 
         Returns:
-            Images [N, C, H, W] float32; H and W are smaller if the curriculum says so.
+            Images [N, C, H, W] float32.
         """
-        images = self.cut_out(normalise(self.move(pixels)))
-        return self.augmentation.shrink(images.permute(0, 3, 1, 2), progress)
+        return self.cut_out(normalise(self.move(pixels))).permute(0, 3, 1, 2)
 
     def move(self, pixels: Tensor) -> Tensor:
         """Mirror and move `pixels` [N, H, W, C] by one gather."""

@@ -12,13 +12,14 @@ from torch import Tensor
 
 from project.data.augmentation import LAYERS, MIX, ORDER, Augmentation, Views, mix_seed
 from project.data.balance import draw_by_class
-from project.data.images import ImageSet
+from project.data.images import ImageSet, ImagesInMemory
 from project.data.mix import BatchMix
 from project.data.normalisation import Normalisation
 from project.data.transforms import NO_TRANSFORMS, DrawnTransforms, Transforms
 from project.system.hardware import copy_to
 
 Batch = tuple[Tensor, Tensor]
+PIXELS_AT_ONCE = 2**19  # that are augmented by the same operations; at 2**21, a pixel takes longer again on a CPU
 
 
 class EvaluationBatches:
@@ -85,22 +86,38 @@ class TrainingBatches:
         Mixed labels are [N, K] float32: the share of each class.
         """
         epoch, first_batch, done, total = self.position()
-        indices, views, transforms = self._drawn.pop(epoch) if epoch in self._drawn else self._draw(epoch, first_batch)
+        drawn = self._drawn.pop(epoch) if epoch in self._drawn else self._draw(epoch, first_batch)
         batches = zip(
-            torch.split(self.images.labels[indices], self.batch_size),
-            self.images.read_batches(indices, self.batch_size, transforms),
-            strict=True,
+            torch.split(self.images.labels[drawn.indices], self.batch_size), self._augmented(drawn), strict=True
         )
         seed = mix_seed(self.seed, epoch, LAYERS, self.rank) + epoch * len(self) + first_batch
-        for batch, (labels, pixels) in enumerate(batches):
-            places = slice(batch * self.batch_size, (batch + 1) * self.batch_size)
-            images = views[places].augment(pixels, self.normalise, (done + batch) / total)
+        for batch, (labels, images) in enumerate(batches):
+            images = self.augmentation.shrink(images, (done + batch) / total)
             if self.mix:
                 images, labels = self.mix.apply(images, labels, self.seed, epoch, MIX, self.rank, first_batch + batch)
             if first_batch + batch + 1 == len(self) and done + batch + 1 < total:
                 self._drawn = {epoch + 1: self._draw(epoch + 1)}
             _seed_torch(seed + batch, images.device)
             yield images, labels
+
+    def _augmented(self, drawn: "Drawn") -> Iterator[Tensor]:
+        """The images [N, C, H, W] of each batch, augmented and normalised, in their own size.
+
+        Several small batches are made at once, because an operation costs as much as the arithmetic for a few images.
+        """
+        size = self.batch_size * self._batches_at_once
+        blocks = zip(
+            drawn.views.split(size), self.images.read_batches(drawn.indices, size, drawn.transforms), strict=True
+        )
+        for views, pixels in blocks:
+            yield from torch.split(views.augment(pixels, self.normalise), self.batch_size)
+
+    @property
+    def _batches_at_once(self) -> int:
+        """1 where an image takes long, so that no step waits for more images than it needs."""
+        if self.transforms or not isinstance(self.images, ImagesInMemory):
+            return 1
+        return max(1, PIXELS_AT_ONCE // (self.batch_size * math.prod(self.images.shape[1:3])))
 
     def _draw(self, epoch: int, first_batch: int = 0) -> "Drawn":
         generator = torch.Generator().manual_seed(mix_seed(self.seed, epoch, ORDER))

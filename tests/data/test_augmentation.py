@@ -41,7 +41,7 @@ def test_cut_out() -> None:
 
 
 def test_no_augmentation_only_normalises(pixels: torch.Tensor) -> None:
-    images = Augmentation().draw(pixels.shape, seed=0, epoch=0).augment(pixels, lambda batch: batch / 255, 0.0)
+    images = Augmentation().draw(pixels.shape, seed=0, epoch=0).augment(pixels, lambda batch: batch / 255)
     assert torch.equal(images, pixels.permute(0, 3, 1, 2) / 255)
 
 
@@ -52,7 +52,8 @@ def test_one_call_augments_a_batch() -> None:
     whole = Augmentation("random", cutout=4, curriculum={4: 0.5})
     drawn = Views(*(torch.tensor([value]) for value in (True, 0, 0, 2, 6)), whole)
     for progress, side in ((0.4, 4), (0.5, 8)):
-        images = drawn[torch.tensor([0, 0])].augment(pixels[:2], lambda batch: batch.float() - 50, progress)
+        images = drawn[torch.tensor([0, 0])].augment(pixels[:2], lambda batch: batch.float() - 50)
+        images = whole.shrink(images, progress)
         assert images.shape == (2, 2, side, side)
     expected = torch.full((8, 8), 150.0)
     expected[:, 0] = 50

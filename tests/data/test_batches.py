@@ -86,6 +86,23 @@ def test_processes_see_what_one_process_sees(images: ImagesInMemory) -> None:
     assert all(torch.equal(alone[label], second[label]) for label in common)
 
 
+@pytest.mark.parametrize("count", [1, 2, 9])
+def test_several_batches_are_augmented_at_once(
+    images: ImagesInMemory, monkeypatch: pytest.MonkeyPatch, count: int
+) -> None:
+    expected, augmented, augment = list(training(images)), list[int](), Views.augment
+
+    def seen(views: Views, pixels: torch.Tensor, normalise: Normalisation) -> torch.Tensor:
+        augmented.append(len(pixels))
+        return augment(views, pixels, normalise)
+
+    monkeypatch.setattr(Views, "augment", seen)
+    monkeypatch.setattr("project.data.batches.PIXELS_AT_ONCE", count * 5 * 8 * 8)
+    for (pixels, _), (same_pixels, _) in zip(training(images), expected, strict=True):
+        assert torch.equal(pixels, same_pixels)
+    assert augmented == {1: [5] * 9, 2: [10] * 4 + [5], 9: [45]}[count]
+
+
 @pytest.mark.parametrize("first", [1, 4, 8])
 def test_beginning_in_the_middle_gives_the_same_batches(images: ImagesInMemory, first: int) -> None:
     whole, rest = list(training(images, epoch=3)), list(training(images, epoch=3, first=first))
