@@ -68,6 +68,9 @@ PRIVATE = [
     Private("argparse.ArgumentParser", "_actions", None, "argparse has no list of options"),
     Private("torch.cpu", "_is_avx512_bf16_supported", [], "torch has no public name for what a CPU can do"),
     Private("torch.cpu", "_is_amx_tile_supported", [], "likewise"),
+    Private(
+        "torch.optim.Optimizer", "_accelerator_graph_capture_health_check", ["self"], "looks for a GPU at each step"
+    ),
     Private("torch", "_dynamo", None, "its recompile_limit has no public name in every release since 2.11"),
     Private("torch.ops.mkldnn", "_is_mkldnn_bf16_supported", None, "likewise"),
     *(

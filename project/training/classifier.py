@@ -12,8 +12,7 @@ from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
-from torchmetrics import Metric, MetricCollection
-from torchmetrics.classification import MulticlassAccuracy
+from torchmetrics import MetricCollection
 
 from project.checkpoints.classes import instantiate
 from project.checkpoints.description import describe
@@ -25,10 +24,10 @@ from project.networks.protocol import AuxiliaryHeads, InitializedFromImages, Nor
 from project.networks.test_time_augmentation import Views, views_logits, views_probabilities
 from project.training.agreement import gathered
 from project.training.compiled import CompiledStep, Mode
-from project.training.fused import match_memory_order, use_fused_updates
-from project.training.mean_loss import MeanLoss, image_weights, weigh_classes
+from project.training.fused import match_memory_order, skip_graph_check, use_fused_updates
+from project.training.mean_loss import image_weights, weigh_classes
+from project.training.metrics import TrainingMetrics, accuracy, evaluation_metrics
 from project.training.parameter_groups import ParameterGroups
-from project.training.per_class import BalancedAccuracy, MacroF1
 from project.training.trainer import is_logged_step
 
 INITIAL_IMAGES = 1000  # their 961,000 patches fix the 78 numbers of a covariance well; 5,000 take a second longer
@@ -86,12 +85,12 @@ class Classifier(LightningModule):
         self.compiled = CompiledStep(Classifier.logits_and_losses, mode) if compile else None
         self._epoch_is_logged = False
         self._done: Position | None = None  # before a resumed run's first step
-        self.train_metrics = _metrics("train/", num_classes)
-        self.val_metrics, self.test_metrics = (_evaluation_metrics(stage, num_classes) for stage in ("val/", "test/"))
+        self.train_metrics = TrainingMetrics(num_classes)
+        self.val_metrics, self.test_metrics = (evaluation_metrics(stage, num_classes) for stage in ("val/", "test/"))
         self.test_views = test_views
         self.val_views: Views = "plain"  # in training; a temperature is fitted on the test_views
         self.calibration: Mapping[str, Any] = {}  # of the checkpoint; see project.checkpoints.description
-        self.views_accuracy = _accuracy(num_classes)
+        self.views_accuracy = accuracy(num_classes)
 
     @classmethod
     def load_from_checkpoint(  # type: ignore[override]
@@ -158,14 +157,18 @@ class Classifier(LightningModule):
         self.train_metrics.reset()  # a checkpoint of ModelCheckpoint contains those of the epoch before
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        loss, _ = self._step(batch, self.train_metrics, self.training_losses)
+        """The loss to minimise. An answer to mixed labels is right if it is the class with the largest share."""
+        images, labels = batch
+        logits, loss, total = self.training_losses(images, labels)
+        target = labels if labels.ndim == 1 else labels.argmax(1)
+        self.train_metrics.collect(logits.argmax(1), target, loss, image_weights(self.loss, labels))
         # Each value that Lightning logs costs 0.3 ms, so none is logged that goes nowhere.
         if not self._epoch_is_logged:
             self._log_epoch()
         if is_logged_step(self.trainer):
-            self.log("train/loss_step", loss)
+            self.log("train/loss_step", total)
             self.log("train/lr", self.trainer.optimizers[0].param_groups[0]["lr"])
-        return loss
+        return total
 
     def backward(self, loss: Tensor, *args: Any, **kwargs: Any) -> None:
         if self.compiled:
@@ -185,28 +188,23 @@ class Classifier(LightningModule):
         """Describe network, loss and data, and keep what each process has counted in an epoch that has not ended."""
         data: Any = self.trainer.datamodule  # type: ignore[attr-defined]
         checkpoint |= describe(self.run_description, data.description())
-        counted = {name: metric.metric_state for name, metric in self.train_metrics.items()}
-        checkpoint["train_metrics"] = gathered(self.trainer, counted)
+        checkpoint["train_metrics"] = gathered(self.trainer, self.train_metrics.saved())
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         self.calibration = checkpoint.get("calibration", {})
         self._done = saved_position(checkpoint) if "loops" in checkpoint else None
-        counted = checkpoint.get("train_metrics", ())
-        if self.trainer.global_rank < len(counted):
-            for name, states in counted[self.trainer.global_rank].items():
-                for state, value in states.items():
-                    setattr(self.train_metrics[name], state, value)
+        rank, saved = self.trainer.global_rank, checkpoint.get("train_metrics", ())
+        if rank < len(saved):
+            self.train_metrics.restore(saved[rank], self.trainer.strategy.root_device)
 
     def validation_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Logits [N, num_classes] float32, the mean of the val_views."""
-        _, plain = self._step(batch, self.val_metrics, self.logits_and_losses)
-        self.log_dict(self.val_metrics)
+        plain = self._evaluate(batch, self.val_metrics)
         return views_logits(self, batch[0], self.val_views, plain).float()
 
     def test_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Logits [N, num_classes] float32, the mean of the test_views."""
-        _, plain = self._step(batch, self.test_metrics, self.logits_and_losses)
-        self.log_dict(self.test_metrics)
+        plain = self._evaluate(batch, self.test_metrics)
         images, labels = batch
         logits = views_logits(self, images, self.test_views, plain)
         if self.test_views != "plain":
@@ -233,6 +231,7 @@ class Classifier(LightningModule):
         """Raises ValueError for options out of range."""
         optimizer = self.optimizer(self.network.parameters())
         use_fused_updates(optimizer)
+        skip_graph_check(optimizer)
         if self.parameter_groups is not None:
             self.parameter_groups.divide(optimizer, self.network)
         return optimizer
@@ -262,31 +261,13 @@ class Classifier(LightningModule):
         self.log_dict(self.train_metrics, on_step=False, on_epoch=True)
         self._epoch_is_logged = True
 
-    def _step(self, batch: Batch, metrics: MetricCollection, logits_and_losses: Step) -> tuple[Tensor, Tensor]:
-        """Update the metrics with a batch. Return the loss to minimise and the main logits [N, num_classes].
-
-        The accuracy of mixed labels [N, num_classes] is that for the class with the largest share of each image.
-        """
+    def _evaluate(self, batch: Batch, metrics: MetricCollection) -> Tensor:
+        """Update and log the metrics of validation or test with a batch. Return the logits [N, num_classes]."""
         images, labels = batch
-        logits, loss, total = logits_and_losses(images, labels)
-        weight = image_weights(self.loss, labels)
-        target = labels if labels.ndim == 1 else labels.argmax(1)
-        metrics.update(preds=logits.detach(), target=target, value=loss.detach(), weight=weight)
-        return total, logits
-
-
-def _evaluation_metrics(prefix: str, num_classes: int) -> MetricCollection:
-    by_class = {"balanced_accuracy": BalancedAccuracy(num_classes), "f1_macro": MacroF1(num_classes)}
-    return _metrics(prefix, num_classes, **by_class)
-
-
-def _metrics(prefix: str, num_classes: int, **others: Metric) -> MetricCollection:
-    metrics = {"loss": MeanLoss(), "accuracy": _accuracy(num_classes), **others}
-    return MetricCollection(metrics, prefix=prefix, compute_groups=False)  # type: ignore[arg-type]
-
-
-def _accuracy(num_classes: int) -> MulticlassAccuracy:
-    return MulticlassAccuracy(num_classes, average="micro", validate_args=False)
+        logits, loss, _ = self.logits_and_losses(images, labels)
+        metrics.update(preds=logits, target=labels, value=loss, weight=image_weights(self.loss, labels))
+        self.log_dict(metrics)
+        return logits
 
 
 def _use_channels_last(network: nn.Module) -> None:

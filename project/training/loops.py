@@ -71,7 +71,7 @@ class FitLoop(_FitLoop):
 
     def on_advance_end(self) -> None:
         if not self.epoch_loop.ended_early:
-            super().on_advance_end()
+            self._report_epoch()
             _call_boundary_hooks(self.trainer, epoch_ended=True)
 
     def on_run_end(self) -> None:
@@ -87,9 +87,15 @@ class FitLoop(_FitLoop):
         """
         unfinished = self.epoch_progress.state_dict()
         self.epoch_loop._batches_that_stepped += 1  # Lightning logs at one less
-        super().on_advance_end()
+        self._report_epoch()
         self.epoch_loop._batches_that_stepped -= 1
         self.epoch_progress.load_state_dict(unfinished)
+
+    def _report_epoch(self) -> None:
+        """Log the epoch's figures and call its last hooks, which may read the training metrics."""
+        model: Any = self.trainer.lightning_module
+        model.train_metrics.complete()
+        super().on_advance_end()
 
 
 class EpochLoop(_TrainingEpochLoop):

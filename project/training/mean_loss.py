@@ -17,7 +17,7 @@ class MeanLoss(MeanMetric):
         """Add a batch. MeanMetric itself ignores weights where it does not look for nan (torchmetrics 1.9).
 
         Args:
-            value: The loss of the batch, one number.
+            value: The loss of the batch, one number; or the loss of the batch of each image [N].
             weight: Of each image [N].
         """
         # In spite of its name, mean_value is the weighted sum.

@@ -11,7 +11,7 @@ from torchvision.transforms import v2
 
 from project.cli.main import main
 from project.data.augmentation import Augmentation
-from project.data.batches import Batch, TrainingBatches
+from project.data.batches import TrainingBatches
 from project.data.images import ImagesInMemory
 from project.data.mix import BatchMix, Mix
 from project.data.normalisation import Normalisation
@@ -151,16 +151,16 @@ def test_the_loss_of_an_epoch_with_mixed_labels(weight: Tensor | None) -> None:
 def test_a_run(monkeypatch: pytest.MonkeyPatch) -> None:
     """Training accuracy is that for the class with the largest share; validation gets whole labels."""
     correct: list[Tensor] = []
-    original = Classifier._step
+    original = Classifier.logits_and_losses
 
-    def step(self: Classifier, batch: Batch, metrics: Any, *others: Any) -> tuple[Tensor, Tensor]:
-        total, logits = original(self, batch, metrics, *others)
-        assert batch[1].shape == ((len(batch[0]), 10) if metrics is self.train_metrics else (len(batch[0]),))
-        if metrics is self.train_metrics:
-            correct.append(logits.argmax(1) == batch[1].argmax(1))
-        return total, logits
+    def losses(self: Classifier, images: Tensor, labels: Tensor) -> tuple[Tensor, ...]:
+        logits, *losses = original(self, images, labels)
+        assert labels.shape == ((len(images), 10) if self.training else (len(images),))
+        if self.training:
+            correct.append(logits.argmax(1) == labels.argmax(1))
+        return logits, *losses
 
-    monkeypatch.setattr(Classifier, "_step", step)
+    monkeypatch.setattr(Classifier, "logits_and_losses", losses)
     weights = ["--model.loss.weight", "[1, 2, 1, 1, 1, 1, 1, 1, 1, 1]"]
     result = main(["fit", *QUICK, *weights, "--data.mix", "{mixup: 0.4, cutmix: 1.0, each: image}"])
     assert result is not None

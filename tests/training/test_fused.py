@@ -9,7 +9,7 @@ import torch
 from project.checkpoints.files import read
 from project.cli.main import main
 from project.system.hardware import fuses_updates
-from project.training.fused import match_memory_order, use_fused_updates
+from project.training.fused import match_memory_order, skip_graph_check, use_fused_updates
 
 CHECKPOINT = Path("lightning_logs/mlp/version_0/checkpoints/last.ckpt")
 
@@ -47,6 +47,16 @@ def test_updates_are_the_same(kind: type[torch.optim.Optimizer]) -> None:
             optimizer.step()
         ends.append(weights.detach())
     torch.testing.assert_close(*ends)
+
+
+def test_no_step_looks_for_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    weights = torch.nn.Parameter(torch.ones(2))
+    weights.grad = torch.ones(2)
+    optimizer = torch.optim.AdamW([weights])
+    skip_graph_check(optimizer)
+    monkeypatch.delattr("torch.accelerator.current_accelerator")
+    optimizer.step()
+    assert weights.tolist() == pytest.approx([0.99899, 0.99899])
 
 
 @pytest.mark.parametrize("first", [True, False])
