@@ -32,7 +32,6 @@ from project.training.trainer import is_logged_step
 
 INITIAL_IMAGES = 1000  # their 961,000 patches fix the 78 numbers of a covariance well; 5,000 take a second longer
 Schedule = Callable[[Optimizer, int], LRScheduler]
-Step = Callable[[Tensor, Tensor], tuple[Tensor, ...]]
 
 
 class Classifier(LightningModule):
@@ -175,6 +174,15 @@ class Classifier(LightningModule):
             self.compiled.backward(loss, self.trainer.accumulate_grad_batches)
         else:
             super().backward(loss, *args, **kwargs)
+
+    def optimizer_zero_grad(self, epoch: int, batch_idx: int, optimizer: Optimizer) -> None:
+        """Do the same as torch's zero_grad, without its notes for a profiler, which take 0.08 ms."""
+        if type(optimizer).zero_grad is not Optimizer.zero_grad:
+            optimizer.zero_grad()  # of the user's own
+            return
+        for group in optimizer.param_groups:
+            for weights in group["params"]:
+                weights.grad = None
 
     def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
         match_memory_order(optimizer)

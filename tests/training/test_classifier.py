@@ -52,6 +52,25 @@ def test_probabilities_have_the_digits_that_bfloat16_has_not() -> None:
     torch.testing.assert_close(probabilities, logits.float().exp() / logits.float().exp().sum(1, keepdim=True))
 
 
+def test_gradients_of_a_step_are_not_those_of_the_last() -> None:
+    class Counting(torch.optim.SGD):
+        calls = 0
+
+        def zero_grad(self, set_to_none: bool = True) -> None:
+            self.calls += 1
+            super().zero_grad(set_to_none)
+
+    network = torch.nn.Linear(1, 1)
+    model = Classifier(network, 3, torch.nn.CrossEntropyLoss())
+    for kind in (torch.optim.SGD, Counting):
+        optimizer = kind(network.parameters())
+        network(torch.ones(1, 1)).sum().backward()
+        model.optimizer_zero_grad(0, 0, optimizer)
+        assert [weights.grad for weights in network.parameters()] == [None, None]
+    assert isinstance(optimizer, Counting)
+    assert optimizer.calls == 1
+
+
 def test_label_smoothing(digits: Callable[..., list[str]], steps: list[tuple[float, Classifier]]) -> None:
     loss = ["--model.loss", "torch.nn.CrossEntropyLoss", "--model.loss.label_smoothing", "0.3"]
     main(["fit", *digits(), *loss, "--trainer.max_steps", "1"])
