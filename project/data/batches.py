@@ -20,6 +20,7 @@ from project.system.hardware import copy_to
 
 Batch = tuple[Tensor, Tensor]
 PIXELS_AT_ONCE = 2**19  # that are augmented by the same operations; at 2**21, a pixel takes longer again on a CPU
+PIXELS_AT_ONCE_OF_A_GPU = 2**23  # 100 MB in float32; a GPU waits for Python, so the fewer operations, the better
 
 
 class EvaluationBatches:
@@ -117,7 +118,8 @@ class TrainingBatches:
         """1 where an image takes long, so that no step waits for more images than it needs."""
         if self.transforms or not isinstance(self.images, ImagesInMemory):
             return 1
-        return max(1, PIXELS_AT_ONCE // (self.batch_size * math.prod(self.images.shape[1:3])))
+        pixels = PIXELS_AT_ONCE if self.images.labels.device.type == "cpu" else PIXELS_AT_ONCE_OF_A_GPU
+        return max(1, pixels // (self.batch_size * math.prod(self.images.shape[1:3])))
 
     def _draw(self, epoch: int, first_batch: int = 0) -> "Drawn":
         generator = torch.Generator().manual_seed(mix_seed(self.seed, epoch, ORDER))
