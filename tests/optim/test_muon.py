@@ -1,8 +1,5 @@
 """Muon against numbers worked out by hand and torch's own, and the kinds of parameters each in its own way."""
 
-import os
-import subprocess
-import sys
 from copy import deepcopy
 
 import pytest
@@ -79,25 +76,6 @@ def test_precision_is_what_the_hardware_computes(
     moved = orthogonalize(torch.randn(2, 8, 20).to(weights), 3)
     assert moved.dtype == weights
     assert precisions == {fast if native else slow}
-
-
-STEP = """
-import torch
-from project.optim import MuonSGD
-original, seen = torch.baddbmm, set()
-torch.baddbmm = lambda current, *others, **factors: seen.add(current.dtype) or original(current, *others, **factors)
-hidden, head = (torch.nn.Parameter(torch.ones(2, 2)) for _ in range(2))
-hidden.grad = torch.ones(2, 2)
-MuonSGD([hidden, head]).step()
-print(*seen)
-"""
-
-
-def test_a_processor_without_bfloat16_computes_in_float32() -> None:
-    """oneDNN is forbidden what the processor may have. tests/system/test_other_systems.py does so with a run."""
-    environment = os.environ | {"ONEDNN_MAX_CPU_ISA": "AVX2"}
-    done = subprocess.run([sys.executable, "-c", STEP], env=environment, capture_output=True, text=True, check=True)
-    assert done.stdout.split() == ["torch.float32"]
 
 
 def test_a_batch_is_its_matrices() -> None:

@@ -14,7 +14,7 @@ from tests.conftest import REPOSITORY
 def test_without_posix_names_and_unicode(digits: Callable[..., list[str]]) -> None:
     """A fit, its resume, a test and a comparison, of an experiment whose name the terminal cannot print.
 
-    oneDNN may not use bfloat16 units, so `auto` chooses float32.
+    oneDNN may not use bfloat16 units, so `auto` chooses float32, and Muon computes in it.
     """
     program = [sys.executable, "-X", "warn_default_encoding", str(Path(__file__).with_name("without_posix.py"))]
     environment = {**os.environ, "PYTHONPATH": str(REPOSITORY), "PYTHONIOENCODING": "ascii"}
@@ -26,4 +26,4 @@ def test_without_posix_names_and_unicode(digits: Callable[..., list[str]]) -> No
     assert yaml.safe_load(Path("lightning_logs/größe/version_0/environment.yaml").read_text())["precision"] == "32-true"
     run = "lightning_logs/gr\\xf6\\xdfe/version_0"
     assert f"continuing {run} after 4 steps" in done.stdout
-    assert done.stdout.endswith("training: True\ntraining: False\nhelp: False\n")
+    assert done.stdout.endswith("training: True\ntraining: False\nhelp: False\nmuon: torch.float32\n")

@@ -1,5 +1,7 @@
 """A fit, its resume and a test, without the names that Windows or macOS has not. Its arguments are the words of a fit.
 
+At its end, a step of MuonSGD shows which precision the processor computes.
+
 Modules of others come first: they use the names of the system on which they are imported.
 """
 
@@ -10,6 +12,7 @@ import sys
 
 import filelock  # noqa: F401
 import lightning.pytorch.trainer.connectors.signal_connector as lightning_signals
+import torch
 import torchvision.transforms.v2  # noqa: F401
 
 POSIX = {
@@ -33,6 +36,17 @@ def remove_posix() -> None:
     lightning_signals._SignalConnector._get_current_signal_handlers = staticmethod(dict)  # type: ignore[assignment]
 
 
+def precisions_of_muon() -> set[torch.dtype]:
+    from project.optim import MuonSGD
+
+    original, seen = torch.baddbmm, set[torch.dtype]()
+    torch.baddbmm = lambda current, *others, **factors: seen.add(current.dtype) or original(current, *others, **factors)
+    hidden, head = (torch.nn.Parameter(torch.ones(2, 2)) for _ in range(2))
+    hidden.grad = torch.ones(2, 2)
+    MuonSGD([hidden, head]).step()
+    return seen
+
+
 if __name__ == "__main__":
     remove_posix()
     from project.cli.main import main
@@ -49,3 +63,4 @@ if __name__ == "__main__":
     with contextlib.suppress(SystemExit):
         main(["fit", "--model.network", "json.Net"], own_process=True)
     print("help:", "project.cli.help" in sys.modules)  # takes time, and only --help needs it
+    print("muon:", *precisions_of_muon())
