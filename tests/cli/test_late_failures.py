@@ -67,13 +67,13 @@ def test_what_torch_cannot_do_deterministically(error: Callable[..., str], mine:
 def test_a_memory_that_is_too_small(
     error: Callable[..., str], mine: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(Classifier, "_step", lambda *_: torch.empty(10**15))
+    monkeypatch.setattr(Classifier, "training_step", lambda *_: torch.empty(10**15))
     failed = error("fit", "--config", str(CONFIGS / "mlp.yaml"), *mine)
     assert failed.startswith("the memory is too small for 4000000000000000 bytes more (test_late_failures.py, line")
     assert failed.endswith("; give a smaller --data.batch_size, or a smaller network")
 
 
 def test_an_error_of_our_own_keeps_its_traceback(mine: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delattr(Classifier, "_step")
-    with pytest.raises(AttributeError, match="_step"):
+    monkeypatch.delattr(Classifier, "_log_epoch")
+    with pytest.raises(AttributeError, match="_log_epoch"):
         main(["fit", "--config", str(CONFIGS / "mlp.yaml"), *mine])
