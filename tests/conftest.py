@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 # Before torch is imported: tests run in one process for each core, so each process takes one thread.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+if "GPU" not in os.environ:
+    os.environ["CUDA_VISIBLE_DEVICES"] = ""  # tests compare numbers of the CPU, on every machine
 gc.disable()  # until all is imported, as scripts/main.py does
 
 REPOSITORY = Path(__file__).parents[1]

@@ -156,6 +156,15 @@ def test_recorded(
     assert len({text.count("GradientNorm") for text in logged}) == 1
 
 
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_recorded_on_a_gpu(digits: Callable[..., list[str]]) -> None:
+    words = [*digits(), "--trainer.accelerator", "gpu", "--trainer.devices", "1", "--trainer.precision", "32"]
+    main(["fit", *words])
+    main(["fit", *words, "--model.compile", "reduce-overhead"])
+    states = (weights(run / "last.ckpt") for run in (FIRST, SECOND))
+    torch.testing.assert_close(*states, rtol=0, atol=1e-3)  # GPUs add in another order
+
+
 def test_a_recording_is_for_one_gpu_without_a_scaler() -> None:
     cases = (("cuda", 1, None, True), ("cpu", 1, None, False), ("cuda", 2, None, False), ("cuda", 1, object(), False))
     for device, world_size, scaler, expected in cases:
