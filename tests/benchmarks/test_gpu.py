@@ -16,7 +16,7 @@ from tests.benchmarks.test_benchmarks import TINY, written
 def test_gpus_benchmark_on_a_cpu(cifar10_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     narrow = ["--model.network.widths", "[8, 8, 8]", "--data.curriculum", "{24: 0.5}", *TINY]
     monkeypatch.setattr(gpu, "STEPS", 4)
-    monkeypatch.setattr(gpu, "fit_in_new_process", lambda arguments: {"process_seconds": 9.0, "fit_seconds": 5.0})
+    monkeypatch.setattr(gpu, "fit_in_new_process", lambda *_: {"process_seconds": 9.0, "fit_seconds": 5.0})
     configs = [str(CONFIGS / "speed_gpu.yaml")]
     gpu.measure(str(cifar10_dir), 1, configs, [*narrow, "--trainer.max_epochs", "1"], accelerator="cpu")
     row, content = written("gpu")["rows"][0], written("gpu")
@@ -68,6 +68,6 @@ def test_each_run_on_a_gpu_has_a_peak_of_its_own(monkeypatch: pytest.MonkeyPatch
     replaced = {"is_available": lambda: True, "get_device_name": lambda: "a GPU", "reset_peak_memory_stats": reset}
     for name, function in {**replaced, "max_memory_allocated": lambda: peak}.items():
         monkeypatch.setattr(torch.cuda, name, function)
-    monkeypatch.setattr(gpu, "fit_in_new_process", lambda arguments: {"process_seconds": 9.0, "fit_seconds": 5.0})
+    monkeypatch.setattr(gpu, "fit_in_new_process", lambda *_: {"process_seconds": 9.0, "fit_seconds": 5.0})
     gpu.measure("data", 2)
     assert [row["peak_gib"] for row in written("gpu")["rows"][:2]] == [3, 2]

@@ -60,6 +60,7 @@ def test_a_job_saves_its_run_and_goes_on_with_it(submit: Callable[..., int]) -> 
     wait_for("epoch  2/60", Path("fit.log"))
     subprocess.run(["scancel", "--signal=USR1", str(job)], check=True)
     wait_for("DUE TO JOB REQUEUE", Path("fit.log"))
+    time.sleep(5)  # a job that starts again before SLURM has cleaned up fails
     # Otherwise it would wait for two minutes.
     wait_for("continuing", Path("fit.log"), ["scontrol", "update", f"jobid={job}", "starttime=now"])
     output = wait_for("results: ", Path("fit.log"))
