@@ -28,6 +28,11 @@ class Failed(Exception):
     """A trial has failed. The text is the error line of its run."""
 
 
+def _is_pruned(claim: Claim) -> bool:
+    """What the pruner says; not of the first trial, whose settings are the experiment's own."""
+    return claim.number > 0 and claim.trial.should_prune()
+
+
 class Worker:
     """Runs trials of a study, each run in a process of its own."""
 
@@ -67,7 +72,7 @@ class Worker:
         if begun := [run for run in self.study.runs_of(claim.number) if run.exists()]:
             print(f"trial {claim.number} goes on in {begun[-1]}, which a worker has left", flush=True)
         try:
-            if self.study.reported(claim.number) and claim.trial.should_prune():  # told before a worker was killed
+            if self.study.reported(claim.number) and _is_pruned(claim):  # told before a worker was killed
                 self.study.end(claim, TrialState.PRUNED)
                 return
             values = self._values(claim)
@@ -123,7 +128,7 @@ class Worker:
         """Whether the pruner ends the trial after this value."""
         if step not in self.study.reported(claim.number):
             claim.trial.report(value, step)
-        return claim.trial.should_prune()
+        return _is_pruned(claim)
 
     def _fit(self, claim: Claim, run: Path, settings: Mapping[str, Any]) -> Fit:
         """The fit of a run: it goes on if it has begun, with the number of threads that it had."""
