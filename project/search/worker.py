@@ -30,7 +30,8 @@ class Failed(Exception):
 
 def _is_pruned(claim: Claim) -> bool:
     """What the pruner says; not of the first trial, whose settings are the experiment's own."""
-    return claim.number > 0 and claim.trial.should_prune()
+    prunes = claim.trial.should_prune()  # Optuna notes here what the trials to come are compared with
+    return prunes and claim.number > 0
 
 
 class Worker:
