@@ -84,7 +84,7 @@ def measure(
         print(f"run {seed} of {runs}: {measured[-1]}", flush=True)
     rows = [*measured[1:], *summary(measured[1:], list(measured[0])[1:])]
     _run([*arguments, "--trainer.log_every_n_steps", "1000000", f"--trainer.callbacks+={__name__}.Profile"])
-    alone = fit_in_new_process(arguments, {"TORCHINDUCTOR_FORCE_DISABLE_CACHES": "1"})  # it compiles all
+    alone = fit_in_new_process(arguments, {"TORCHINDUCTOR_FORCE_DISABLE_CACHES": "1"})  # compiles as on a new machine
     process = {"process_seconds": alone["process_seconds"]}
     process["seconds_outside_the_fit"] = alone["process_seconds"] - alone["fit_seconds"]
     report("gpu", rows, runs=runs, **Profile.figures, **process, command=[*map(str, configs or ()), *fit_options])

@@ -9,7 +9,7 @@ from project.data.images import ImageSet, ImagesInMemory
 from project.data.normalisation import measured_mean_and_std
 from project.system.errors import UserError
 
-SAMPLE = 200  # at least so many images, whose standard deviation is compared with that of the class
+SAMPLE = 1000  # at least so many images, whose standard deviation is compared with that of the class
 LARGEST_RATIO = 10  # between the two
 REQUIRED_ATTRIBUTES = ("class_names", "image_shape", "training_images")
 

@@ -11,7 +11,7 @@ from torchmetrics.classification import MulticlassAccuracy
 from project.training.mean_loss import MeanLoss
 from project.training.per_class import BalancedAccuracy, MacroF1
 
-STEPS_AT_ONCE = 32  # an update takes 0.2 ms of a CPU, for the images of many steps hardly longer than for few
+STEPS_AT_ONCE = 32  # an update takes hardly longer for the images of many steps than for those of one
 
 
 class TrainingMetrics(MetricCollection):
