@@ -71,7 +71,7 @@ PRIVATE = [
     Private(
         "torch.optim.Optimizer", "_accelerator_graph_capture_health_check", ["self"], "looks for a GPU at each step"
     ),
-    Private("torch", "_dynamo", None, "its recompile_limit has no public name in every release since 2.11"),
+    Private("torch", "_dynamo", None, "two of its config's names are public in no release, or not in 2.11"),
     Private("torch.ops.mkldnn", "_is_mkldnn_bf16_supported", None, "likewise"),
     *(
         Private("torch", f"_foreach_{name}", None, "one kernel for all weights; torch documents it as a prototype")

@@ -223,6 +223,7 @@ class ExperimentCLI(CommandLine):
         except Exception as error:
             defaults = self.command_parser.get_defaults().trainer
             free = [name for name, value in self.options.trainer.items(nested=False) if value != defaults[name]]
+            free.sort(key="callbacks".__eq__)  # last: if a switch forbids a callback, the switch is named
             if not free:
                 raise
             hint = "" if isinstance(error, MisconfigurationException) else "--help shows what it takes"

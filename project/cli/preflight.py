@@ -59,8 +59,9 @@ def check_fit(
         )
     validated = val_size != 0 and trainer.limit_val_batches != 0
     if isinstance(schedule, Plateau) and not validated:
+        option = "--data.val_size" if val_size == 0 else "--trainer.limit_val_batches"
         raise UserError(
-            "--model.lr_scheduler Plateau: watches the validation loss, and nothing is validated; give --data.val_size"
+            f"{option} 0: nothing is validated, and the schedule Plateau watches val/loss; give more than 0"
         )
     callbacks: list[Callback] = trainer.callbacks  # type: ignore[attr-defined]
     for callback in callbacks:

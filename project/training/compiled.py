@@ -21,7 +21,10 @@ class CompiledStep:
     """
 
     def __init__(self, step: StepOfModel, mode: Mode) -> None:
-        torch._dynamo.config.recompile_limit = max(torch._dynamo.config.recompile_limit, GRAPHS)
+        config = torch._dynamo.config
+        config.recompile_limit = max(config.recompile_limit, GRAPHS)
+        # With it, torch 2.11 does not see that Finetuning unfreezes parameters, which then get no gradients.
+        config.skip_tensor_guards_with_matching_dict_tags = False
         self._step: StepOfModel = torch.compile(step, mode=KERNELS.get(mode, mode), dynamic=False)
         self._recorder = RecordedStep(self._step) if mode in KERNELS else None
         self.recorded: RecordedStep | None = None  # which has the gradients of the last step; else autograd has them

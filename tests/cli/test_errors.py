@@ -124,11 +124,18 @@ CASES = [
     (["--trainer.callbacks", "LearningRateFinder"], "LearningRateFinder: give --model.optimizer.lr"),
     (
         ["--model.lr_scheduler", "Plateau", "--trainer.limit_val_batches", "0"],
-        "--model.lr_scheduler Plateau: watches the validation loss, and nothing is validated; give --data.val_size",
+        "--trainer.limit_val_batches 0: nothing is validated, and the schedule Plateau watches val/loss; give more",
     ),
     (
         ["--model.lr_scheduler", "Plateau", "--data.val_size", "0"],
-        "--model.lr_scheduler Plateau: watches the validation loss, and nothing is validated; give --data.val_size",
+        "--data.val_size 0: nothing is validated, and the schedule Plateau watches val/loss; give more than 0",
+    ),
+    *(
+        (
+            ["--trainer.callbacks", "ModelCheckpoint", "--trainer.callbacks.monitor", "val/loss", *switch],
+            f"{' '.join(switch)}: Trainer was configured with `enable_checkpointing=False` but found `ModelCheckpoint`",
+        )
+        for switch in (["--trainer.barebones", "true"], ["--trainer.enable_checkpointing", "false"])
     ),
     (
         ["--model.optimizer.betas", "[1, 0.9]"],

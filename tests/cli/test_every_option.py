@@ -3,12 +3,14 @@
 Each start runs, or ends in one `error:` line with the option's name and exit code 2, and leaves no run behind then.
 """
 
+import contextlib
 import json
 import os
 import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import traceback
 from collections.abc import Iterator
 from pathlib import Path
@@ -146,4 +148,5 @@ def each(run: list[str]) -> Iterator[tuple[str, str]]:
 if __name__ == "__main__":
     asked = RUNS[sys.argv.pop()]
     settle()
-    print(json.dumps(dict(each(asked))))
+    with tempfile.TemporaryDirectory() as directory, contextlib.chdir(directory):
+        print(json.dumps(dict(each(asked))))

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from torchvision.transforms import v2
+from torchvision.transforms import InterpolationMode, v2
 
 from project.data.decoding import FileCrop, Preparation, decode
 from project.data.transforms import Transforms
@@ -30,7 +30,7 @@ def folder() -> None:
     "options",
     [
         {"size": 24},
-        {"size": (20, 31), "scale": (0.3, 0.4), "ratio": (0.2, 5.0), "interpolation": "bicubic"},
+        {"size": (20, 31), "scale": (0.3, 0.4), "ratio": (0.2, 5.0), "interpolation": InterpolationMode.BICUBIC},
         {"size": 31, "antialias": False},
         {"size": 200, "scale": (1.0, 1.0), "ratio": (9.0, 9.0)},  # fits into no image, and is larger than this one
     ],

@@ -65,7 +65,7 @@ class Copies(TorchFunctionMode):
 
 
 class Operators(TorchDispatchMode):
-    """Counts the operators among these, and has the names of all."""
+    """Counts the operators among these, and has the names of all that run on the device."""
 
     def __init__(self, counted: Counter[str]) -> None:
         super().__init__()
@@ -74,9 +74,10 @@ class Operators(TorchDispatchMode):
 
     def __torch_dispatch__(self, operator: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         result = operator(*args, **(kwargs or {}))
-        self.names.add(operator.name())
         tensors = [leaf for leaf in tree_leaves((args, kwargs, result)) if isinstance(leaf, torch.Tensor)]
         on_cpu = [tensor for tensor in tensors if tensor.device.type == "cpu"]
+        if len(on_cpu) < len(tensors):
+            self.names.add(operator.name())
         if operator in (torch.ops.aten._to_copy.default, torch.ops.aten.copy_.default):
             waits = not ((kwargs or {}).get("non_blocking") or args[2:3] == (True,))
         else:
@@ -94,14 +95,22 @@ def copies(monkeypatch: pytest.MonkeyPatch) -> Iterator[Copies]:
     copies = Copies()
     original = Classifier.training_step
 
+    def watch(begins: bool) -> None:
+        if ON_GPU:
+            torch.cuda.set_sync_debug_mode("error" if begins else "default")
+        elif begins:
+            copies.__enter__()
+            copies.operators.__enter__()
+        else:
+            copies.operators.__exit__(None, None, None)
+            copies.__exit__(None, None, None)
+
     def training_step(self: Classifier, batch: Any, batch_idx: int) -> torch.Tensor:
         if self.global_step == LAST:
-            if not ON_GPU:
-                copies.operators.__exit__(None, None, None)
-                copies.__exit__(None, None, None)
+            watch(False)
             raise Stopped
         if self.global_step == FIRST:
-            torch.cuda.set_sync_debug_mode("error") if ON_GPU else (copies.__enter__(), copies.operators.__enter__())
+            watch(True)
         return original(self, batch, batch_idx)
 
     monkeypatch.setattr(Classifier, "training_step", training_step)
