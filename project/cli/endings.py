@@ -12,6 +12,7 @@ from project.system.launch import is_first_error, is_first_process
 from project.system.signals import REQUEUE, Interrupted, requeue
 
 BROKEN_PIPE = 128 + 13  # of SIGPIPE, which Windows has not
+INTERRUPTED = 128 + signal.SIGINT
 
 
 @contextmanager
@@ -47,7 +48,19 @@ def endings() -> Iterator[None]:
             sys.exit(128 + signal.SIGTERM)
         # Outside of training, Lightning makes exit code 1 of Ctrl-C.
         is_keyboard = isinstance(stop, KeyboardInterrupt) or isinstance(stop.__context__, KeyboardInterrupt)
-        raise SystemExit(128 + signal.SIGINT) if is_keyboard else stop from None
+        raise SystemExit(INTERRUPTED) if is_keyboard else stop from None
+
+
+@contextmanager
+def endings_of_a_call() -> Iterator[None]:
+    """The same for a call by other code. Ctrl-C is a KeyboardInterrupt, so that a notebook runs no more cells."""
+    try:
+        with endings():
+            yield
+    except SystemExit as stop:
+        if stop.code == INTERRUPTED:
+            raise KeyboardInterrupt from None
+        raise
 
 
 def output_message(error: OSError) -> str:

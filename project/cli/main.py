@@ -4,7 +4,7 @@ import sys
 from collections.abc import Sequence
 
 from project.cli.commands import program_help, tool_module
-from project.cli.endings import endings
+from project.cli.endings import endings, endings_of_a_call
 from project.runs.results import Result
 from project.system.memory import keep_freed_memory
 from project.system.process import escape_output, quiet, settle
@@ -25,9 +25,10 @@ def main(args: Sequence[str] | None = None, own_process: bool = False) -> Result
 
     Raises:
         SystemExit: the command did not succeed, with the code that project.cli.endings describes: 2 for a mistake.
+        KeyboardInterrupt: Ctrl-C stopped a command in a process that is not its own.
     """
     words = sys.argv[1:] if args is None else list(args)
-    with endings():
+    with endings() if own_process else endings_of_a_call():
         if own_process:
             stop_if_requeued()
         if words[:1] in (["-h"], ["--help"]):

@@ -24,6 +24,13 @@ from tests.conftest import STEPS
 WHOLE, STOPPED = Path("lightning_logs/mlp/version_0"), Path("lightning_logs/mlp/version_1")
 
 
+def exit_code(words: list[str]) -> int:
+    """Of a command that is stopped. At Ctrl-C, a call raises KeyboardInterrupt in place of exit code 130."""
+    with pytest.raises((SystemExit, KeyboardInterrupt)) as stopped:
+        main(words)
+    return 130 if isinstance(stopped.value, KeyboardInterrupt) else int(stopped.value.code or 0)
+
+
 @pytest.fixture
 def signal_at(monkeypatch: pytest.MonkeyPatch) -> Callable[..., int]:
     """The exit code of a fit that gets a signal in the middle of a step."""
@@ -38,9 +45,7 @@ def signal_at(monkeypatch: pytest.MonkeyPatch) -> Callable[..., int]:
 
         with monkeypatch.context() as patched:
             patched.setattr(Classifier, "training_step", training_step)
-            with pytest.raises(SystemExit) as stopped:
-                main(["fit", *words])
-        return int(stopped.value.code or 0)
+            return exit_code(["fit", *words])
 
     return run
 
@@ -110,9 +115,7 @@ def test_signal_after_the_training(
 
     with monkeypatch.context() as patched:
         patched.setattr(Classifier, f"{step}_step", evaluate)
-        with pytest.raises(SystemExit) as stopped:
-            main(["fit", *digits(epochs=2)])
-    assert stopped.value.code == code
+        assert exit_code(["fit", *digits(epochs=2)]) == code
     main(shlex.split(capsys.readouterr().out.splitlines()[-1])[2:])
     assert differences(WHOLE, STOPPED) == []
 
@@ -125,9 +128,7 @@ def test_signal_in_a_command_without_a_run(
     main(["fit", *digits()])
     monkeypatch.setattr(ImageDataModule, "evaluation_batch_size", 32)  # Lightning stops between two batches
     monkeypatch.setattr(Classifier, "test_step", lambda *args: os.kill(os.getpid(), signum))
-    with pytest.raises(SystemExit) as stopped:
-        main(["test", *digits(), "--ckpt_path", "best"])
-    assert stopped.value.code == code
+    assert exit_code(["test", *digits(), "--ckpt_path", "best"]) == code
 
 
 def test_the_requeue_signal_before_a_run_begins(
@@ -178,6 +179,23 @@ def test_each_task_of_a_slurm_array_is_a_job(monkeypatch: pytest.MonkeyPatch) ->
     assert job() == "17_3"
 
 
+def _interrupted(words: list[str]) -> None:
+    def training_step(self: Classifier, batch: object, batch_idx: int) -> torch.Tensor:
+        os.kill(os.getpid(), signal.SIGINT)
+        return original(self, batch, batch_idx)
+
+    original = Classifier.training_step
+    Classifier.training_step = training_step  # type: ignore[method-assign]
+    main(["fit", *words], own_process=True)
+
+
+def test_ctrl_c_is_an_exit_code_for_the_shell(digits: Callable[..., list[str]]) -> None:
+    process = FORKSERVER.Process(target=_interrupted, args=(digits(),))
+    process.start()
+    process.join()
+    assert process.exitcode == 130
+
+
 def _interrupted_twice(words: list[str]) -> None:
     def training_step(self: Classifier, batch: object, batch_idx: int) -> None:
         os.kill(os.getpid(), signal.SIGINT)
@@ -213,9 +231,8 @@ def test_ctrl_c_outside_of_training(digits: Callable[..., list[str]], monkeypatc
     for name in ("training_step", "test_step"):
         with monkeypatch.context() as patched:
             patched.setattr(Classifier, name, interrupt)
-            with pytest.raises(SystemExit) as stopped:
+            with pytest.raises(KeyboardInterrupt):
                 main(["fit", *digits()])
-            assert stopped.value.code == 130
 
 
 def test_a_loss_that_is_not_finite(digits: Callable[..., list[str]], capsys: pytest.CaptureFixture[str]) -> None:

@@ -76,7 +76,7 @@ def test_a_call_leaves_the_process_as_it_was(
         monkeypatch.setattr(Classifier, "training_step", step)
     signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job is started without it
     before = state()
-    with suppress(SystemExit):
+    with suppress(SystemExit, KeyboardInterrupt):
         main([words[0], *digits(), "--trainer.max_steps", "2", *words[1:]])
     assert state() == before
 
