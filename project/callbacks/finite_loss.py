@@ -27,7 +27,8 @@ class FiniteLoss(BoundaryCallback):
         self._step, self._learning_rate = 0, 0.0
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
-        self._step, self._learning_rate = trainer.global_step, trainer.optimizers[0].param_groups[0]["lr"]
+        self._step = trainer.global_step
+        self._learning_rate = max(group["lr"] for group in trainer.optimizers[0].param_groups)
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
@@ -66,4 +67,8 @@ def remedy_for_not_finite(trainer: Trainer) -> str:
     restart = "the last good checkpoint stays: resume from it" if saved else "there is no checkpoint yet: start again"
     float16 = str(trainer.precision).startswith("16-")
     precision = "--trainer.precision bf16-mixed (the largest float16 is 65504) or " if float16 else ""
-    return f"{restart} with {precision}a lower --model.optimizer.lr"
+    # Those before a schedule; the first group has --model.optimizer.lr.
+    first, *others = (group.get("initial_lr", group["lr"]) for group in trainer.optimizers[0].param_groups)
+    several = any(other > first for other in others)
+    remedy = "lower learning rates of --model.optimizer" if several else "a lower --model.optimizer.lr"
+    return f"{restart} with {precision}{remedy}"

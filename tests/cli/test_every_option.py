@@ -76,6 +76,8 @@ def problem(option: str, code: int, errors: str) -> str:
     part, _, last = option.rpartition(".")
     if code == 2 and len(lines) == 1 and lines[0].startswith(f"error: --{part}") and last in lines[0]:
         return ""
+    if code == 2 and last.endswith("_lr") and "is nan at step" in lines[0] and lines[0].endswith(f" of --{part}"):
+        return ""
     return f"code {code}: {errors[-1000:]}"
 
 

@@ -266,6 +266,15 @@ def test_a_loss_that_is_not_finite_before_the_first_checkpoint(
     assert line.endswith(f"there is no checkpoint yet: start again with {advice}--model.optimizer.lr")
 
 
+def test_the_largest_of_several_learning_rates_is_named(
+    digits: Callable[..., list[str]], error: Callable[..., str]
+) -> None:
+    optimizer = ["--model.optimizer", "MuonSGD", "--model.optimizer.head_lr", "1e19", "--model.lr_scheduler", "null"]
+    line = error("fit", *digits(), *optimizer)
+    assert "at a learning rate of 1e+19;" in line
+    assert line.endswith("start again with lower learning rates of --model.optimizer")
+
+
 def test_a_validation_loss_that_is_not_finite(
     digits: Callable[..., list[str]], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
