@@ -111,7 +111,7 @@ def test_each_option_with_an_odd_value(capsys: pytest.CaptureFixture[str], monke
 @pytest.mark.skipif("EVERY_OPTION" not in os.environ, reason="set EVERY_OPTION to start each option with each value")
 @pytest.mark.parametrize("run", RUNS)
 def test_each_option_with_each_value(run: str) -> None:
-    """Fifteen minutes for each run, in a process that has one thread: a fork of one with several may stand still."""
+    """Twenty minutes for each run, in a process that has one thread: a fork of one with several may stand still."""
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(REPOSITORY)}
     command = [sys.executable, "-m", "tests.cli.test_every_option", run]
     done = subprocess.run(command, env=environment, capture_output=True, text=True)
