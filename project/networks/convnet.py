@@ -45,9 +45,12 @@ class ConvNet(nn.Module):
             layers.append(nn.Conv2d(before, after, 3, bias=not batch_norm))
             if batch_norm:
                 layers.append(nn.BatchNorm2d(after))
-            layers.append(nn.ReLU())
-            if number != 2:
-                layers.append(nn.MaxPool2d(2) if pooling == "max" else nn.AvgPool2d(2))
+            if number == 2:
+                layers.append(nn.ReLU())
+            elif pooling == "max":  # ReLU has a quarter of the pixels after the maximum, and gives the same numbers
+                layers += (nn.MaxPool2d(2), nn.ReLU())
+            else:
+                layers += (nn.ReLU(), nn.AvgPool2d(2))
         self.features = nn.Sequential(*layers, nn.Flatten())
         flat = widths[-1] * _last_side(height) * _last_side(width)
         self.head = nn.Sequential(nn.Linear(flat, hidden), nn.ReLU(), nn.Linear(hidden, num_classes))

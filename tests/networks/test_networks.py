@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import nn
 
+from project.benchmarks.article import article_network
 from project.networks import MLP, ConvNet, Perceptron, ResNet18, TorchvisionModel, WhitenedConvNet
 
 
@@ -95,6 +96,21 @@ def gradients(network: nn.Module, side: int, backend: str) -> list[dict[str, tor
 )
 def test_options_of_convnet(options: dict[str, Any], kind: type, count: int) -> None:
     assert sum(isinstance(layer, kind) for layer in ConvNet(10, **options).features) == count
+
+
+def test_convnet_has_the_bits_of_the_article_s_layers() -> None:
+    """The article's program has each ReLU before its pooling."""
+    torch.manual_seed(0)
+    ours, theirs, images = ConvNet(10), article_network(), torch.randn(8, 3, 32, 32).round(decimals=1)
+    with torch.no_grad():
+        for weights, copy in zip(ours.parameters(), theirs.parameters(), strict=True):
+            copy.copy_(weights)
+    bits = []
+    for network in (ours, theirs):
+        logits = network(images)
+        nn.functional.cross_entropy(logits, torch.arange(8)).backward()
+        bits.append([logits, *(weights.grad for weights in network.parameters())])
+    torch.testing.assert_close(*bits, rtol=0, atol=0)
 
 
 def test_logits_can_be_negative() -> None:
