@@ -91,7 +91,7 @@ def add_benchmarks_of_processes(add: AddBenchmark) -> None:
 def add_benchmarks_of_parts(add: AddBenchmark, config: dict[str, Any]) -> None:
     """Add those of one kind of hardware, data or use."""
     gpu = add("gpu", "on one GPU: accuracy, the clocks, compiling, what the GPU waits for in a step", runs=10)
-    gpu.add_argument("--config", **config, help="an experiment; default: speed_gpu.yaml with trainer/gpu.yaml")
+    gpu.add_argument("--config", **config, help="an experiment; default: speed.yaml with trainer/gpu.yaml")
     add(
         "use",
         "predict --images: speed, memory, start; exported networks: equal answers, latency",

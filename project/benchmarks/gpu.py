@@ -16,7 +16,7 @@ from project.benchmarks.fitting import CONFIGS, fit_arguments, fit_in_new_proces
 from project.benchmarks.report import report, summary
 from project.benchmarks.seeds import accuracy_names
 
-STEPS = 10  # of the last epoch that are timed, and then as many that are profiled; an epoch of speed.yaml has 25
+STEPS = 10  # of the last epoch that are timed, and then as many that are profiled; an epoch of speed.yaml has 32
 
 
 class Profile(Callback):
@@ -75,7 +75,7 @@ def measure(
 
     Then it reports the steps of a profiled fit, and a fit in a process of its own, with all that belongs to it.
     """
-    files: Sequence[str | Path] = configs or [CONFIGS / "speed_gpu.yaml", CONFIGS / "trainer/gpu.yaml"]
+    files: Sequence[str | Path] = configs or [CONFIGS / "speed.yaml", CONFIGS / "trainer/gpu.yaml"]
     hardware = ["--trainer.accelerator", accelerator, "--trainer.devices", "1"]
     arguments = fit_arguments(files, ["--data.data_dir", data_dir, *hardware, *fit_options])
     measured = []

@@ -1,9 +1,10 @@
 """The parts of a training step: arithmetic, seconds, and their share of this machine's own matrix product."""
 
+import io
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager, redirect_stdout, suppress
 from dataclasses import dataclass, field
 from functools import wraps
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any
 from unittest.mock import patch
 
 import torch
+import yaml
 from torch import nn
 from torch.optim.optimizer import register_optimizer_step_post_hook, register_optimizer_step_pre_hook
 from torch.utils.data import DataLoader
@@ -19,13 +21,14 @@ from torch.utils.flop_counter import FlopCounterMode
 from project.benchmarks.article import train_program
 from project.benchmarks.fitting import CONFIGS, fit_arguments, fit_in_this_process
 from project.benchmarks.report import report
+from project.cli.main import main
 from project.data.batches import TrainingBatches
 from project.system.hardware import computes_bfloat16
 from project.training.classifier import Classifier
 
-STEPS = {"mlp": 300, "convnet": 60, "speed61": 70, "speed71": 120, "speed": 20}  # less than an epoch each
+STEPS = {"mlp": 300, "convnet": 60, "speed61": 60, "speed71": 120, "speed": 20}  # less than an epoch each
 OTHER_STEPS = 40  # of any other experiment
-PROGRAM, PROGRAM_STEPS = "the article's program", 300
+PROGRAM, PROGRAM_STEPS, PROGRAM_EPOCHS = "the article's program", 300, 10
 REST = "rest"  # Lightning, callbacks, metrics, schedule
 PARTS = ("batch", "forward", "backward", "optimizer", REST)
 Functions = Sequence[tuple[Any, str, str]]
@@ -42,29 +45,37 @@ def measure(
     rows = []
     for config in configs or [str(CONFIGS / f"{name}.yaml") for name in STEPS]:
         name = Path(config).stem
-        options = ["--trainer.max_steps", str(steps or STEPS.get(name, OTHER_STEPS)), "--data.data_dir", data_dir]
-        options += ["--trainer.accelerator", "cpu", "--trainer.limit_val_batches", "0"]
-        arguments = fit_arguments([config], [*options, "--trainer.limit_test_batches", "1", *fit_options])
+        arguments = fit_arguments([config], ["--data.data_dir", data_dir, "--trainer.accelerator", "cpu"])
+        short = ["--trainer.max_steps", str(steps or STEPS.get(name, OTHER_STEPS)), "--trainer.limit_val_batches", "0"]
         before, clock = matrix_products(), StepClock()
         with clock.watching(FIT, TrainingBatches):
-            fit_in_this_process(arguments)
-        rows += _rows(name, clock, before)
+            fit_in_this_process([*arguments, *short, "--trainer.limit_test_batches", "1", *fit_options])
+        rows += _rows(name, clock, before, _steps_of_run([*arguments, *fit_options], clock.batches))
     if not configs:
         before, clock = matrix_products(), StepClock(steps or PROGRAM_STEPS)
         with clock.watching(BY_HAND, DataLoader), suppress(_EnoughSteps):
             next(train_program(data_dir, 1))
-        rows += _rows(PROGRAM, clock, before)
+        rows += _rows(PROGRAM, clock, before, PROGRAM_EPOCHS * clock.batches)
     report("step", rows, command=[*(configs or ()), *fit_options])
 
 
-def _rows(name: str, clock: "StepClock", before: dict[torch.dtype, float]) -> list[dict[str, Any]]:
+def _steps_of_run(arguments: Sequence[str], batches: int) -> int:
+    """The steps of a whole run whose epochs have so many batches."""
+    with redirect_stdout(io.StringIO()) as printed, suppress(SystemExit):
+        main([*arguments, "--print_config"])
+    trainer = yaml.safe_load(printed.getvalue())["trainer"]
+    return min(limit for limit in ((trainer["max_epochs"] or 0) * batches, trainer["max_steps"]) if limit > 0)
+
+
+def _rows(name: str, clock: "StepClock", before: dict[torch.dtype, float], steps: int) -> list[dict[str, Any]]:
     """A row for each part, for the whole step, and for the matrix product before and after the steps."""
     products = {"before": before.get(clock.dtype), "after": matrix_products().get(clock.dtype)}
     known = [speed for speed in products.values() if speed is not None]  # none in an unusual precision
     whole, rows = clock.mean(PARTS)[0], []
     for part in (*PARTS, "step"):
         seconds, operations = clock.mean(PARTS if part == "step" else (part,))
-        row = {"experiment": name, "part": part, "ms": 1000 * seconds, "share of the step": seconds / whole}
+        row: dict[str, Any] = {"experiment": name, "part": part, "ms": 1000 * seconds}
+        row |= {"all steps, s": steps * seconds if part == "step" else None, "share of the step": seconds / whole}
         speed = operations / seconds / 1e9 if operations else None
         of_product = speed * len(known) / sum(known) if speed and known else None
         row |= {"GFLOP": operations / 1e9 or None, "GFLOP/s": speed, "share of the product": of_product}
@@ -114,6 +125,7 @@ class StepClock:
         """Measure nothing yet. The loader raises an exception after `limit` steps."""
         self.dtype = torch.float32
         self.limit = limit
+        self.batches = 0  # of an epoch
         self.steps = [Step()]
         self._part, self._since = REST, time.perf_counter()
         self._counter: FlopCounterMode | None = None
@@ -158,7 +170,7 @@ class StepClock:
 
     def _batches(self, iterate: Callable[[Any], Iterator[Any]]) -> Callable[[Any], Iterator[Any]]:
         def batches(loader: Any) -> Iterator[Any]:
-            iterator = iterate(loader)
+            iterator, self.batches = iterate(loader), len(loader)
             while True:
                 self._end_step()
                 if self.limit is not None and len(self.steps) > self.limit + 1:

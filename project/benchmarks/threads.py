@@ -12,13 +12,13 @@ from project.benchmarks.fitting import CONFIGS, MAIN, fit_arguments, fit_in_new_
 from project.benchmarks.report import report
 from project.system.threads import OPENMP, usable_cores
 
-# By variables of OpenMP, before torch is imported; GOMP_SPINCOUNT is of GNU's, with which torch comes on Linux.
+# By variables of OpenMP, before torch is imported.
 WAYS: dict[str, dict[str, str]] = {
     "one thread": {OPENMP: "1"},
     "OpenMP's default": {},
     "OMP_WAIT_POLICY=passive": {"OMP_WAIT_POLICY": "passive"},
     "OMP_WAIT_POLICY=active": {"OMP_WAIT_POLICY": "active"},
-    "GOMP_SPINCOUNT=10000": {"GOMP_SPINCOUNT": "10000"},
+    "active, OMP_PROC_BIND=true": {"OMP_WAIT_POLICY": "active", "OMP_PROC_BIND": "true"},
 }
 LOOP = [sys.executable, "-c", "while True: pass"]
 NEIGHBOURS = {

@@ -142,13 +142,15 @@ def test_step(cifar10_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     layers = [3072 * 128, 128 * 64, 64 * 10]  # the first one's input needs no gradient
     convolutions = [3 * 64 * 30**2, 64 * 128 * 13**2, 128 * 128 * 4**2, 128 * 64 * 2**2]
     article = [9 * 16 * places for places in convolutions] + [16 * 64 * 32, 16 * 32 * 10]
-    for name, multiplications in (("mlp", [20 * layer for layer in layers]), (step.PROGRAM, article)):
+    mlp = [20 * layer for layer in layers]
+    for name, multiplications, steps in (("mlp", mlp, 90), (step.PROGRAM, article, 130)):  # of ten epochs
         forward, backward = sum(multiplications), 2 * sum(multiplications) - multiplications[0]
         expected = {"forward": 2e-9 * forward, "backward": 2e-9 * backward, "step": 2e-9 * (forward + backward)}
         assert {part: rows[name, part]["GFLOP"] for part in expected} == pytest.approx(expected)
         whole, product = rows[name, "step"], [rows[name, f"float32 product {when}"] for when in ("before", "after")]
         assert sum(rows[name, part]["share of the step"] for part in step.PARTS) == pytest.approx(1)
         assert min(rows[name, part]["ms"] for part in step.PARTS) > 0
+        assert whole["all steps, s"] == pytest.approx(steps * whole["ms"] / 1000)
         assert whole["GFLOP/s"] == pytest.approx(whole["GFLOP"] / whole["ms"] * 1000)
         mean = statistics.mean(row["GFLOP/s"] for row in product)
         assert whole["share of the product"] == pytest.approx(whole["GFLOP/s"] / mean)

@@ -17,7 +17,7 @@ def test_gpus_benchmark_on_a_cpu(cifar10_dir: Path, monkeypatch: pytest.MonkeyPa
     narrow = ["--model.network.widths", "[8, 8, 8]", "--data.curriculum", "{24: 0.5}", *TINY]
     monkeypatch.setattr(gpu, "STEPS", 4)
     monkeypatch.setattr(gpu, "fit_in_new_process", lambda *_: {"process_seconds": 9.0, "fit_seconds": 5.0})
-    configs = [str(CONFIGS / "speed_gpu.yaml")]
+    configs = [str(CONFIGS / "speed.yaml")]
     gpu.measure(str(cifar10_dir), 1, configs, [*narrow, "--trainer.max_epochs", "1"], accelerator="cpu")
     row, content = written("gpu")["rows"][0], written("gpu")
     assert content["milliseconds_a_step"] > 0 == content["waits_a_step"]

@@ -120,7 +120,8 @@ def test_twenty_steps_of_speed(cifar10_dir: Path, steps: list[tuple[float, Class
     """
     small = ["--model.network.widths", "[24, 32, 32]", "--data.batch_size", "40", "--data.data_dir", str(cifar10_dir)]
     length = ["--trainer.max_epochs", "4", "--trainer.accelerator", "cpu", "--trainer.precision", "64-true"]
-    main(["fit", "--config", str(CONFIGS / "speed.yaml"), *small, *length])
+    decay = ["--model.optimizer.weight_decay", "0.004"]
+    main(["fit", "--config", str(CONFIGS / "speed.yaml"), *small, *length, *decay])
     assert [loss for loss, _ in steps] == pytest.approx(SPEED, rel=1e-4)
     tested = json.loads(Path("lightning_logs/speed/version_0/results.json").read_text())
     assert {name: tested[name] for name in SPEED_TEST} == pytest.approx(SPEED_TEST, rel=1e-4)

@@ -45,7 +45,6 @@ RUNS = {
     "finetune": ["--model.network.name", "shufflenet_v2_x0_5", "--model.network.weights", "null", *SMALL],
     "resnet18": [],
     "speed": ["--model.network.widths", "[8, 8, 8]"],
-    "speed_gpu": ["--model.network.widths", "[8, 8, 8]"],
 }
 
 
