@@ -19,6 +19,7 @@ from project.networks import ConvNet
 from project.optim import OneCycle
 from project.system.hardware import computes_bfloat16
 
+KINDS = ("fit", "by hand", "arithmetic")
 STEPS = {16: 400, 125: 240, 500: 40}  # steps of a turn, by batch size: 4 to 12 s on two cores
 
 
@@ -27,10 +28,11 @@ def measure(data_dir: str, turns: int, sizes: Sequence[int] = tuple(STEPS), step
     rows = []
     for size in sizes:
         count = steps or STEPS[size]
-        seconds: dict[str, list[float]] = {kind: [] for kind in ("fit", "by hand", "arithmetic")}
+        seconds: dict[str, list[float]] = {kind: [] for kind in KINDS}
         for turn in range(turns + 1):
-            for kind, durations in seconds.items():
-                durations.append(_seconds(kind, data_dir, size, count))
+            first = turn % len(KINDS)  # another one in each turn, since each is faster or slower after another one
+            for kind in KINDS[first:] + KINDS[:first]:
+                seconds[kind].append(_seconds(kind, data_dir, size, count))
             print(f"batches of {size}, turn {turn} of {turns}", flush=True)
         # The first turn only warms up.
         median = {kind: statistics.median(durations[1:]) for kind, durations in seconds.items()}
