@@ -10,6 +10,7 @@ from project.system.memory import keep_freed_memory
 from project.system.process import escape_output, quiet, settle
 from project.system.quick_imports import no_garbage_collection, postpone_scipy_signal
 from project.system.signals import stop_if_requeued
+from project.system.threads import usable_cores
 
 
 def main(args: Sequence[str] | None = None, own_process: bool = False) -> Result:
@@ -37,6 +38,7 @@ def main(args: Sequence[str] | None = None, own_process: bool = False) -> Result
         if own_process:
             keep_freed_memory()
             escape_output()
+            usable_cores()  # counted before torch is imported, see there
         if module := tool_module(words):
             from project.cli.tools import run_tool
 

@@ -4,6 +4,7 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from functools import cache
 from typing import Any
 
 from project.system import control_groups
@@ -59,7 +60,9 @@ def threads(count: int | None = None, earlier: int | None = None, processes: int
         yield
 
 
+@cache
 def _allowed_cores() -> int:
+    """As it was at the first call. With OMP_PROC_BIND=true, the import of torch leaves one core to this thread."""
     if hasattr(os, "process_cpu_count"):  # Python 3.13
         return os.process_cpu_count() or 1
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

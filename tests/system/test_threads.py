@@ -1,6 +1,8 @@
 """How many threads compute."""
 
 import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -11,6 +13,7 @@ import torch
 from project.system import control_groups, threads
 from project.system.memory import total_bytes
 from project.system.threads import usable_cores
+from tests.conftest import REPOSITORY
 
 VERSION_2 = {"job/step/cpu.max": "max 100000", "job/cpu.max": "350000 100000", "job/memory.max": "1000000"}
 VERSION_1 = {
@@ -38,8 +41,7 @@ def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., No
             monkeypatch.delenv(name, raising=False)
         for name, value in environment.items():
             monkeypatch.setenv(name, value)
-        cores = SimpleNamespace(environ=os.environ, process_cpu_count=lambda: 8)
-        monkeypatch.setattr(threads, "os", cores)
+        monkeypatch.setattr(threads, "_allowed_cores", lambda: 8)
 
     return build
 
@@ -74,6 +76,7 @@ def test_memory_of_a_control_group(
 def test_cores_before_python_3_13(monkeypatch: pytest.MonkeyPatch, version: str, expected: int) -> None:
     functions = {"sched_getaffinity": lambda pid: set(range(5)), "cpu_count": lambda: 6}
     monkeypatch.setattr(threads, "os", SimpleNamespace(environ={}, **{version: functions[version]}))
+    monkeypatch.setattr(threads, "_allowed_cores", threads._allowed_cores.__wrapped__)  # without its cache
     monkeypatch.setattr(control_groups, "GROUPS_OF_PROCESS", Path("missing"))
     assert usable_cores() == expected
 
@@ -111,3 +114,13 @@ def test_torch_that_is_not_imported_finds_the_number(
     with threads.threads(5):
         assert os.environ[threads.OPENMP] == "5"
     assert threads.OPENMP not in os.environ
+
+
+@pytest.mark.skipif(sys.platform != "linux" or usable_cores() == 1, reason="needs Linux and two cores")
+def test_bound_threads_are_as_many(digits: Callable[..., list[str]]) -> None:
+    """With OMP_PROC_BIND=true, OpenMP binds the first thread to one core when torch is imported."""
+    command = [sys.executable, str(REPOSITORY / "scripts/main.py"), "fit", *digits(), "--trainer.max_steps", "1"]
+    variables = {name: value for name, value in os.environ.items() if name != threads.OPENMP}
+    variables |= {"OMP_PROC_BIND": "true", "PYTHONPATH": str(REPOSITORY)}
+    done = subprocess.run(command, env=variables, capture_output=True, text=True, check=True)
+    assert f", {usable_cores()} threads, " in done.stdout
