@@ -261,8 +261,7 @@ class ExperimentCLI(CommandLine):
     def after_validate(self) -> None:
         self.result = Result(figures=_numbers(self.trainer.callback_metrics))
 
-    def after_test(self) -> None:
-        self.result = Result(figures=_numbers(self.trainer.callback_metrics))
+    after_test = after_validate
 
     def after_predict(self) -> None:
         self.result = Result(predictions=self.predictions)

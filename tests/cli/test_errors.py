@@ -1,7 +1,5 @@
 """Each mistake of the user ends in one line, with exit code 2, and nothing is left behind."""
 
-import errno
-import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -280,27 +278,6 @@ def test_missing_config_file(error: Callable[..., str], words: list[str]) -> Non
     assert "--config none.yaml: No such file" in error("fit", *words)
 
 
-def test_log_directory_that_cannot_be_written(error: Callable[..., str]) -> None:
-    Path("taken").write_text("a file")
-    assert "taken/lightning_logs cannot be written" in error("fit", *QUICK, "--trainer.default_root_dir", "taken")
-
-
-def test_disks_that_cannot_be_written() -> None:
-    for name in ("ENOSPC", "EDQUOT", "EFBIG", "EACCES", "EPERM", "EROFS", "EIO"):
-        reason = os.strerror(code := getattr(errno, name))
-        assert (
-            user_message(OSError(code, reason, "run/metrics.csv"))
-            == f"run/metrics.csv: {reason}; mend that, then resume"
-        )
-
-
 def test_an_error_that_was_never_raised() -> None:
     assert user_message(ValueError("of no program")) == ""
     assert user_message(UserError("--name x: give another")) == "--name x: give another"
-
-
-def test_data_directory_that_cannot_be_written(error: Callable[..., str]) -> None:
-    Path("taken").write_text("a file")
-    line = error("fit", "--config", str(CONFIGS / "mlp.yaml"), "--data.data_dir", "taken/data")
-    assert "--data.data_dir taken/data: cannot be written" in line
-    assert not list(Path().glob("lightning_logs/*/*"))

@@ -98,8 +98,8 @@ def test_options_of_convnet(options: dict[str, Any], kind: type, count: int) -> 
     assert sum(isinstance(layer, kind) for layer in ConvNet(10, **options).features) == count
 
 
-def test_convnet_has_the_bits_of_the_article_s_layers() -> None:
-    """The article's program has each ReLU before its pooling."""
+def test_convnet_computes_the_same_as_the_articles_program() -> None:
+    """Bit for bit, though the article's program computes each ReLU before its pooling."""
     torch.manual_seed(0)
     ours, theirs, images = ConvNet(10), article_network(), torch.randn(8, 3, 32, 32).round(decimals=1)
     with torch.no_grad():
