@@ -18,7 +18,6 @@ WAYS: dict[str, dict[str, str]] = {
     "OpenMP's default": {},
     "OMP_WAIT_POLICY=passive": {"OMP_WAIT_POLICY": "passive"},
     "OMP_WAIT_POLICY=active": {"OMP_WAIT_POLICY": "active"},
-    "active, OMP_PROC_BIND=true": {"OMP_WAIT_POLICY": "active", "OMP_PROC_BIND": "true"},
 }
 LOOP = [sys.executable, "-c", "while True: pass"]
 NEIGHBOURS = {
