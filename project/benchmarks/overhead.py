@@ -1,10 +1,12 @@
 """A step of main.py fit compared with a loop written by hand and with the arithmetic alone, in alternating turns."""
 
 import math
+import signal
 import statistics
 import time
 from collections.abc import Iterable, Sequence
 from itertools import islice
+from multiprocessing import get_context
 from typing import Any
 
 import torch
@@ -18,9 +20,11 @@ from project.data.normalisation import Normalisation
 from project.networks import ConvNet
 from project.optim import OneCycle
 from project.system.hardware import computes_bfloat16
+from project.system.process import settle
 
 KINDS = ("fit", "by hand", "arithmetic")
-STEPS = {16: 400, 125: 240, 500: 40}  # steps of a turn, by batch size: 4 to 12 s on two cores
+STEPS = {16: 400, 125: 240, 500: 40}  # steps of a turn, by batch size: 4 to 30 s on two cores
+WARM_UP_STEPS = 5
 
 
 def measure(data_dir: str, turns: int, sizes: Sequence[int] = tuple(STEPS), steps: int | None = None) -> None:
@@ -29,13 +33,11 @@ def measure(data_dir: str, turns: int, sizes: Sequence[int] = tuple(STEPS), step
     for size in sizes:
         count = steps or STEPS[size]
         seconds: dict[str, list[float]] = {kind: [] for kind in KINDS}
-        for turn in range(turns + 1):
-            first = turn % len(KINDS)  # another one in each turn, since each is faster or slower after another one
-            for kind in KINDS[first:] + KINDS[:first]:
-                seconds[kind].append(_seconds(kind, data_dir, size, count))
-            print(f"batches of {size}, turn {turn} of {turns}", flush=True)
-        # The first turn only warms up.
-        median = {kind: statistics.median(durations[1:]) for kind, durations in seconds.items()}
+        for turn in range(turns):
+            for kind in KINDS[:: 1 if turn % 2 == 0 else -1]:
+                seconds[kind].append(in_new_process(kind, data_dir, size, count))
+            print(f"batches of {size}, turn {turn + 1} of {turns}", flush=True)
+        median = {kind: statistics.median(durations) for kind, durations in seconds.items()}
         row = {f"{kind}, ms a step": 1000 * value / count for kind, value in median.items()}
         row |= {"fit over by hand": median["fit"] / median["by hand"]}
         row |= {"share outside arithmetic": 1 - median["arithmetic"] / median["fit"]}
@@ -43,11 +45,22 @@ def measure(data_dir: str, turns: int, sizes: Sequence[int] = tuple(STEPS), step
     report("overhead", rows, turns=turns)
 
 
-def _seconds(kind: str, data_dir: str, size: int, steps: int) -> float:
-    if kind == "fit":
-        return _fit(data_dir, size, steps)
-    batches = training_batches(data_dir, size)
-    return _loop(list(islice(batches, steps)) if kind == "arithmetic" else batches, steps)
+def in_new_process(*arguments: Any) -> float:
+    """What `seconds_of` returns, in a process of its own: memory that other loops have used changes a loop's time."""
+    with get_context("spawn").Pool(1, _start) as pool:
+        return float(pool.apply(seconds_of, arguments))
+
+
+def _start() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the first process ends this one
+    settle()
+
+
+def seconds_of(kind: str, data_dir: str, size: int, steps: int) -> float:
+    """Training seconds of one of KINDS, after a few steps that warm it up."""
+    loops = {"fit": _fit, "by hand": _by_hand, "arithmetic": _arithmetic}
+    loops[kind](data_dir, size, WARM_UP_STEPS)
+    return loops[kind](data_dir, size, steps)
 
 
 def _fit(data_dir: str, size: int, steps: int) -> float:
@@ -57,6 +70,14 @@ def _fit(data_dir: str, size: int, steps: int) -> float:
     results, _ = fit_in_this_process(fit_arguments([CONFIGS / "convnet.yaml"], options))
     assert results["steps"] == steps
     return float(results["train_seconds"])
+
+
+def _by_hand(data_dir: str, size: int, steps: int) -> float:
+    return _loop(training_batches(data_dir, size), steps)
+
+
+def _arithmetic(data_dir: str, size: int, steps: int) -> float:
+    return _loop(list(islice(training_batches(data_dir, size), steps)), steps)
 
 
 def _loop(batches: Iterable[Batch], steps: int) -> float:
