@@ -46,7 +46,7 @@ def measure(data_dir: str, turns: int, sizes: Sequence[int] = tuple(STEPS), step
 
 
 def in_new_process(*arguments: Any) -> float:
-    """What `seconds_of` returns, in a process of its own: memory that other loops have used changes a loop's time."""
+    """What `seconds_of` returns, in a process of its own: what a process did before changes a loop's time."""
     with get_context("spawn").Pool(1, _start) as pool:
         return float(pool.apply(seconds_of, arguments))
 
