@@ -38,7 +38,7 @@ def main(args: Sequence[str] | None = None, own_process: bool = False) -> Result
         if own_process:
             keep_freed_memory()
             escape_output()
-            usable_cores()  # counted before torch is imported, see there
+            usable_cores()  # counts them before the import of torch, which can leave one core to this thread
         if module := tool_module(words):
             from project.cli.tools import run_tool
 
